@@ -1,0 +1,79 @@
+/**
+ * Errors that a person or a program can act upon. Everything that fen expects to go wrong is a
+ * `FenError`; anything else that reaches the top is a defect and is shown as `internal`.
+ * First cause wins and is kept in `cause`.
+ */
+import { type ErrorCode, type ErrorKind, errorCodes } from "./error-codes.ts";
+
+export interface FenErrorOptions {
+  /** What to do next, as a sentence or a command. */
+  readonly hint?: string | undefined;
+  /** Facts for programs: they appear as fields of the JSON error. Never secrets. */
+  readonly facts?: Readonly<Record<string, unknown>> | undefined;
+  readonly cause?: unknown;
+}
+
+export class FenError extends Error {
+  override readonly name = "FenError";
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly facts: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, message: string, options: FenErrorOptions = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+    this.facts = options.facts ?? {};
+  }
+
+  get kind(): ErrorKind {
+    return errorCodes[this.code].kind;
+  }
+
+  get retryable(): boolean {
+    return errorCodes[this.code].retryable;
+  }
+}
+
+/** The `code` of a Node.js system error (`ENOENT`, ...), or undefined for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
+  return undefined;
+}
+
+/** Turns what was thrown into an Error without losing it. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown), { cause: thrown });
+}
+
+/**
+ * Says what the operating system refused, in words for people: a full disk, a missing permission,
+ * too many open files. `what` names the thing, such as "the output record".
+ */
+export function storeError(error: unknown, what: string, path: string): FenError {
+  if (error instanceof FenError) return error;
+  const code = systemErrorCode(error);
+  const facts = { path, systemCode: code };
+  switch (code) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return new FenError("disk_full", `No room left to write ${what}: ${path}`, {
+        hint: "Free some space (fen data gc --dry-run shows what old versions hold), then run the command again.",
+        facts,
+        cause: error,
+      });
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new FenError("not_writable", `Permission denied for ${what}: ${path}`, {
+        hint: "Check the owner and the mode of that path.",
+        facts,
+        cause: error,
+      });
+    default:
+      return new FenError("store_unavailable", `Can't use ${what}: ${path} (${code ?? asError(error).message})`, {
+        facts,
+        cause: error,
+      });
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The only door to time, chance and the process. Everything above the kernel gets a `Machine` passed in,
+ * so that a test can turn the clock and a simulation can replay a run.
+ */
+import { randomBytes, randomUUID } from "node:crypto";
+import { hostname, userInfo } from "node:os";
+
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. For people and records; never compared between hosts. */
+  now(): number;
+  /** Monotonic milliseconds with a fraction; only differences mean something. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with `signal.reason` at once when the signal fires. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `task` every `ms`, without keeping the process alive, until disposed. */
+  every(ms: number, task: () => void): Disposable;
+}
+
+export interface Random {
+  /** A random UUID (version 4). */
+  uuid(): string;
+  bytes(length: number): Uint8Array;
+}
+
+/** Who we are, as records and errors show it. */
+export interface Host {
+  readonly hostname: string;
+  readonly user: string;
+  readonly pid: number;
+  readonly platform: NodeJS.Platform;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** The command line without the interpreter, for people: `fen model method run web-01 execute`. */
+  readonly command: string;
+}
+
+export interface Machine {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly host: Host;
+}
+
+export function systemClock(): Clock {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal?.aborted) return reject(signal.reason);
+        const onAbort = () => {
+          clearTimeout(timer);
+          reject(signal?.reason);
+        };
+        const timer = setTimeout(() => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        }, ms);
+        signal?.addEventListener("abort", onAbort, { once: true });
+      }),
+    every: (ms, task) => {
+      const timer = setInterval(task, ms);
+      timer.unref();
+      return { [Symbol.dispose]: () => clearInterval(timer) };
+    },
+  };
+}
+
+/** `command` is what people see as "what command holds the lock"; it must not hold secrets. */
+export function systemMachine(command: string): Machine {
+  return {
+    clock: systemClock(),
+    random: { uuid: () => randomUUID(), bytes: (length) => randomBytes(length) },
+    host: {
+      hostname: hostname(),
+      user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),
+      pid: process.pid,
+      platform: process.platform,
+      env: process.env,
+      cwd: process.cwd(),
+      command,
+    },
+  };
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A uid without an entry in the user database (common in containers): the name is for people only.
+    return "unknown";
+  }
+}

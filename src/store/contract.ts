@@ -1,0 +1,198 @@
+/**
+ * The contract between fen and the place where bytes and locks live. A driver (filesystem, later S3, memory
+ * in tests) supplies primitives that make one attempt; ordering, waiting, back-off, cancelling and explaining
+ * are written once, above, in `lock/` and `data/`.
+ *
+ * Paths are relative to the datastore, with `/`, never with `..`; a driver refuses others (`path_escapes`).
+ * Failures: `FenError` of kind `unavailable`. A failed read is never an absence: only a clean "not there" is.
+ */
+
+export interface Datastore {
+  /** "filesystem", "s3", ... */
+  readonly kind: string;
+  /** Where it is, for people: an absolute path or a URL without credentials. */
+  readonly location: string;
+  readonly files: Files;
+  readonly locks: LockDriver;
+}
+
+// ------------------------------------------------------------------ bytes
+
+export interface Entry {
+  readonly name: string;
+  readonly kind: "file" | "folder" | "link" | "other";
+}
+
+export interface FileInfo {
+  readonly size: number;
+  /** Wall clock of the store, milliseconds. */
+  readonly modifiedAt: number;
+  readonly kind: "file" | "folder" | "other";
+}
+
+export interface Files {
+  /** The whole file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. */
+  read(path: string, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined>;
+  /** The bytes from `start` on; holds at most a chunk in memory. Throws where there is no file. */
+  stream(path: string, options?: { readonly start?: number }): AsyncIterable<Uint8Array>;
+  /** Sorted by code point; [] where there is no folder. Links are not followed. */
+  list(path: string): Promise<readonly Entry[]>;
+  stat(path: string): Promise<FileInfo | undefined>;
+  /**
+   * Writes a whole file or nothing: readers see the old content or the new, never a part. Durable (survives
+   * a power cut) once resolved, unless `durable` is false. Makes missing folders.
+   */
+  write(path: string, bytes: Uint8Array | string, options?: { readonly durable?: boolean }): Promise<void>;
+  /** Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. */
+  create(path: string): Promise<Appender>;
+  /**
+   * Moves a staged folder to `to` in one step, durably; `false` where `to` already exists (nothing changed).
+   * This is what makes a data version visible: all of it or none.
+   */
+  adopt(from: string, to: string): Promise<boolean>;
+  /** Removes a file or a whole folder; true where something was there. */
+  remove(path: string): Promise<boolean>;
+  /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */
+  locate(path: string): string;
+}
+
+/** A file being written front to back. Bytes are handed to the operating system before `append` returns. */
+export interface Appender {
+  readonly size: number;
+  append(bytes: Uint8Array | string): void;
+  /** Makes what was appended durable (unless `durable` is false) and closes. Idempotent. */
+  close(options?: { readonly durable?: boolean }): Promise<void>;
+}
+
+// ------------------------------------------------------------------ locks
+
+/** The datastore is the parent of every model: a lock on it excludes all of them. */
+export type Resource =
+  | { readonly kind: "datastore" }
+  | { readonly kind: "model"; readonly type: string; readonly id: string };
+
+/** `shared` admits other shared holders, `exclusive` none. Holding a model implies the intention on the datastore. */
+export type LockMode = "shared" | "exclusive";
+
+/** What a lock record says of a holder or a waiter. Written for people and for older clients; decides nothing. */
+export interface LockRecord {
+  /** user@host */
+  readonly holder: string;
+  readonly hostname: string;
+  readonly pid: number;
+  /** ISO 8601 */
+  readonly acquiredAt: string;
+  readonly ttlMs: number;
+  /** Identity of this one acquisition. */
+  readonly nonce: string;
+  /** Fencing token; grows with every exclusive grant of the resource. Absent in records of older clients. */
+  readonly token?: number;
+  readonly mode?: LockMode;
+  readonly command?: string;
+  /** ISO 8601: since when it held or waited (`acquiredAt` is kept fresh for older clients). */
+  readonly since?: string;
+}
+
+/** Who asks: becomes part of the record. */
+export interface Claim {
+  readonly holder: string;
+  readonly hostname: string;
+  readonly pid: number;
+  readonly command: string;
+  readonly nonce: string;
+  /** ISO 8601, when the request was made. */
+  readonly since: string;
+}
+
+export type BlockedBy =
+  | { readonly kind: "holder"; readonly record: LockRecord }
+  | { readonly kind: "waiter"; readonly record: LockRecord }
+  /** Our predecessor is dead but processes that it started still work under its lock. */
+  | { readonly kind: "orphan"; readonly record?: LockRecord; readonly processes: readonly ProcessInfo[] }
+  /** A structural command holds or awaits the whole datastore. */
+  | { readonly kind: "structural"; readonly record: LockRecord }
+  /** A fresh record of a client that knows only lock files, or one that can't be read. */
+  | { readonly kind: "foreign"; readonly record?: LockRecord; readonly path: string }
+  | { readonly kind: "unknown" };
+
+export interface ProcessInfo {
+  readonly pid: number;
+  readonly command: string;
+}
+
+export type Attempt =
+  | { readonly outcome: "granted"; readonly grant: Grant }
+  | {
+      readonly outcome: "blocked";
+      readonly resource: Resource;
+      readonly by: BlockedBy;
+      /** 1 = next in line. */
+      readonly place: number;
+    };
+
+export interface LockDriver {
+  /**
+   * Takes a place in the queue of one resource. Doesn't wait for other holders. The cost doesn't grow with the number
+   * of models or files in the datastore. First come, first served: a place taken later is never granted before
+   * an earlier, conflicting one that is still alive.
+   */
+  join(resource: Resource, mode: LockMode, claim: Claim): Promise<Place>;
+  /** Everything held and awaited now, without taking any lock. Costs as much as there are holders and waiters. */
+  inspect(): Promise<LockTable>;
+  /**
+   * Break-glass: takes the lock from the holder with this nonce. Needs no lock itself. Its former holder fails its next
+   * `check`. `false` where the nonce holds nothing (any more).
+   */
+  revoke(resource: Resource, nonce: string): Promise<boolean>;
+}
+
+/** A place in one queue. Dies with its process, however that ends. */
+export interface Place {
+  /** One attempt; never waits. After `granted` the place is spent and the grant owns everything. */
+  attempt(): Promise<Attempt>;
+  /** Resolves when another attempt may succeed, after `maxMs` at the latest; rejects with `signal.reason`. */
+  changed(maxMs: number, signal: AbortSignal): Promise<void>;
+  /** Gives the place up. Idempotent; never throws for a place that is already gone. */
+  leave(): Promise<void>;
+}
+
+export interface Grant {
+  readonly resource: Resource;
+  readonly mode: LockMode;
+  readonly nonce: string;
+  readonly token: number;
+  /** Descriptors that a child must inherit so that the lock lives as long as the work (empty where the driver has none). */
+  readonly inherit: readonly number[];
+  /** Asks the store: is it still ours? Cheap; called before every commit. */
+  check(): Promise<"held" | "lost">;
+  /** Keeps the record fresh for older clients. */
+  refresh(): Promise<void>;
+  /** Gives the lock back if it is still ours; never touches a successor's. Idempotent. */
+  release(): Promise<void>;
+}
+
+export interface HeldLock {
+  readonly resource: Resource;
+  readonly state: "held" | "orphaned" | "foreign" | "stale" | "unreadable";
+  readonly record?: LockRecord;
+  /** Processes that hold it, where the system can tell. */
+  readonly processes: readonly ProcessInfo[];
+  /** Path of the record, for people. */
+  readonly path: string;
+}
+
+export interface WaitingLock {
+  readonly resource: Resource;
+  readonly record: LockRecord;
+  readonly place: number;
+}
+
+export interface LockTable {
+  readonly held: readonly HeldLock[];
+  readonly waiting: readonly WaitingLock[];
+}
+
+/** `type/id`, or "datastore": the key that locks are ordered by (code point order, the same everywhere). */
+export function resourceKey(resource: Resource): string {
+  return resource.kind === "datastore" ? "datastore" : `${resource.type}/${resource.id}`;
+}
