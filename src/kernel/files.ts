@@ -1,0 +1,148 @@
+/** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
+import { randomUUID } from "node:crypto";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { FenError, storeError, systemErrorCode } from "./errors.ts";
+
+export interface WriteOptions {
+  /** Survives a power cut once resolved. Default true. */
+  readonly durable?: boolean;
+  /** Mode of the new file, lessened by the umask. Default 0o666. */
+  readonly mode?: number;
+}
+
+/**
+ * Readers see the old content or the new, never a part: a temporary file `.<uuid>.tmp` in the same folder is renamed.
+ * Makes missing folders. Throws `disk_full`, `not_writable` or `store_unavailable`; then nothing has changed.
+ */
+export async function writeFileAtomic(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): Promise<void> {
+  writeFileAtomicSync(path, bytes, options);
+}
+
+/** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */
+export function writeFileAtomicSync(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): void {
+  const durable = options.durable ?? true;
+  const aside = join(dirname(path), `.${randomUUID()}.tmp`);
+  try {
+    writeNew(aside, bytes, { durable, mode: options.mode ?? 0o666 });
+    renameSync(aside, path);
+    if (durable) syncFolder(dirname(path));
+  } catch (error) {
+    removeQuietly(aside);
+    throw storeError(error, "the file", path);
+  }
+}
+
+/** Writes a new file in one go; fails where one exists. Makes missing folders. Throws system errors as they are. */
+export function writeNew(path: string, bytes: Uint8Array | string, options: Required<WriteOptions>): void {
+  const fd = openInMadeFolder(path, "wx", options.mode);
+  try {
+    writeAll(fd, bytes);
+    if (options.durable) fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Opens a file, making its folders where they are missing. Throws system errors as they are. */
+export function openInMadeFolder(path: string, flags: string, mode = 0o666): number {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return openSync(path, flags, mode);
+    } catch (error) {
+      // A folder that is empty may be removed by others between our making it and our using it: try again.
+      if (systemErrorCode(error) !== "ENOENT" || attempt > 20) throw error;
+      makeFolder(dirname(path));
+    }
+  }
+}
+
+/** Makes a folder and those above it; the new names are durable. */
+export function makeFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true });
+  if (first === undefined) return;
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) syncFolder(dirname(folder));
+}
+
+/** Writes all bytes at the current position, however many calls that takes. */
+export function writeAll(fd: number, bytes: Uint8Array | string): void {
+  const data = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+  for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
+}
+
+/** Makes the names in a folder durable. Does nothing where the system can't (Windows). */
+export function syncFolder(path: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (error) {
+    // A folder that may be written but not read, or that is gone, can't be synced; the file itself is.
+    if (["EACCES", "EPERM", "EISDIR", "ENOENT"].includes(systemErrorCode(error) ?? "")) return;
+    throw error;
+  }
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    // Some filesystems refuse to sync folders; their names are then as durable as they can be.
+    if (!["EINVAL", "EPERM", "EISDIR", "ENOTSUP", "EBADF"].includes(systemErrorCode(error) ?? "")) throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Removes a file; true where there was one. Other failures are thrown as they are. */
+export function removeFile(path: string): boolean {
+  try {
+    unlinkSync(path);
+    return true;
+  } catch (error) {
+    if (isAbsence(error)) return false;
+    throw error;
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // The temporary file was never made, or the disk fails: the first error is the one to tell.
+  }
+}
+
+/** True for the two codes that mean "there is nothing of that name". */
+export function isAbsence(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** The bytes of a file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. */
+export async function readBytes(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+  try {
+    const file = await open(path, "r");
+    try {
+      const { size } = await file.stat();
+      if (size > maxBytes) throw tooLarge(path, size, maxBytes);
+      const bytes = await file.readFile();
+      if (bytes.length > maxBytes) throw tooLarge(path, bytes.length, maxBytes);
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw storeError(error, "the file", path);
+  }
+}
+
+/** As `readBytes`, decoded as UTF-8 without a byte order mark. Bytes that aren't UTF-8 become U+FFFD. */
+export async function readTextFile(path: string, maxBytes: number): Promise<string | undefined> {
+  const bytes = await readBytes(path, maxBytes);
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+}
+
+function tooLarge(path: string, size: number, maxBytes: number): FenError {
+  return new FenError("file_too_large", `The file is too large: ${path} has ${size} bytes, the limit is ${maxBytes}.`, {
+    facts: { path, size, maxBytes },
+  });
+}
