@@ -28,6 +28,8 @@ export interface Host {
   readonly user: string;
   readonly pid: number;
   readonly platform: NodeJS.Platform;
+  /** `x64`, `arm64`, ... */
+  readonly architecture: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** The command line without the interpreter, for people: `fen model method run web-01 execute`. */
@@ -75,6 +77,7 @@ export function systemMachine(command: string): Machine {
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),
       pid: process.pid,
       platform: process.platform,
+      architecture: process.arch,
       env: process.env,
       cwd: process.cwd(),
       command,

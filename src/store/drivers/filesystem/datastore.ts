@@ -1,0 +1,21 @@
+/** A datastore in a folder of this machine (or of a network filesystem whose locks work). */
+import type { Machine } from "../../../kernel/machine.ts";
+import type { Datastore } from "../../contract.ts";
+import { FilesystemFiles } from "./files.ts";
+import { KernelLocks } from "./kernel-locks.ts";
+import { FilesystemLocks } from "./locks.ts";
+
+/** Opens the datastore at the absolute path `root`; nothing is made before it is needed. */
+export function openFilesystemDatastore(root: string, machine: Machine): Datastore {
+  let locks: FilesystemLocks | undefined;
+  return {
+    kind: "filesystem",
+    location: root,
+    files: new FilesystemFiles(root),
+    get locks() {
+      // Loaded when first asked for: commands that only read need no native library.
+      locks ??= new FilesystemLocks(root, machine, new KernelLocks(machine.host.platform, machine.host.architecture));
+      return locks;
+    },
+  };
+}

@@ -1,0 +1,52 @@
+/** Which processes hold a range of the lock table, as Linux tells it in /proc. Elsewhere nothing is known. */
+import { readdirSync, readFileSync } from "node:fs";
+import type { ProcessInfo } from "../../contract.ts";
+import type { ByteRange } from "./kernel-locks.ts";
+
+/** Processes with a descriptor that holds a lock in one of `ranges` of the file with this inode. Only those that we may look at. */
+export function processesHolding(inode: number, ranges: readonly ByteRange[]): ProcessInfo[] {
+  const found: ProcessInfo[] = [];
+  for (const pid of numbersIn("/proc")) {
+    if (holds(pid, inode, ranges)) found.push({ pid, command: commandOf(pid) });
+  }
+  return found;
+}
+
+function holds(pid: number, inode: number, ranges: readonly ByteRange[]): boolean {
+  const folder = `/proc/${pid}/fdinfo`;
+  for (const fd of numbersIn(folder)) {
+    const text = readQuietly(`${folder}/${fd}`);
+    for (const match of text.matchAll(/^lock:.*OFDLCK.*:(\d+) (\d+) (\d+|EOF)$/gm)) {
+      const [, lockInode, first, last] = match;
+      const start = Number(first);
+      const end = last === "EOF" ? Number.MAX_SAFE_INTEGER : Number(last);
+      if (Number(lockInode) !== inode) continue;
+      if (ranges.some((range) => start < range.start + range.length && end >= range.start)) return true;
+    }
+  }
+  return false;
+}
+
+/** The command line of a process; "?" where it can't be read. */
+function commandOf(pid: number): string {
+  const text = readQuietly(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+  return text === "" ? "?" : text.slice(0, 200);
+}
+
+function numbersIn(folder: string): number[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number);
+  } catch {
+    return []; // no /proc here, or a process of another user, or one that just ended
+  }
+}
+
+function readQuietly(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return ""; // the process just ended, or isn't ours to look at
+  }
+}

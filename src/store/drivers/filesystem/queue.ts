@@ -1,0 +1,205 @@
+/**
+ * The queue of one resource: a folder of tickets `<number>.<x|s>.<nonce>`.
+ *
+ * A ticket is locked by its owner from before it is visible until it is gone, so it proves its owner alive; nobody else ever has the lock, so
+ * a ticket whose lock can be had is dead and may be removed by anybody (a name is never used twice: it carries a nonce).
+ * Lines in it say who waits, then (a second line) what was granted. The queue is only the order; the lock table decides.
+ */
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmdirSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
+import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
+import { compareCodePoints } from "../../../kernel/order.ts";
+import type { LockMode, LockRecord, Resource } from "../../contract.ts";
+import type { KernelLocks } from "./kernel-locks.ts";
+import { folderName, namesIn } from "./lock-table.ts";
+import { parseRecord } from "./records.ts";
+
+const wholeTicket = { start: 0, length: 0 };
+const numberWidth = 12;
+
+/** A visible ticket, by its name. */
+export interface Ticket {
+  readonly name: string;
+  readonly path: string;
+  readonly number: number;
+  readonly mode: LockMode;
+  readonly nonce: string;
+}
+
+/** What a ticket says. `granted` only while its owner holds the lock. */
+export interface TicketText {
+  readonly waiting: LockRecord;
+  readonly granted?: LockRecord;
+}
+
+export class Queue {
+  readonly folder: string;
+  readonly #kernel: KernelLocks;
+
+  constructor(fenFolder: string, resource: Resource, kernel: KernelLocks) {
+    this.folder = join(fenFolder, "queue", folderName(resource));
+    this.#kernel = kernel;
+  }
+
+  /** All tickets, first come first, dead ones included. */
+  tickets(): Ticket[] {
+    return namesIn(this.folder)
+      .map((name) => ticketOf(this.folder, name))
+      .filter((ticket) => ticket !== undefined)
+      .sort((a, b) => a.number - b.number || compareCodePoints(a.nonce, b.nonce));
+  }
+
+  /** True while the owner lives and keeps it. */
+  isAlive(ticket: Ticket): boolean {
+    const probe = this.openProbe(ticket);
+    if (probe === undefined) return false;
+    try {
+      return !probe.isGone();
+    } finally {
+      probe.close();
+    }
+  }
+
+  /** An open look at a ticket, or undefined where it is gone. */
+  openProbe(ticket: Ticket): TicketProbe | undefined {
+    try {
+      return new TicketProbe(openSync(ticket.path, "r"), this.#kernel);
+    } catch (error) {
+      if (isAbsence(error)) return undefined;
+      throw storeError(error, "a ticket of the queue", ticket.path);
+    }
+  }
+
+  /** Removes a ticket that is known to be dead. */
+  bury(ticket: Ticket): void {
+    removeFile(ticket.path);
+  }
+
+  read(ticket: Ticket): TicketText | undefined {
+    try {
+      const lines = readFileSync(ticket.path, "utf8").split("\n");
+      lines.pop(); // behind the last newline: empty, or a line that is being written
+      const [waiting, granted] = lines.map((line) => parseRecord(line));
+      if (waiting === undefined) return undefined;
+      return granted === undefined ? { waiting } : { waiting, granted };
+    } catch (error) {
+      if (isAbsence(error)) return undefined;
+      throw storeError(error, "a ticket of the queue", ticket.path);
+    }
+  }
+
+  /** Makes a ticket that is locked but not yet visible. */
+  prepare(nonce: string, mode: LockMode, record: LockRecord): OwnTicket {
+    const hidden = join(this.folder, `.${nonce}`);
+    try {
+      const fd = openInMadeFolder(hidden, "wx+");
+      try {
+        writeSync(fd, `${JSON.stringify(record)}\n`);
+        this.#kernel.tryLock(fd, wholeTicket, "exclusive");
+      } catch (error) {
+        closeSync(fd);
+        removeFile(hidden);
+        throw error;
+      }
+      return new OwnTicket(this.folder, hidden, fd, nonce, mode);
+    } catch (error) {
+      throw storeError(error, "the queue", this.folder);
+    }
+  }
+
+  /** The number behind the last. Only under the gate of the resource is it the only one of its kind. */
+  nextNumber(): number {
+    return (this.tickets().at(-1)?.number ?? 0) + 1;
+  }
+}
+
+export class OwnTicket {
+  readonly nonce: string;
+  readonly mode: LockMode;
+  readonly #folder: string;
+  readonly #fd: number;
+  #path: string;
+  #number = 0;
+  #left = false;
+
+  constructor(folder: string, path: string, fd: number, nonce: string, mode: LockMode) {
+    this.#folder = folder;
+    this.#path = path;
+    this.#fd = fd;
+    this.nonce = nonce;
+    this.mode = mode;
+  }
+
+  /** Makes the ticket visible under its number. */
+  show(number: number): void {
+    const path = join(this.#folder, `${String(number).padStart(numberWidth, "0")}.${this.mode === "exclusive" ? "x" : "s"}.${this.nonce}`);
+    try {
+      renameSync(this.#path, path);
+    } catch (error) {
+      throw storeError(error, "the queue", path);
+    }
+    this.#path = path;
+    this.#number = number;
+  }
+
+  /** True where `other` came earlier and conflicts. */
+  waitsFor(other: Ticket): boolean {
+    if (other.nonce === this.nonce) return false;
+    const earlier = other.number - this.#number || compareCodePoints(other.nonce, this.nonce);
+    return earlier < 0 && (this.mode === "exclusive" || other.mode === "exclusive");
+  }
+
+  /** Says in the ticket that the lock is held. */
+  markGranted(record: LockRecord): void {
+    writeSync(this.#fd, `${JSON.stringify(record)}\n`);
+  }
+
+  /** Removes the ticket (its successor sees that) and then its lock. Idempotent. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    try {
+      removeFile(this.#path);
+    } finally {
+      closeSync(this.#fd);
+    }
+    try {
+      rmdirSync(this.#folder);
+    } catch (error) {
+      // Others queue here, or one of them removed it first.
+      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemErrorCode(error) ?? "")) throw storeError(error, "the queue", this.#folder);
+    }
+  }
+
+}
+
+/** A look at another's ticket through an open descriptor. */
+export class TicketProbe {
+  readonly #fd: number;
+  readonly #kernel: KernelLocks;
+
+  constructor(fd: number, kernel: KernelLocks) {
+    this.#fd = fd;
+    this.#kernel = kernel;
+  }
+
+  /** True once the ticket was removed or its owner died. */
+  isGone(): boolean {
+    if (fstatSync(this.#fd).nlink === 0) return true;
+    if (!this.#kernel.tryLock(this.#fd, wholeTicket, "shared")) return false;
+    this.#kernel.unlock(this.#fd, wholeTicket);
+    return true;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function ticketOf(folder: string, name: string): Ticket | undefined {
+  const match = /^(\d+)\.([xs])\.([^.]+)$/.exec(name);
+  if (match === null) return undefined;
+  const [, number = "", mode, nonce = ""] = match;
+  return { name, path: join(folder, name), number: Number(number), mode: mode === "x" ? "exclusive" : "shared", nonce };
+}
