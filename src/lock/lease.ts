@@ -4,6 +4,7 @@
  * everything that commits calls `assertHeld` first.
  */
 import { FenError } from "../kernel/errors.ts";
+import type { Machine } from "../kernel/machine.ts";
 import { type Grant, type LockMode, type Resource, resourceKey } from "../store/contract.ts";
 
 export interface LockRequest {
@@ -32,4 +33,72 @@ export function lockLost(grant: Grant): FenError {
     hint: "Nothing was committed after that. Look who holds it now: fen datastore lock status",
     facts: { resource: key, nonce: grant.nonce, token: grant.token },
   });
+}
+
+/** How often the record is kept fresh for older clients, and how often a loss is looked for. */
+const refreshEveryMs = 10_000;
+const checkEveryMs = 2000;
+
+export class HeldLease implements Lease {
+  readonly grants: readonly Grant[];
+  readonly #lost = new AbortController();
+  readonly #timers: Disposable[];
+  #released: Promise<void> | undefined;
+
+  constructor(machine: Machine, grants: readonly Grant[]) {
+    this.grants = grants;
+    this.#timers = [
+      machine.clock.every(refreshEveryMs, () => void this.#refresh()),
+      machine.clock.every(checkEveryMs, () => void this.assertHeld().catch(() => undefined)), // told through the signal
+    ];
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  get inherit(): readonly number[] {
+    return this.grants.flatMap((grant) => grant.inherit);
+  }
+
+  token(resource: Resource): number {
+    const key = resourceKey(resource);
+    const grant = this.grants.find((one) => resourceKey(one.resource) === key);
+    if (grant === undefined) throw new Error(`the lease doesn't hold ${key}`);
+    return grant.token;
+  }
+
+  async assertHeld(): Promise<void> {
+    if (this.#lost.signal.aborted) throw this.#lost.signal.reason;
+    if (this.#released !== undefined) throw new Error("the lease was given back");
+    for (const grant of this.grants) {
+      if ((await grant.check()) === "held" || this.#released !== undefined) continue;
+      this.#lost.abort(lockLost(grant));
+      throw this.#lost.signal.reason;
+    }
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#giveBack();
+    return this.#released;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  async #giveBack(): Promise<void> {
+    for (const timer of this.#timers) timer[Symbol.dispose]();
+    const failures: unknown[] = [];
+    for (const grant of this.grants.toReversed()) await grant.release().catch((error: unknown) => failures.push(error));
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) throw new AggregateError(failures, "Some locks could not be given back cleanly.");
+  }
+
+  async #refresh(): Promise<void> {
+    for (const grant of this.grants) {
+      // A record that can't be written now is tried again at the next refresh; the kernel lock doesn't depend on it.
+      await grant.refresh().catch(() => undefined);
+    }
+  }
 }
