@@ -1,0 +1,101 @@
+/** YAML in and out: the core schema only (no custom tags), with the place of what is wrong, and edits that keep comments and key order. */
+import { CORE_SCHEMA, dump, load, YAMLException } from "js-yaml";
+import { FenError } from "../kernel/errors.ts";
+import { nearest } from "../kernel/suggest.ts";
+
+/** More nodes than this, aliases counted each time, is a bomb. */
+const maxNodes = 1_000_000;
+
+export type YamlPath = readonly (string | number)[];
+
+/** The value of a document; undefined where it is empty. Throws `yaml_invalid` with file, line and column. */
+export function parseYaml(text: string, file: string): unknown {
+  const source = text.startsWith("\uFEFF") ? text.slice(1) : text;
+  try {
+    if (/^\s*(#.*\n\s*)*$/.test(`${source.slice(0, 2000)}\n`) && source.length < 2000) return undefined;
+    const value = load(source, { filename: file, schema: CORE_SCHEMA });
+    if (source.includes("*")) countNodes(value, { left: maxNodes });
+    return value;
+  } catch (error) {
+    throw invalid(error, source, file);
+  }
+}
+
+function invalid(error: unknown, text: string, file: string): FenError {
+  if (error instanceof FenError) return error;
+  if (error instanceof YAMLException && error.mark !== undefined) {
+    const line = error.mark.line + 1;
+    const column = error.mark.column + 1;
+    return new FenError("yaml_invalid", `${file}:${line}:${column}: ${error.reason}\n${showLine(text, line, column)}`, {
+      hint: "Mend the file and run the command again.",
+      facts: { file, line, column },
+      cause: error,
+    });
+  }
+  const reason = error instanceof RangeError ? "it is nested too deeply, or its aliases expand too far" : error instanceof Error ? error.message : String(error);
+  return new FenError("yaml_invalid", `${file}: can't be read as YAML: ${reason}`, { facts: { file }, cause: error });
+}
+
+function countNodes(value: unknown, budget: { left: number }): void {
+  if (--budget.left < 0) throw new RangeError("too many nodes");
+  if (typeof value !== "object" || value === null) return;
+  for (const child of Object.values(value)) countNodes(child, budget);
+}
+
+/** The line with a caret under the column. */
+export function showLine(text: string, line: number, column: number): string {
+  const source = text.split(/\r?\n/)[line - 1] ?? "";
+  return `  ${String(line)} | ${source.slice(0, 200)}\n  ${" ".repeat(String(line).length)} | ${" ".repeat(Math.min(column, 200) - 1)}^`;
+}
+
+/** Text in the style that existing repositories have: two spaces, single quotes where needed, long text folded. */
+export function stringifyYaml(value: unknown): string {
+  return dump(value);
+}
+
+/** Line and column (from 1) of the key or element at `path`, or of the nearest thing above it that exists. */
+export async function locateInYaml(text: string, path: YamlPath): Promise<{ line: number; column: number } | undefined> {
+  const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import("yaml");
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter, schema: "core", uniqueKeys: false });
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+      if (pair === undefined || !isScalar(pair.key)) break;
+      offset = pair.key.range?.[0];
+      node = pair.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(step)];
+      if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range)) break;
+      offset = Number(node.range[0]);
+    } else break;
+  }
+  if (offset === undefined) return undefined;
+  const { line, col } = counter.linePos(offset);
+  return { line, column: col };
+}
+
+export type YamlEdit = { readonly op: "set"; readonly path: YamlPath; readonly value: unknown } | { readonly op: "remove"; readonly path: YamlPath };
+
+/** Applies edits to a document; comments, key order and quoting of everything else stay as they are. */
+export async function editYaml(text: string, edits: readonly YamlEdit[]): Promise<string> {
+  const { parseDocument } = await import("yaml");
+  const document = parseDocument(text, { schema: "core" });
+  for (const edit of edits) {
+    if (edit.op === "set") document.setIn(edit.path, edit.value);
+    else document.deleteIn(edit.path);
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+/** "did you mean ...", or what is known, for a key that isn't. */
+export function suggestKey(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  return near === undefined ? `Known keys: ${known.join(", ")}.` : `Did you mean ${near}?`;
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
