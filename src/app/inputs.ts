@@ -1,0 +1,94 @@
+/** `--input key=value`, `--input-file` and `--tag` of a command line. */
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { FenError } from "../kernel/errors.ts";
+import { readTextFile } from "../kernel/files.ts";
+import type { Machine } from "../kernel/machine.ts";
+import { isRecord, parseYaml } from "../repo/yaml.ts";
+
+const maxInputBytes = 16 * 1024 * 1024;
+const forbidden = new Set(["__proto__", "constructor", "prototype"]);
+
+export interface GivenInputs {
+  readonly input?: readonly string[] | undefined;
+  readonly inputFile?: string | undefined;
+}
+
+/** `a.b=v` nests, `key=@file` reads a file (`\@` escapes), one value starting with `{` is JSON. Pairs go over the file. Throws `input_invalid`. */
+export async function parseInputs(machine: Machine, given: GivenInputs): Promise<Record<string, unknown>> {
+  const pairs = given.input ?? [];
+  const [only] = pairs;
+  if (pairs.length === 1 && only?.trimStart().startsWith("{")) return parseJson(only);
+  const inputs = given.inputFile === undefined ? {} : await readInputFile(machine, given.inputFile);
+  for (const pair of pairs) {
+    const cut = pair.indexOf("=");
+    if (cut <= 0) throw new FenError("input_invalid", `--input needs key=value, not: ${cut === 0 ? pair : pair.slice(0, 40)}`, { hint: "For example: --input pkg=curl" });
+    setDeep(inputs, pair.slice(0, cut).split("."), await valueOf(machine, pair.slice(cut + 1)));
+  }
+  return inputs;
+}
+
+export function parseTags(tags: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    tags.map((tag) => {
+      const cut = tag.indexOf("=");
+      if (cut <= 0 || forbidden.has(tag.slice(0, cut))) throw new FenError("input_invalid", `--tag needs key=value, not: ${tag}`, { hint: "For example: --tag site=ams" });
+      return [tag.slice(0, cut), tag.slice(cut + 1)];
+    }),
+  );
+}
+
+function parseJson(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isRecord(value)) return checkKeys(value);
+  } catch (error) {
+    if (error instanceof FenError) throw error;
+    throw new FenError("input_invalid", "--input starts with { but isn't JSON.", { hint: `Quote it for the shell: --input '{"pkg": "curl"}'`, cause: error });
+  }
+  throw new FenError("input_invalid", "--input must be a JSON object.");
+}
+
+async function readInputFile(machine: Machine, file: string): Promise<Record<string, unknown>> {
+  const path = resolve(machine.host.cwd, file);
+  const text = await readTextFile(path, maxInputBytes);
+  if (text === undefined) throw new FenError("input_invalid", `No such input file: ${path}`);
+  const value = parseYaml(text, path) ?? {};
+  if (!isRecord(value)) throw new FenError("input_invalid", `The input file must hold a map: ${path}`);
+  return checkKeys(value);
+}
+
+async function valueOf(machine: Machine, text: string): Promise<string> {
+  if (text.startsWith("\\@")) return text.slice(1);
+  if (!text.startsWith("@")) return text;
+  const name = text.slice(1);
+  const path = name.startsWith("~/") ? join(machine.host.env["HOME"] ?? homedir(), name.slice(2)) : resolve(machine.host.cwd, name);
+  const content = await readTextFile(path, maxInputBytes);
+  if (content === undefined) throw new FenError("input_invalid", `No such file: ${path}`, { hint: "A value that really starts with @ is written \\@" });
+  return content;
+}
+
+function setDeep(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [key = "", ...rest] = path;
+  if (key === "" || forbidden.has(key)) throw badKey(key);
+  if (rest.length === 0) {
+    target[key] = value;
+    return;
+  }
+  const child = Object.hasOwn(target, key) ? target[key] : undefined;
+  const map = isRecord(child) ? child : {};
+  target[key] = map;
+  setDeep(map, rest, value);
+}
+
+function checkKeys(value: Record<string, unknown>): Record<string, unknown> {
+  for (const [key, child] of Object.entries(value)) {
+    if (forbidden.has(key)) throw badKey(key);
+    if (isRecord(child)) checkKeys(child);
+  }
+  return value;
+}
+
+function badKey(key: string): FenError {
+  return new FenError("input_invalid", `An input can't be called ${JSON.stringify(key)}.`);
+}
