@@ -1,15 +1,63 @@
-/**
- * (being written) A workspace is an opened repository with everything a use case works on. Made once per command.
- *
- *   const workspace = await openWorkspace(context);
- *   workspace.repository   Repository        (repo/repository.ts)
- *   workspace.datastore    Datastore         (store/contract.ts)
- *   workspace.locks        LockManager       (lock/manager.ts)
- *   workspace.types        ModelTypes        (model/type.ts)
- *   workspace.definitions  Definitions       (model/definitions.ts)
- *   workspace.data         DataVersions      (data/versions.ts)
- *   workspace.outputs      Outputs           (data/outputs.ts)
- *
- *   await using lease = await workspace.lock([{ resource, mode: "exclusive" }]);   // honours timeout, signal, notices
- */
-export {};
+/** A workspace is an opened repository with everything that a use case works on. Made once per command. */
+import { Outputs } from "../data/outputs.ts";
+import { DataVersions } from "../data/versions.ts";
+import { FenError } from "../kernel/errors.ts";
+import type { Lease, LockRequest } from "../lock/lease.ts";
+import { LockManager } from "../lock/manager.ts";
+import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
+import type { ModelTypes } from "../model/type.ts";
+import { builtinTypes } from "../model/types/index.ts";
+import { openRepository, type Repository } from "../repo/repository.ts";
+import { type Datastore, type Resource, resourceKey } from "../store/contract.ts";
+import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import type { AppContext } from "./context.ts";
+
+export interface Workspace {
+  readonly repository: Repository;
+  readonly datastore: Datastore;
+  readonly locks: LockManager;
+  readonly types: ModelTypes;
+  readonly definitions: Definitions;
+  readonly data: DataVersions;
+  readonly outputs: Outputs;
+  /** Takes locks with the command's timeout, signal and notices. Dispose of the lease, or release it. */
+  lock(requests: readonly LockRequest[]): Promise<Lease>;
+}
+
+/** Throws `repository_missing`, `repository_invalid`, `datastore_unsupported`. */
+export async function openWorkspace(context: AppContext): Promise<Workspace> {
+  const repository = await openRepository(context.machine, { repoDir: context.repoDir });
+  if (repository.datastore.kind !== "filesystem") {
+    throw new FenError("datastore_unsupported", "This version can't use a datastore in S3 yet.", { hint: "Use one in a folder: SWAMP_DATASTORE=filesystem:<path>" });
+  }
+  const datastore = openFilesystemDatastore(repository.datastore.root, context.machine);
+  let locks: LockManager | undefined;
+  const manager = () => (locks ??= new LockManager(datastore.locks, context.machine));
+  return {
+    repository,
+    datastore,
+    get locks() {
+      return manager();
+    },
+    types: builtinTypes(),
+    definitions: new Definitions(repository.layout),
+    data: new DataVersions(datastore.files),
+    outputs: new Outputs(datastore.files),
+    lock: (requests) => lockWith(context, manager(), requests),
+  };
+}
+
+async function lockWith(context: AppContext, locks: LockManager, requests: readonly LockRequest[]): Promise<Lease> {
+  const start = context.machine.clock.monotonic();
+  const lease = await locks.acquire(requests, {
+    timeoutMs: context.lockTimeoutMs,
+    signal: context.signal,
+    onWait: (notice) => context.emit({ event: "lock.waiting", notice }),
+  });
+  context.emit({ event: "lock.granted", resources: requests.map(({ resource }) => resourceKey(resource)), waitedMs: Math.round(context.machine.clock.monotonic() - start) });
+  return lease;
+}
+
+export function modelResource(loaded: LoadedDefinition): Resource {
+  return { kind: "model", type: loaded.definition.type, id: loaded.definition.id };
+}

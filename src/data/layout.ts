@@ -1,0 +1,30 @@
+/** Where data, outputs and what is being made are, relative to the datastore. */
+import { FenError } from "../kernel/errors.ts";
+import { isSafeName } from "../kernel/paths.ts";
+
+export interface ModelRef {
+  readonly type: string;
+  readonly id: string;
+}
+
+export function modelFolder(model: ModelRef): string {
+  return `data/${model.type}/${model.id}`;
+}
+
+export function dataFolder(model: ModelRef, name: string): string {
+  return `${modelFolder(model)}/${safeDataName(name)}`;
+}
+
+export function versionFolder(model: ModelRef, name: string, version: number): string {
+  return `${dataFolder(model, name)}/${version}`;
+}
+
+export function stagingFolder(model: ModelRef): string {
+  return `.fen/staging/${encodeURIComponent(`${model.type}/${model.id}`)}`;
+}
+
+/** Throws `name_invalid` for a name that could lead out of its folder. */
+export function safeDataName(name: string): string {
+  if (isSafeName(name) && !name.startsWith(".") && name !== "latest") return name;
+  throw new FenError("name_invalid", `Data can't be called ${JSON.stringify(name)}.`, { hint: 'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot.' });
+}

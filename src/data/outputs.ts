@@ -1,0 +1,176 @@
+/** Output records: one YAML file per run of a method, `outputs/<type>/<method>/<model id>-<time>-<first of the id>.yaml`, its log beside it. */
+import { FenError } from "../kernel/errors.ts";
+import type { Machine } from "../kernel/machine.ts";
+import { compareCodePoints } from "../kernel/order.ts";
+import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
+import type { Files } from "../store/contract.ts";
+import type { ModelRef } from "./layout.ts";
+
+const maxRecordBytes = 4 * 1024 * 1024;
+
+export type RunStatus = "pending" | "running" | "succeeded" | "failed" | "cancelled" | "interrupted";
+
+export interface DataArtifact {
+  readonly dataId: string;
+  readonly name: string;
+  readonly version: number;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+export interface OutputRecord {
+  readonly id: string;
+  readonly definitionId: string;
+  readonly methodName: string;
+  readonly status: RunStatus;
+  readonly startedAt: string;
+  readonly retryCount: number;
+  readonly provenance: Readonly<Record<string, unknown>>;
+  readonly artifacts: { readonly dataArtifacts: readonly DataArtifact[] };
+  readonly completedAt?: string;
+  readonly durationMs?: number;
+  readonly error?: { readonly message: string };
+  /** Relative to the repository, or absolute. */
+  readonly logFile?: string;
+  /** Who runs it: the nonce of its lock tells whether it still does. */
+  readonly pid?: number;
+  readonly hostname?: string;
+  readonly lockNonce?: string;
+}
+
+export interface StoredOutput {
+  readonly record: OutputRecord;
+  readonly type: string;
+  /** Relative to the datastore. */
+  readonly path: string;
+}
+
+export interface OutputFile {
+  readonly path: string;
+  readonly type: string;
+  readonly method: string;
+  readonly modelId: string;
+  /** Time and id part of the name: orders the files of all models by time. */
+  readonly stamp: string;
+}
+
+export class Outputs {
+  readonly #files: Files;
+
+  constructor(files: Files) {
+    this.#files = files;
+  }
+
+  /** A path for a new record, without its ending: unique, whatever runs at the same millisecond. */
+  newStem(model: ModelRef, method: string, run: { readonly id: string; readonly startedAt: string }): string {
+    return `outputs/${model.type}/${method}/${model.id}-${run.startedAt.replaceAll(/[:.]/g, "-")}-${run.id.slice(0, 8)}`;
+  }
+
+  async write(stem: string, record: OutputRecord, options: { readonly durable: boolean }): Promise<void> {
+    await this.#files.write(`${stem}.yaml`, stringifyYaml(record), options);
+  }
+
+  /** All record files, newest first. `modelId` narrows. */
+  async files(modelId?: string): Promise<OutputFile[]> {
+    const found: OutputFile[] = [];
+    const walk = async (segments: readonly string[]): Promise<void> => {
+      for (const entry of await this.#files.list(["outputs", ...segments].join("/"))) {
+        if (entry.kind === "folder" && segments.length < 10) await walk([...segments, entry.name]);
+        const match = /^([0-9a-f-]{36})-(\d{4}-.*)\.yaml$/i.exec(entry.name);
+        if (entry.kind !== "file" || match === null || segments.length < 2) continue;
+        const [, owner = "", stamp = ""] = match;
+        if (modelId !== undefined && owner !== modelId) continue;
+        found.push({ path: ["outputs", ...segments, entry.name].join("/"), type: segments.slice(0, -1).join("/"), method: segments.at(-1) ?? "", modelId: owner, stamp });
+      }
+    };
+    await walk([]);
+    return found.sort((a, b) => compareCodePoints(b.stamp, a.stamp));
+  }
+
+  /** Throws `data_corrupt` where the record can't be read as one. */
+  async read(file: OutputFile): Promise<StoredOutput> {
+    const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
+    if (bytes === undefined) throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`);
+    return { record: parseRecord(new TextDecoder().decode(bytes), this.#files.locate(file.path)), type: file.type, path: file.path };
+  }
+
+  /** By id or a prefix of at least 3 hex digits. Throws `output_missing`, `id_ambiguous`. */
+  async find(idOrPrefix: string): Promise<StoredOutput> {
+    const wanted = idOrPrefix.toLowerCase();
+    const missing = new FenError("output_missing", `No output has the id ${idOrPrefix}.`, { hint: "List them: fen model output search", facts: { id: idOrPrefix } });
+    if (!/^[0-9a-f][0-9a-f-]{2,35}$/.test(wanted)) throw missing;
+    const files = await this.files();
+    const named = files.filter((file) => couldBe(file, wanted));
+    const found: StoredOutput[] = [];
+    for (const file of named) {
+      const stored = await this.read(file).catch(() => undefined); // an unreadable record isn't the one
+      if (stored?.record.id.toLowerCase().startsWith(wanted) === true) found.push(stored);
+    }
+    const [first, ...others] = found;
+    if (first === undefined) throw missing;
+    if (others.length > 0) throw new FenError("id_ambiguous", `${found.length} outputs have an id that begins with ${idOrPrefix}.`, { hint: `Write more of it: ${found.slice(0, 5).map((one) => one.record.id).join(", ")}` });
+    return first;
+  }
+
+  /** Removes a model's records and logs. Gives how many records. */
+  async removeAll(modelId: string): Promise<number> {
+    const files = await this.files(modelId);
+    for (const file of files) {
+      await this.#files.remove(file.path);
+      await this.#files.remove(file.path.replace(/\.yaml$/, ".log"));
+    }
+    return files.length;
+  }
+
+  logPath(output: StoredOutput): string {
+    return output.path.replace(/\.yaml$/, ".log");
+  }
+}
+
+/** Our file names carry the first 8 digits of the id; older ones don't and must be read. */
+function couldBe(file: OutputFile, wanted: string): boolean {
+  const own = /Z-([0-9a-f]{8})$/.exec(file.stamp)?.[1];
+  return own === undefined || own.startsWith(wanted.slice(0, 8));
+}
+
+const statuses: readonly string[] = ["pending", "running", "succeeded", "failed", "cancelled", "interrupted"];
+
+function isStatus(value: unknown): value is RunStatus {
+  return typeof value === "string" && statuses.includes(value);
+}
+
+function parseRecord(text: string, path: string): OutputRecord {
+  const value = parseYaml(text, path);
+  if (!isRecord(value) || typeof value["id"] !== "string" || typeof value["definitionId"] !== "string" || !isStatus(value["status"]) || typeof value["startedAt"] !== "string") {
+    throw new FenError("data_corrupt", `The output record can't be read: ${path}`, { facts: { path } });
+  }
+  const { id, definitionId, status, startedAt, methodName, retryCount, provenance, artifacts, completedAt, durationMs, error, logFile, pid, hostname, lockNonce } = value;
+  const list: unknown = isRecord(artifacts) ? artifacts["dataArtifacts"] : [];
+  return {
+    id,
+    definitionId,
+    methodName: String(methodName ?? ""),
+    status,
+    startedAt,
+    retryCount: typeof retryCount === "number" ? retryCount : 0,
+    provenance: isRecord(provenance) ? provenance : {},
+    artifacts: { dataArtifacts: Array.isArray(list) ? list.flatMap(artifactOf) : [] },
+    ...(typeof completedAt === "string" ? { completedAt } : {}),
+    ...(typeof durationMs === "number" ? { durationMs } : {}),
+    ...(isRecord(error) ? { error: { message: String(error["message"] ?? "") } } : {}),
+    ...(typeof logFile === "string" ? { logFile } : {}),
+    ...(typeof pid === "number" ? { pid } : {}),
+    ...(typeof hostname === "string" ? { hostname } : {}),
+    ...(typeof lockNonce === "string" ? { lockNonce } : {}),
+  };
+}
+
+function artifactOf(value: unknown): DataArtifact[] {
+  if (!isRecord(value) || typeof value["name"] !== "string" || typeof value["version"] !== "number") return [];
+  const tags = isRecord(value["tags"]) ? Object.fromEntries(Object.entries(value["tags"]).map(([key, tag]) => [key, String(tag)])) : {};
+  return [{ dataId: String(value["dataId"] ?? ""), name: value["name"], version: value["version"], tags }];
+}
+
+/** When a machine's clock says. */
+export function isoNow(machine: Machine): string {
+  return new Date(machine.clock.now()).toISOString();
+}

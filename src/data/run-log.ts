@@ -1,0 +1,51 @@
+/** The text log of one run: a line per record. What a method says is data here, never a format. */
+import type { Machine } from "../kernel/machine.ts";
+import type { Appender } from "../store/contract.ts";
+
+/** More than this from the method itself isn't repeated here: its `log` data has all of it. */
+const maxOutputBytes = 16 * 1024 * 1024;
+
+export class RunLog {
+  readonly #machine: Machine;
+  readonly #file: Appender;
+  readonly #category: string;
+  #isCut = false;
+
+  /** `category`: `model·method·run·<model>·<method>`. */
+  constructor(machine: Machine, file: Appender, category: string) {
+    this.#machine = machine;
+    this.#file = file;
+    this.#category = category;
+  }
+
+  info(message: string): void {
+    this.#write("INF", message);
+  }
+
+  warn(message: string): void {
+    this.#write("WRN", message);
+  }
+
+  error(message: string): void {
+    this.#write("ERR", message);
+  }
+
+  /** A line of the method's own output. */
+  output(stream: "stdout" | "stderr", line: string): void {
+    if (this.#file.size > maxOutputBytes) {
+      if (!this.#isCut) this.warn("More output follows: it is in the data called log");
+      this.#isCut = true;
+      return;
+    }
+    this.#write(stream === "stdout" ? "INF" : "WRN", line);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close({ durable: false });
+  }
+
+  #write(level: string, message: string): void {
+    const time = new Date(this.#machine.clock.now()).toISOString();
+    for (const line of message.split("\n")) this.#file.append(`${time.slice(0, 10)} ${time.slice(11, 23)} +00:00 [${level}] ${this.#category}: ${line}\n`);
+  }
+}
