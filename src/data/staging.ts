@@ -27,9 +27,16 @@ export interface Committed {
   readonly path: string;
 }
 
+/** What makes a version a tombstone. */
+export interface Fate {
+  readonly lifecycle?: string;
+  readonly renamedTo?: string;
+}
+
 interface Item {
   readonly name: string;
   readonly spec: StagedSpec;
+  readonly fate: Fate;
   readonly folder: string;
   readonly hash: Hash;
   readonly file: Appender;
@@ -59,20 +66,20 @@ export class Staging {
   }
 
   /** JSON as one line, without a newline at its end. */
-  async writeJson(name: string, content: unknown, spec: StagedSpec): Promise<void> {
-    const file = await this.openFile(name, spec);
+  async writeJson(name: string, content: unknown, spec: StagedSpec, fate: Fate = {}): Promise<void> {
+    const file = await this.openFile(name, spec, fate);
     file.append(JSON.stringify(content) ?? "null");
     await file.close();
   }
 
   /** A file that becomes data at `commit`. One of each name per run. */
-  async openFile(name: string, spec: StagedSpec): Promise<Appender> {
+  async openFile(name: string, spec: StagedSpec, fate: Fate = {}): Promise<Appender> {
     safeDataName(name);
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
     const folder = `${this.#folder}/${encodeURIComponent(name)}`;
     const file = await this.#files.create(`${folder}/raw`);
     const hash = createHash("sha256");
-    this.#items.set(name, { name, spec, folder, hash, file, createdAt: new Date(this.#machine.clock.now()).toISOString() });
+    this.#items.set(name, { name, spec, fate, folder, hash, file, createdAt: new Date(this.#machine.clock.now()).toISOString() });
     return hashing(file, hash);
   }
 
@@ -131,6 +138,7 @@ export class Staging {
       createdAt: item.createdAt,
       size: item.file.size,
       checksum: item.hash.digest("hex"),
+      ...item.fate,
     };
   }
 

@@ -1,0 +1,158 @@
+/** The entry: words to a command, signals to an abort, errors to text or JSON and an exit code. */
+import { basename } from "node:path";
+import { errorCodes } from "../kernel/error-codes.ts";
+import { asError, FenError } from "../kernel/errors.ts";
+import { systemMachine } from "../kernel/machine.ts";
+import type { Flags, Outcome } from "./command.ts";
+import { Console } from "./console.ts";
+import { exitCodeOf } from "./exit-codes.ts";
+import { type ParsedLine, parseLine } from "./parse.ts";
+import { eventPrinter } from "./render/events.ts";
+
+declare const FEN_VERSION: string;
+
+/** The version of this build. */
+export const version = typeof FEN_VERSION === "string" ? FEN_VERSION : "0.0.0-source";
+
+/** A second signal, or a clean-up that takes longer than this, ends the process at once. */
+const cleanupMs = 10_000;
+
+/** Runs one command line. Sets the process's exit code; resolves when the work is done. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const wantsJson = argv.includes("--json");
+  let debug = argv.includes("--debug");
+  let console = new Console({ color: false, quiet: false, pager: false });
+  try {
+    const line = parseLine(argv);
+    debug = line.flags.on("debug");
+    console = new Console({ color: wantsColor(line.flags), quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""), pager: !line.flags.on("no-pager") });
+    process.exitCode = await dispatch(line, argv, console);
+  } catch (error) {
+    printError(console, error, { json: wantsJson, debug });
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+async function dispatch(line: ParsedLine, argv: readonly string[], console: Console): Promise<number> {
+  const { command, words, flags } = line;
+  if (command === undefined && flags.on("version")) {
+    console.out(flags.on("json") ? JSON.stringify({ version }, undefined, 2) : version);
+    return 0;
+  }
+  if (command === undefined || flags.on("help")) {
+    const { helpText } = await import("./help.ts");
+    console.page(helpText(words, (text) => console.bold(text)));
+    return 0;
+  }
+  const { handler } = await command.load();
+  const mode = flags.on("stream") ? "stream" : flags.on("json") ? "json" : "text";
+  const signals = watchSignals();
+  const context = {
+    machine: systemMachine(describe(argv)),
+    repoDir: flags.text("repo-dir"),
+    signal: signals.signal,
+    lockTimeoutMs: command.locks === true ? lockTimeout(flags, process.env["SWAMP_LOCK_TIMEOUT_MS"], console.isInteractive) : 0,
+    emit: eventPrinter(console, mode, flags.on("verbose")),
+  };
+  try {
+    const outcome = await handler({ context, args: line.args, flags, console, json: flags.on("json") || flags.on("stream") });
+    print(console, outcome, flags);
+    return outcome.exitCode ?? 0;
+  } finally {
+    signals.done();
+  }
+}
+
+function print(console: Console, outcome: Outcome, flags: Flags): void {
+  if (outcome.silent === true) return;
+  if (flags.on("stream")) return console.out(JSON.stringify({ event: "result", result: outcome.document }));
+  if (flags.on("json")) return console.out(JSON.stringify(outcome.document, undefined, 2));
+  const text = outcome.text();
+  if (text === "") return;
+  if (outcome.paged === true) console.page(text);
+  else console.out(text);
+}
+
+function printError(console: Console, error: unknown, options: { readonly json: boolean; readonly debug: boolean }): void {
+  const known = error instanceof FenError ? error : undefined;
+  const message = known?.message ?? `A defect of fen: ${asError(error).message}`;
+  const hint = known === undefined ? "Please report it with the output of the same command and --debug." : known.hint;
+  const stack = options.debug ? asError(error).stack : undefined;
+  if (options.json) {
+    const code = known?.code ?? "internal";
+    const fields = { ...known?.facts, code, message, ...(hint === undefined ? {} : { hint }), retryable: errorCodes[code].retryable, ...(stack === undefined ? {} : { stack }) };
+    console.error(JSON.stringify({ error: fields }, undefined, 2));
+    return;
+  }
+  console.error(`${console.red("error:")} ${message}${hint === undefined ? "" : `\n${hint}`}${stack === undefined ? "" : `\n${stack}`}`);
+}
+
+/** INT, TERM and HUP end the work first. */
+function watchSignals(): { readonly signal: AbortSignal; done(): void } {
+  const stop = new AbortController();
+  const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
+  const onSignal = (signal: NodeJS.Signals) => {
+    const code = 128 + (signal === "SIGTERM" ? numbers.SIGTERM : signal === "SIGHUP" ? numbers.SIGHUP : numbers.SIGINT);
+    if (stop.signal.aborted) process.exit(code);
+    stop.abort(new FenError("interrupted", `Interrupted by ${signal}.`, { facts: { signal } }));
+    setTimeout(() => process.exit(code), cleanupMs).unref();
+  };
+  const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const name of names) process.on(name, onSignal);
+  return {
+    signal: stop.signal,
+    done: () => {
+      for (const name of names) process.removeListener(name, onSignal);
+    },
+  };
+}
+
+function wantsColor(flags: Flags): boolean {
+  const { env } = process;
+  if (flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb") return false;
+  return process.stdout.isTTY || (env["FORCE_COLOR"] ?? "") !== "";
+}
+
+const units: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds; undefined = for ever. */
+function lockTimeout(flags: Flags, fromEnv: string | undefined, interactive: boolean): number | undefined {
+  const given = flags.text("lock-timeout");
+  if (given === "forever") return undefined;
+  if (given !== undefined) {
+    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(given);
+    const unit = units[match?.[2] ?? "?"];
+    if (match === null || unit === undefined) throw new FenError("usage", `--lock-timeout can't be ${given}.`, { hint: "For example: 0, 500ms, 30s, 5m or forever" });
+    return Number(match[1]) * unit;
+  }
+  if (fromEnv !== undefined && fromEnv !== "") {
+    if (fromEnv === "forever") return undefined;
+    if (!/^\d+$/.test(fromEnv)) throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`);
+    return Number(fromEnv);
+  }
+  return interactive ? undefined : 10 * 60_000;
+}
+
+/** The command line as others see it in lock records: values of inputs may be secrets and are left out. */
+function describe(argv: readonly string[]): string {
+  const name = basename(process.argv[1] ?? "fen").replace(/\.c?js$/, "");
+  const shown: string[] = [];
+  let hide = false;
+  for (const word of argv) {
+    if (hide) {
+      shown.push(hidden(word));
+      hide = false;
+    } else if (/^--(input|global-arg)$/.test(word)) {
+      shown.push(word);
+      hide = true;
+    } else {
+      const match = /^(--(?:input|global-arg)=)(.*)$/s.exec(word);
+      shown.push(match === null ? word : `${match[1] ?? ""}${hidden(match[2] ?? "")}`);
+    }
+  }
+  return [name, ...shown].join(" ").slice(0, 500);
+}
+
+function hidden(pair: string): string {
+  return /^[\w.-]+=/.test(pair) ? `${pair.slice(0, pair.indexOf("="))}=…` : "…";
+}

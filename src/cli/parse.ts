@@ -1,0 +1,109 @@
+/** From words to a command, its arguments and its flags. Flags may stand anywhere. */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { FenError } from "../kernel/errors.ts";
+import { nearest } from "../kernel/suggest.ts";
+import { catalog, groups } from "./catalog.ts";
+import { type CommandSpec, Flags, type FlagSpec, globalFlags, lockFlags } from "./command.ts";
+
+export interface ParsedLine {
+  /** Undefined: help for `words` (a group, or nothing) is wanted. */
+  readonly command: CommandSpec | undefined;
+  readonly words: readonly string[];
+  readonly args: readonly string[];
+  readonly flags: Flags;
+}
+
+export function flagsOf(command: CommandSpec | undefined): Readonly<Record<string, FlagSpec>> {
+  return { ...globalFlags, ...(command?.locks === true ? lockFlags : {}), ...command?.flags };
+}
+
+/** Throws `usage` and `unknown_command`, with what was probably meant. */
+export function parseLine(argv: readonly string[]): ParsedLine {
+  const { command, words, rest } = findCommand(argv);
+  const specs = flagsOf(command);
+  const { values, positionals } = parseFlags(rest, specs, command);
+  const flags = new Flags(values);
+  if (command === undefined) {
+    const [unknown] = positionals;
+    if (unknown !== undefined && !flags.on("help")) throw unknownCommand([...words, unknown]);
+    return { command, words, args: [], flags };
+  }
+  if (!flags.on("help")) checkArguments(command, positionals);
+  return { command, words, args: positionals, flags };
+}
+
+/** The longest path of leading words (flags between them are kept for later) that is a command. */
+function findCommand(argv: readonly string[]): { command: CommandSpec | undefined; words: string[]; rest: string[] } {
+  const words: string[] = [];
+  const flags: string[] = [];
+  let at = 0;
+  for (; at < argv.length; at++) {
+    const word = argv[at] ?? "";
+    if (word.startsWith("-") && word !== "-" && word !== "--") {
+      flags.push(word);
+      const spec = globalFlags[word.replace(/^--/, "")];
+      if (spec?.type === "text" && argv[at + 1] !== undefined) flags.push(argv[++at] ?? "");
+      continue;
+    }
+    if (!isPrefix([...words, word])) break;
+    words.push(word);
+    const found = catalog.find((command) => same(command.path, words));
+    if (found !== undefined) return { command: found, words, rest: [...flags, ...argv.slice(at + 1)] };
+  }
+  return { command: undefined, words, rest: [...flags, ...argv.slice(at)] };
+}
+
+function isPrefix(words: readonly string[]): boolean {
+  return catalog.some((command) => words.every((word, index) => command.path[index] === word));
+}
+
+function same(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((word, index) => word === b[index]);
+}
+
+function parseFlags(rest: readonly string[], specs: Readonly<Record<string, FlagSpec>>, command: CommandSpec | undefined): { values: Record<string, unknown>; positionals: string[] } {
+  const options: NonNullable<ParseArgsConfig["options"]> = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    options[name] = { type: spec.type === "text" ? "string" : "boolean", multiple: spec.repeat === true, ...(spec.short === undefined ? {} : { short: spec.short }) };
+  }
+  try {
+    const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true, strict: true });
+    return { values: { ...values }, positionals };
+  } catch (error) {
+    throw flagError(error instanceof Error ? error.message : String(error), specs, command);
+  }
+}
+
+function flagError(message: string, specs: Readonly<Record<string, FlagSpec>>, command: CommandSpec | undefined): FenError {
+  const flag = /'(--?[^' =]+)/.exec(message)?.[1] ?? "";
+  const help = `fen ${[...(command?.path ?? []), "--help"].join(" ")}`;
+  if (message.startsWith("Unknown option")) {
+    const near = nearest(flag.replace(/^--?/, ""), Object.keys(specs));
+    return new FenError("usage", `There is no flag ${flag}.`, { hint: near === undefined ? `See: ${help}` : `Did you mean --${near}? See: ${help}` });
+  }
+  const [first = ""] = message.split("\n");
+  return new FenError("usage", first.replace("Option '", "'"), { hint: `See: ${help}` });
+}
+
+function checkArguments(command: CommandSpec, given: readonly string[]): void {
+  const wanted = command.arguments ?? [];
+  const usage = `fen ${usageOf(command)}`;
+  const missing = wanted.find((argument, index) => argument.optional !== true && given[index] === undefined);
+  if (missing !== undefined) throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, { hint: `Usage: ${usage}` });
+  const many = wanted.at(-1)?.name === "command" || wanted.at(-1)?.name === "words";
+  const extra = given[wanted.length];
+  if (extra !== undefined && !many) throw new FenError("usage", `One word too many: ${extra}`, { hint: `Usage: ${usage}` });
+}
+
+export function usageOf(command: CommandSpec): string {
+  const args = (command.arguments ?? []).map((argument) => (argument.optional === true ? `[${argument.name}]` : `<${argument.name}>`));
+  return [...command.path, ...args].join(" ");
+}
+
+function unknownCommand(words: readonly string[]): FenError {
+  const known = [...new Set(catalog.filter((command) => command.hidden !== true).map((command) => command.path.slice(0, words.length).join(" ")))];
+  const near = nearest(words.join(" "), known);
+  const group = words.slice(0, -1).join(" ");
+  const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
+  return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, { hint: near === undefined ? `See: ${help}` : `Did you mean: fen ${near}? See: ${help}` });
+}

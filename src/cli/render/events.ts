@@ -1,0 +1,61 @@
+/** Events of a use case as lines for people (stderr; a method's own output on stdout) or as newline-delimited JSON. */
+import type { AppEvent } from "../../app/context.ts";
+import { recordOf, type WaitNotice } from "../../lock/manager.ts";
+import { resourceKey } from "../../store/contract.ts";
+import type { Console } from "../console.ts";
+import { duration } from "./table.ts";
+
+export type EventMode = "text" | "json" | "stream";
+
+export function eventPrinter(console: Console, mode: EventMode, verbose: boolean): (event: AppEvent) => void {
+  if (mode === "stream") return (event) => console.out(JSON.stringify(plain(event)));
+  return (event) => {
+    if (event.event === "lock.waiting") console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
+    else if (event.event === "warning") console.say(mode === "json" ? JSON.stringify(event) : `${console.yellow("warning:")} ${event.message}${event.hint === undefined ? "" : ` ${console.dim(event.hint)}`}`);
+    else if (mode === "text") printRun(console, event, verbose);
+  };
+}
+
+function printRun(console: Console, event: AppEvent, verbose: boolean): void {
+  if (event.event === "run.output") {
+    if (event.stream === "stdout") console.out(event.line);
+    else console.say(event.line);
+  } else if (event.event === "run.data" && verbose) console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
+  else if (event.event === "lock.granted" && event.waitedMs >= 250) console.say(console.dim(`got the lock on ${event.resources.join(", ")} after ${duration(event.waitedMs)}`));
+}
+
+/** Who holds it, since when, what command, our place, and what one can do. */
+export function waiting(console: Console, notice: WaitNotice): string {
+  const record = recordOf(notice.by);
+  const since = record?.since ?? record?.acquiredAt;
+  const who = record === undefined ? undefined : `${record.holder}, pid ${record.pid}${since === undefined ? "" : `, since ${since.slice(11, 19)} UTC`}${record.command === undefined ? "" : `: ${record.command}`}`;
+  const place = notice.place <= 1 ? "next in line" : `number ${notice.place} in line`;
+  const limit = notice.remainingMs === undefined ? "" : ` (gives up in ${duration(notice.remainingMs)})`;
+  return [`${console.yellow("waiting")} for the lock on ${console.bold(resourceKey(notice.resource))}, ${place}${limit}`, `  ${because(notice, who)}`, console.dim("  Ctrl-C gives up; --lock-timeout sets a limit; fen datastore lock status shows everybody")].join("\n");
+}
+
+function because(notice: WaitNotice, who: string | undefined): string {
+  const { by } = notice;
+  switch (by.kind) {
+    case "holder":
+      return `held by ${who}`;
+    case "waiter":
+      return `behind ${who}`;
+    case "structural":
+      return `a command on the whole datastore comes first: ${who}`;
+    case "orphan":
+      return by.processes.length === 0
+        ? `its holder${who === undefined ? "" : ` (${who})`} is dead, but something that it started still works`
+        : `its holder is dead, but what it started still works: ${by.processes.map((process) => `pid ${process.pid} (${process.command})`).join(", ")}`;
+    case "foreign":
+      return who === undefined ? `a lock file that can't be read: ${by.path}` : `an older program holds it: ${who}`;
+    case "unknown":
+      return "its holder is just changing";
+  }
+}
+
+function plain(event: AppEvent): unknown {
+  if (event.event !== "lock.waiting") return event;
+  const { resource, by, place, waitedMs, remainingMs } = event.notice;
+  return { event: event.event, resource: resourceKey(resource), blockedBy: by.kind, holder: recordOf(by), place, waitedMs: Math.round(waitedMs), ...(remainingMs === undefined ? {} : { remainingMs: Math.round(remainingMs) }) };
+}

@@ -1,0 +1,44 @@
+/** Text tables. Columns are as wide as their widest cell; colours don't count. */
+const colorCodes = /\u001B\[\d+m/g;
+
+export function table(head: readonly string[], rows: readonly (readonly string[])[], dim: (text: string) => string = (text) => text): string {
+  if (rows.length === 0) return "";
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => lengthOf(row[column] ?? ""))));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => (column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - lengthOf(cell))))
+      .join("  ")
+      .trimEnd();
+  return [dim(line(head)), ...rows.map(line)].join("\n");
+}
+
+function lengthOf(text: string): number {
+  return text.replaceAll(colorCodes, "").length;
+}
+
+/** `1.5 KiB` */
+export function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ""}`;
+}
+
+/** `340 ms`, `2.5 s`, `3 m 5 s` */
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${Math.floor(ms / 60_000)} m ${Math.round((ms % 60_000) / 1000)} s`;
+}
+
+/** `key  value` lines, keys aligned. */
+export function fields(pairs: readonly (readonly [string, unknown])[]): string {
+  const shown = pairs.filter(([, value]) => value !== undefined);
+  const width = Math.max(...shown.map(([key]) => key.length));
+  return shown.map(([key, value]) => `${key.padEnd(width)}  ${typeof value === "object" ? JSON.stringify(value) : String(value)}`).join("\n");
+}
