@@ -35,9 +35,13 @@ export class Console {
     process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
-  /** Bytes as they are. */
-  raw(bytes: Uint8Array): void {
-    process.stdout.write(bytes);
+  /** Bytes as they are; waits where the reader is slow. */
+  async rawSlowly(bytes: Uint8Array): Promise<void> {
+    if (!process.stdout.write(bytes) && !process.stdout.destroyed) {
+      await new Promise<void>((resolve) => {
+        for (const event of ["drain", "close", "error"]) process.stdout.once(event, () => resolve());
+      });
+    }
   }
 
   say(text: string): void {

@@ -1,0 +1,147 @@
+/** The datastore: where it is, whether it works, who holds its locks, and the last resort. */
+import { FenError } from "../kernel/errors.ts";
+import { type HeldLock, type LockRecord, type Resource, resourceKey, type WaitingLock } from "../store/contract.ts";
+import type { AppContext } from "./context.ts";
+import { openWorkspace, type Workspace } from "./workspace.ts";
+
+export interface DatastoreStatusResult {
+  readonly type: string;
+  readonly path: string;
+  readonly healthy: boolean;
+  readonly message: string;
+  readonly latencyMs: number;
+  readonly directories: readonly string[];
+}
+
+/** Writes, reads back and removes a small file: what works is what is said to work. */
+export async function datastoreStatus(context: AppContext): Promise<DatastoreStatusResult> {
+  const { datastore } = await openWorkspace(context);
+  const { clock, random } = context.machine;
+  const start = clock.monotonic();
+  const about = { type: datastore.kind, path: datastore.location };
+  try {
+    const probe = `.fen/probe-${random.uuid()}`;
+    await datastore.files.write(probe, "probe");
+    const read = await datastore.files.read(probe, { maxBytes: 100 });
+    await datastore.files.remove(probe);
+    if (read === undefined) throw new FenError("store_unavailable", "What was written can't be read back.");
+    await datastore.locks.inspect();
+    const latencyMs = Math.round((clock.monotonic() - start) * 100) / 100;
+    const directories = (await datastore.files.list("")).filter((entry) => entry.kind === "folder" && !entry.name.startsWith(".")).map((entry) => entry.name);
+    return { ...about, healthy: true, message: "It can be written, read and locked.", latencyMs, directories };
+  } catch (error) {
+    if (!(error instanceof FenError)) throw error;
+    return { ...about, healthy: false, message: error.message, latencyMs: Math.round(clock.monotonic() - start), directories: [] };
+  }
+}
+
+export interface LockInfo extends Partial<LockRecord> {
+  readonly resource: string;
+  readonly state: HeldLock["state"];
+  readonly modelName?: string;
+  readonly modelType?: string;
+  readonly modelId?: string;
+  readonly processes: readonly { readonly pid: number; readonly command: string }[];
+  readonly path: string;
+}
+
+export interface WaitInfo extends LockRecord {
+  readonly resource: string;
+  readonly modelName?: string;
+  readonly place: number;
+}
+
+export interface LockStatusResult {
+  readonly datastore: LockInfo | null;
+  readonly models: readonly LockInfo[];
+  readonly waiting: readonly WaitInfo[];
+}
+
+/** Takes no lock itself. */
+export async function lockStatus(context: AppContext): Promise<LockStatusResult> {
+  const workspace = await openWorkspace(context);
+  const { held, waiting } = await workspace.datastore.locks.inspect();
+  const names = held.length + waiting.length === 0 ? new Map<string, string>() : await modelNames(workspace);
+  const locks = held.map((lock) => toInfo(lock, names));
+  return {
+    datastore: locks.find((_, index) => held[index]?.resource.kind === "datastore") ?? null,
+    models: locks.filter((_, index) => held[index]?.resource.kind === "model"),
+    waiting: waiting.map((one) => toWait(one, names)),
+  };
+}
+
+async function modelNames(workspace: Workspace): Promise<Map<string, string>> {
+  return new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
+}
+
+function toInfo({ resource, state, record, processes, path }: HeldLock, names: ReadonlyMap<string, string>): LockInfo {
+  const model = resource.kind === "model" ? { ...named(resource.id, names), modelType: resource.type, modelId: resource.id } : {};
+  return { resource: resourceKey(resource), state, ...model, ...record, processes, path };
+}
+
+function toWait({ resource, record, place }: WaitingLock, names: ReadonlyMap<string, string>): WaitInfo {
+  return { ...record, resource: resourceKey(resource), ...(resource.kind === "model" ? named(resource.id, names) : {}), place };
+}
+
+function named(id: string, names: ReadonlyMap<string, string>): { modelName?: string } {
+  const name = names.get(id);
+  return name === undefined ? {} : { modelName: name };
+}
+
+export interface LockReleaseResult {
+  readonly released: boolean;
+  readonly resource: string;
+  readonly reason?: string;
+  readonly previousHolder?: Partial<LockRecord>;
+}
+
+/**
+ * Break-glass. A live holder is only released by its nonce; an orphaned or stale lock and an unreadable record without one.
+ * Throws `lock_not_held`, `lock_holder_alive`, `lock_changed`, `confirmation_needed`.
+ */
+export async function releaseLock(context: AppContext, options: { readonly model?: string | undefined; readonly nonce?: string | undefined; readonly force: boolean }): Promise<LockReleaseResult> {
+  if (!options.force) throw new FenError("confirmation_needed", "Breaking a lock takes it from somebody.", { hint: "See who holds it: fen datastore lock status. Then say --force." });
+  const workspace = await openWorkspace(context);
+  const resource = await resourceOf(workspace, options.model);
+  const key = resourceKey(resource);
+  const { locks, files } = workspace.datastore;
+  const mine = (await locks.inspect()).held.filter((lock) => resourceKey(lock.resource) === key);
+  const lock = options.nonce === undefined ? mine[0] : mine.find((one) => one.record?.nonce === options.nonce);
+  if (lock === undefined) {
+    if (mine[0] === undefined) throw new FenError("lock_not_held", `Nobody holds the lock on ${key}.`, { hint: "See: fen datastore lock status", facts: { resource: key } });
+    throw new FenError("lock_changed", `The lock on ${key} has another holder than ${options.nonce}.`, { hint: "See: fen datastore lock status", facts: { resource: key, holder: mine[0].record } });
+  }
+  if (lock.record === undefined) {
+    await files.remove(resource.kind === "datastore" ? ".datastore.lock" : `data/${key}/.lock`);
+    return { released: true, resource: key, reason: "the record could not be read" };
+  }
+  const { record } = lock;
+  if ((lock.state === "held" || lock.state === "foreign") && options.nonce === undefined) {
+    throw new FenError("lock_holder_alive", `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`}) holds the lock on ${key} and is alive.`, {
+      hint: `If it really must go: fen datastore lock release --force ${options.model === undefined ? "" : `--model ${options.model} `}--nonce ${record.nonce}`,
+      facts: { resource: key, holder: record },
+    });
+  }
+  if (!(await locks.revoke(resource, record.nonce))) throw new FenError("lock_changed", `The lock on ${key} was given back just now.`, { facts: { resource: key } });
+  return { released: true, resource: key, reason: reasons[lock.state], previousHolder: record };
+}
+
+const reasons: Readonly<Record<HeldLock["state"], string>> = {
+  held: "taken from a living holder, which can't commit any more",
+  orphaned: "its holder is dead; what it started may still work",
+  foreign: "the lock file of an older program was removed",
+  stale: "its holder is dead",
+  unreadable: "the record could not be read",
+};
+
+async function resourceOf(workspace: Workspace, model: string | undefined): Promise<Resource> {
+  if (model === undefined) return { kind: "datastore" };
+  const cut = model.lastIndexOf("/");
+  if (cut > 0) {
+    const [type, id] = [model.slice(0, cut), model.slice(cut + 1)];
+    if (model.split("/").some((segment) => segment === "" || segment.includes("..") || segment.includes("\\"))) throw new FenError("name_invalid", `${model} isn't a type/id.`);
+    return { kind: "model", type, id };
+  }
+  const { definition } = await workspace.definitions.find(model);
+  return { kind: "model", type: definition.type, id: definition.id };
+}

@@ -1,0 +1,20 @@
+import { searchData } from "../../../app/data-use.ts";
+import { size, table } from "../../render/table.ts";
+import type { Handler } from "../../command.ts";
+
+export const handler: Handler = async ({ context, args, flags, console }) => {
+  const document = await searchData(context, {
+    query: args[0] ?? "",
+    type: flags.text("type"),
+    model: flags.text("model"),
+    lifetime: flags.text("lifetime"),
+    contentType: flags.text("content-type"),
+    since: flags.text("since"),
+    tags: flags.list("tag"),
+    limit: flags.number("limit") ?? 50,
+  });
+  const rows = document.results.map((item) => [item.modelName, item.name, String(item.version), size(item.size ?? 0), item.createdAt.slice(0, 19).replace("T", " ")]);
+  const more = document.limited ? `\n${document.total - document.results.length} more: --limit ${document.total}` : "";
+  const text = () => (rows.length === 0 ? "No data matches." : table(["MODEL", "NAME", "VERSION", "SIZE", "MADE (UTC)"], rows, (head) => console.dim(head)) + more);
+  return { document, text, paged: true };
+};

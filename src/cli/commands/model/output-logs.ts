@@ -1,0 +1,7 @@
+import { outputLogs } from "../../../app/outputs-use.ts";
+import type { Handler } from "../../command.ts";
+
+export const handler: Handler = async ({ context, args, flags }) => {
+  const document = await outputLogs(context, { id: args[0] ?? "", tail: flags.number("tail", 0) });
+  return { document, text: () => document.lines.join("\n"), paged: true };
+};
