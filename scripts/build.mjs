@@ -1,6 +1,16 @@
 // Builds the command line into dist/: CommonJS chunks that load when they are needed, a launcher, and V8's code cache for them.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,7 +29,14 @@ const bundle = await rolldown({
   logLevel: "warn",
   transform: { define: { FEN_VERSION: JSON.stringify(version) }, target: "node20.18" },
 });
-const { output } = await bundle.write({ dir: dist, format: "cjs", entryFileNames: "[name]-[hash].cjs", chunkFileNames: "[name]-[hash].cjs", comments: false, exports: "named" });
+const { output } = await bundle.write({
+  dir: dist,
+  format: "cjs",
+  entryFileNames: "[name]-[hash].cjs",
+  chunkFileNames: "[name]-[hash].cjs",
+  comments: false,
+  exports: "named",
+});
 await bundle.close();
 const entry = output.find((chunk) => chunk.type === "chunk" && chunk.isEntry).fileName;
 
@@ -44,7 +61,11 @@ function writeCodeCache() {
   const scratch = mkdtempSync(join(tmpdir(), "fen-build-"));
   const env = { ...process.env, FEN_WRITE_CODE_CACHE: "1", SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "" };
   const run = (...args) => {
-    const result = spawnSync(process.execPath, [join(dist, "fen.cjs"), ...args], { cwd: scratch, env, encoding: "utf8" });
+    const result = spawnSync(process.execPath, [join(dist, "fen.cjs"), ...args], {
+      cwd: scratch,
+      env,
+      encoding: "utf8",
+    });
     if (result.status !== 0) throw new Error(`fen ${args.join(" ")}: ${result.stderr}`);
   };
   try {
@@ -52,10 +73,32 @@ function writeCodeCache() {
     run("model", "create", "command/shell", "cache");
     const file = readdirSync(join(scratch, "models/command/shell"))[0];
     const path = join(scratch, "models/command/shell", file);
-    writeFileSync(path, readFileSync(path, "utf8").replace(/^methods:[\s\S]*/m, "methods:\n  execute:\n    arguments:\n      run: 'true ${{ self.name }}'\n"));
-    for (const command of ["help", "model search", "model get cache", "model validate", "model type describe command/shell", "completions bash"]) run(...command.split(" "));
+    writeFileSync(
+      path,
+      readFileSync(path, "utf8").replace(
+        /^methods:[\s\S]*/m,
+        "methods:\n  execute:\n    arguments:\n      run: 'true ${{ self.name }}'\n",
+      ),
+    );
+    for (const command of [
+      "help",
+      "model search",
+      "model get cache",
+      "model validate",
+      "model type describe command/shell",
+      "completions bash",
+    ])
+      run(...command.split(" "));
     run("model", "method", "run", "cache", "execute");
-    for (const command of ["data list cache", "data get cache log", "model output search", "datastore status", "datastore lock status", "version"]) run(...command.split(" "));
+    for (const command of [
+      "data list cache",
+      "data get cache log",
+      "model output search",
+      "datastore status",
+      "datastore lock status",
+      "version",
+    ])
+      run(...command.split(" "));
     writeFileSync(path, readFileSync(path, "utf8").replace("true ${{ self.name }}", "true"));
     run("model", "method", "run", "cache", "execute", "--json");
   } finally {

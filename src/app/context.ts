@@ -9,10 +9,21 @@ export type AppEvent =
   | { readonly event: "lock.waiting"; readonly notice: WaitNotice }
   | { readonly event: "lock.granted"; readonly resources: readonly string[]; readonly waitedMs: number }
   | { readonly event: "warning"; readonly message: string; readonly hint?: string }
-  | { readonly event: "run.started"; readonly outputId: string; readonly model: string; readonly type: string; readonly method: string }
+  | {
+      readonly event: "run.started";
+      readonly outputId: string;
+      readonly model: string;
+      readonly type: string;
+      readonly method: string;
+    }
   | { readonly event: "run.output"; readonly stream: "stdout" | "stderr"; readonly line: string }
   | { readonly event: "run.data"; readonly name: string; readonly version: number; readonly path: string }
-  | { readonly event: "run.finished"; readonly outputId: string; readonly status: "succeeded" | "failed" | "cancelled"; readonly durationMs: number };
+  | {
+      readonly event: "run.finished";
+      readonly outputId: string;
+      readonly status: "succeeded" | "failed" | "cancelled";
+      readonly durationMs: number;
+    };
 
 export interface AppContext {
   readonly machine: Machine;

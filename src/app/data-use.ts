@@ -32,7 +32,10 @@ export async function getData(context: AppContext, options: DataGetOptions): Pro
   const workspace = await openWorkspace(context);
   const { definition } = await workspace.definitions.find(options.model);
   const found = await findVersion(workspace, definition, options.name, options.version);
-  const content = options.content === "none" ? {} : { content: decode(await workspace.data.content(found, maxInlineBytes), found.metadata.contentType) };
+  const content =
+    options.content === "none"
+      ? {}
+      : { content: decode(await workspace.data.content(found, maxInlineBytes), found.metadata.contentType) };
   return { ...describe(definition, found), contentPath: workspace.data.contentPath(found), ...content };
 }
 
@@ -43,7 +46,12 @@ export async function streamData(context: AppContext, options: DataGetOptions): 
   return workspace.data.stream(await findVersion(workspace, definition, options.name, options.version));
 }
 
-function findVersion(workspace: Workspace, model: ModelRef, name: string, version: number | undefined): Promise<DataVersion> {
+function findVersion(
+  workspace: Workspace,
+  model: ModelRef,
+  name: string,
+  version: number | undefined,
+): Promise<DataVersion> {
   safeDataName(name);
   return version === undefined ? workspace.data.latest(model, name) : workspace.data.version(model, name, version);
 }
@@ -85,13 +93,27 @@ export interface DataListResult {
   readonly total: number;
 }
 
-export async function listData(context: AppContext, options: { readonly model: string; readonly type?: string | undefined }): Promise<DataListResult> {
+export async function listData(
+  context: AppContext,
+  options: { readonly model: string; readonly type?: string | undefined },
+): Promise<DataListResult> {
   const workspace = await openWorkspace(context);
   const { definition } = await workspace.definitions.find(options.model);
   const items = (await newestOf(context, workspace, definition)).map(toItem);
-  const types = [...new Set(items.map((item) => item.tags["type"] ?? "other"))].sort().filter((type) => options.type === undefined || type === options.type);
-  const groups = types.map((type) => ({ type, items: items.filter((item) => (item.tags["type"] ?? "other") === type) }));
-  return { modelId: definition.id, modelName: definition.name, modelType: definition.type, groups, total: groups.reduce((sum, group) => sum + group.items.length, 0) };
+  const types = [...new Set(items.map((item) => item.tags["type"] ?? "other"))]
+    .sort()
+    .filter((type) => options.type === undefined || type === options.type);
+  const groups = types.map((type) => ({
+    type,
+    items: items.filter((item) => (item.tags["type"] ?? "other") === type),
+  }));
+  return {
+    modelId: definition.id,
+    modelName: definition.name,
+    modelType: definition.type,
+    groups,
+    total: groups.reduce((sum, group) => sum + group.items.length, 0),
+  };
 }
 
 /** The newest version of each name; names that can't be read are warned of. */
@@ -112,7 +134,17 @@ async function newestOf(context: AppContext, workspace: Workspace, model: ModelR
 
 function toItem({ metadata }: DataVersion): DataItem {
   const { id, name, version, contentType, lifetime, streaming, size, createdAt, tags } = metadata;
-  return { id, name, version, contentType, lifetime, streaming, ...(size === undefined ? {} : { size }), createdAt, tags };
+  return {
+    id,
+    name,
+    version,
+    contentType,
+    lifetime,
+    streaming,
+    ...(size === undefined ? {} : { size }),
+    createdAt,
+    tags,
+  };
 }
 
 export interface DataSearchOptions {
@@ -129,7 +161,11 @@ export interface DataSearchOptions {
 export interface DataSearchResult {
   readonly query: string;
   readonly filters: Readonly<Record<string, unknown>>;
-  readonly results: readonly (DataItem & { readonly modelId: string; readonly modelName: string; readonly modelType: string })[];
+  readonly results: readonly (DataItem & {
+    readonly modelId: string;
+    readonly modelName: string;
+    readonly modelType: string;
+  })[];
   readonly total: number;
   readonly limited: boolean;
 }
@@ -138,26 +174,48 @@ export async function searchData(context: AppContext, options: DataSearchOptions
   const workspace = await openWorkspace(context);
   const tags = Object.entries(parseTags(options.tags));
   const sinceMs = options.since === undefined ? undefined : durationMs(options.since);
-  if (options.since !== undefined && sinceMs === undefined) throw new FenError("usage", `--since can't be ${options.since}.`, { hint: "For example: 30m, 12h, 7d" });
+  if (options.since !== undefined && sinceMs === undefined)
+    throw new FenError("usage", `--since can't be ${options.since}.`, { hint: "For example: 30m, 12h, 7d" });
   const earliest = sinceMs === undefined ? -Infinity : context.machine.clock.now() - sinceMs;
   const names = new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
-  const wanted = options.model === undefined ? undefined : (await workspace.definitions.find(options.model)).definition.id;
+  const wanted =
+    options.model === undefined ? undefined : (await workspace.definitions.find(options.model)).definition.id;
   const results: DataSearchResult["results"][number][] = [];
   for (const model of await workspace.data.models()) {
     if (wanted !== undefined && model.id !== wanted) continue;
     for (const version of await newestOf(context, workspace, model)) {
       const item = toItem(version);
       if (!matches(item, options, tags, earliest)) continue;
-      results.push({ ...item, modelId: model.id, modelName: names.get(model.id) ?? item.tags["modelName"] ?? "", modelType: model.type });
+      results.push({
+        ...item,
+        modelId: model.id,
+        modelName: names.get(model.id) ?? item.tags["modelName"] ?? "",
+        modelType: model.type,
+      });
     }
   }
   results.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
   const { query, limit, tags: _tags, ...filters } = options;
-  const shown = Object.fromEntries(Object.entries({ ...filters, ...(tags.length > 0 ? { tags: Object.fromEntries(tags) } : {}) }).filter(([, value]) => value !== undefined));
-  return { query, filters: shown, results: results.slice(0, limit), total: results.length, limited: results.length > limit };
+  const shown = Object.fromEntries(
+    Object.entries({ ...filters, ...(tags.length > 0 ? { tags: Object.fromEntries(tags) } : {}) }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+  return {
+    query,
+    filters: shown,
+    results: results.slice(0, limit),
+    total: results.length,
+    limited: results.length > limit,
+  };
 }
 
-function matches(item: DataItem, options: DataSearchOptions, tags: readonly (readonly [string, string])[], earliest: number): boolean {
+function matches(
+  item: DataItem,
+  options: DataSearchOptions,
+  tags: readonly (readonly [string, string])[],
+  earliest: number,
+): boolean {
   const query = options.query.toLowerCase();
   return (
     (item.name.toLowerCase().includes(query) || (item.tags["modelName"] ?? "").toLowerCase().includes(query)) &&
@@ -174,11 +232,20 @@ export interface DataVersionsResult {
   readonly modelId: string;
   readonly modelName: string;
   readonly modelType: string;
-  readonly versions: readonly { readonly version: number; readonly createdAt: string; readonly size?: number; readonly checksum?: string; readonly isLatest: boolean }[];
+  readonly versions: readonly {
+    readonly version: number;
+    readonly createdAt: string;
+    readonly size?: number;
+    readonly checksum?: string;
+    readonly isLatest: boolean;
+  }[];
   readonly total: number;
 }
 
-export async function listVersions(context: AppContext, options: { readonly model: string; readonly name: string }): Promise<DataVersionsResult> {
+export async function listVersions(
+  context: AppContext,
+  options: { readonly model: string; readonly name: string },
+): Promise<DataVersionsResult> {
   const workspace = await openWorkspace(context);
   const { definition } = await workspace.definitions.find(options.model);
   const name = safeDataName(options.name);
@@ -188,13 +255,26 @@ export async function listVersions(context: AppContext, options: { readonly mode
   for (const number of (await workspace.data.numbers(definition, name)).toReversed()) {
     try {
       const { createdAt, size, checksum } = (await workspace.data.version(definition, name, number)).metadata;
-      versions.push({ version: number, createdAt, ...(size === undefined ? {} : { size }), ...(checksum === undefined ? {} : { checksum }), isLatest: number === latest });
+      versions.push({
+        version: number,
+        createdAt,
+        ...(size === undefined ? {} : { size }),
+        ...(checksum === undefined ? {} : { checksum }),
+        isLatest: number === latest,
+      });
     } catch (error) {
       if (!(error instanceof FenError)) throw error;
       context.emit({ event: "warning", message: error.message });
     }
   }
-  return { dataName: name, modelId: definition.id, modelName: definition.name, modelType: definition.type, versions, total: versions.length };
+  return {
+    dataName: name,
+    modelId: definition.id,
+    modelName: definition.name,
+    modelType: definition.type,
+    versions,
+    total: versions.length,
+  };
 }
 
 export interface DataDeleteResult {
@@ -213,7 +293,10 @@ interface DataDeleteOptions {
   confirm(question: string): Promise<boolean>;
 }
 
-export async function deleteData(context: AppContext, options: DataDeleteOptions): Promise<DataDeleteResult | { readonly cancelled: true }> {
+export async function deleteData(
+  context: AppContext,
+  options: DataDeleteOptions,
+): Promise<DataDeleteResult | { readonly cancelled: true }> {
   const workspace = await openWorkspace(context);
   const loaded = await workspace.definitions.find(options.model);
   const name = safeDataName(options.name);
@@ -224,14 +307,25 @@ export async function deleteData(context: AppContext, options: DataDeleteOptions
   try {
     await lease.assertHeld();
     const { versions, bytes } = await workspace.data.remove(loaded.definition, name, options.version);
-    return { modelId: loaded.definition.id, modelName: loaded.definition.name, dataName: name, versionsDeleted: versions, bytesReclaimed: bytes };
+    return {
+      modelId: loaded.definition.id,
+      modelName: loaded.definition.name,
+      dataName: name,
+      versionsDeleted: versions,
+      bytesReclaimed: bytes,
+    };
   } finally {
     await lease.release();
   }
 }
 
 /** Throws `data_missing`; a version that can't be read is there all the same. */
-async function findAny(workspace: Workspace, model: ModelRef, name: string, version: number | undefined): Promise<void> {
+async function findAny(
+  workspace: Workspace,
+  model: ModelRef,
+  name: string,
+  version: number | undefined,
+): Promise<void> {
   const numbers = await workspace.data.numbers(model, name);
   if (version === undefined ? numbers.length > 0 : numbers.includes(version)) return;
   if (version === undefined) await workspace.data.latest(model, name);
@@ -250,7 +344,10 @@ export interface DataRenameResult {
 }
 
 /** The newest content is copied to the new name; the old name gets a version that leads to it. Throws `data_exists`. */
-export async function renameData(context: AppContext, options: { readonly model: string; readonly from: string; readonly to: string }): Promise<DataRenameResult> {
+export async function renameData(
+  context: AppContext,
+  options: { readonly model: string; readonly from: string; readonly to: string },
+): Promise<DataRenameResult> {
   const workspace = await openWorkspace(context);
   const loaded = await workspace.definitions.find(options.model);
   const { definition } = loaded;
@@ -259,13 +356,28 @@ export async function renameData(context: AppContext, options: { readonly model:
   try {
     const found = await workspace.data.latest(definition, from);
     const taken = await workspace.data.latestNumber(definition, to);
-    if (taken !== undefined) throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, { hint: "Choose another name, or delete that data first." });
-    const staging = new Staging(workspace.datastore.files, context.machine, { model: definition, runId: context.machine.random.uuid() });
+    if (taken !== undefined)
+      throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, {
+        hint: "Choose another name, or delete that data first.",
+      });
+    const staging = new Staging(workspace.datastore.files, context.machine, {
+      model: definition,
+      runId: context.machine.random.uuid(),
+    });
     const copy = await staging.openFile(to, found.metadata);
     for await (const chunk of workspace.data.stream(found)) copy.append(chunk);
     const now = new Date(context.machine.clock.now()).toISOString();
-    await staging.writeJson(from, { renamedTo: to, renamedAt: now }, { ...found.metadata, contentType: "application/json", streaming: false }, { lifecycle: "deleted", renamedTo: to });
-    const committed = await staging.commit({ owner: found.metadata.ownerDefinition, tags: {}, assertHeld: () => lease.assertHeld() });
+    await staging.writeJson(
+      from,
+      { renamedTo: to, renamedAt: now },
+      { ...found.metadata, contentType: "application/json", streaming: false },
+      { lifecycle: "deleted", renamedTo: to },
+    );
+    const committed = await staging.commit({
+      owner: found.metadata.ownerDefinition,
+      tags: {},
+      assertHeld: () => lease.assertHeld(),
+    });
     const newVersion = committed.find((one) => one.name === to)?.version ?? 1;
     return {
       oldName: from,
@@ -287,7 +399,13 @@ export interface DataGcResult {
   readonly versionsDeleted: number;
   readonly bytesReclaimed: number;
   readonly dryRun: boolean;
-  readonly expiredEntries: readonly { readonly type: string; readonly modelId: string; readonly dataName: string; readonly reason: string; readonly versionCount: number }[];
+  readonly expiredEntries: readonly {
+    readonly type: string;
+    readonly modelId: string;
+    readonly dataName: string;
+    readonly reason: string;
+    readonly versionCount: number;
+  }[];
 }
 
 interface DataGcOptions {
@@ -297,10 +415,14 @@ interface DataGcOptions {
 }
 
 /** Structural: excludes everything else. A dry run takes no lock. */
-export async function collectGarbage(context: AppContext, options: DataGcOptions): Promise<DataGcResult | { readonly cancelled: true }> {
+export async function collectGarbage(
+  context: AppContext,
+  options: DataGcOptions,
+): Promise<DataGcResult | { readonly cancelled: true }> {
   const workspace = await openWorkspace(context);
   if (options.dryRun) return sweep(context, workspace, undefined);
-  if (!options.force && !(await options.confirm("Delete expired data and old versions in the whole datastore?"))) return { cancelled: true };
+  if (!options.force && !(await options.confirm("Delete expired data and old versions in the whole datastore?")))
+    return { cancelled: true };
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
   try {
     return await sweep(context, workspace, () => lease.assertHeld());
@@ -310,7 +432,11 @@ export async function collectGarbage(context: AppContext, options: DataGcOptions
 }
 
 /** With `assertHeld` given, removes what it finds. */
-async function sweep(context: AppContext, workspace: Workspace, assertHeld: (() => Promise<void>) | undefined): Promise<DataGcResult> {
+async function sweep(
+  context: AppContext,
+  workspace: Workspace,
+  assertHeld: (() => Promise<void>) | undefined,
+): Promise<DataGcResult> {
   const entries: DataGcResult["expiredEntries"][number][] = [];
   let versionsDeleted = 0;
   let bytesReclaimed = 0;
@@ -331,10 +457,22 @@ async function sweep(context: AppContext, workspace: Workspace, assertHeld: (() 
       dataEntriesExpired += whole ? 1 : 0;
     }
   }
-  return { dataEntriesExpired, versionsDeleted, bytesReclaimed, dryRun: assertHeld === undefined, expiredEntries: entries };
+  return {
+    dataEntriesExpired,
+    versionsDeleted,
+    bytesReclaimed,
+    dryRun: assertHeld === undefined,
+    expiredEntries: entries,
+  };
 }
 
-async function removeVersions(workspace: Workspace, model: ModelRef, name: string, versions: readonly number[], whole: boolean): Promise<void> {
+async function removeVersions(
+  workspace: Workspace,
+  model: ModelRef,
+  name: string,
+  versions: readonly number[],
+  whole: boolean,
+): Promise<void> {
   if (whole) await workspace.data.remove(model, name);
   else for (const version of versions) await workspace.datastore.files.remove(versionFolder(model, name, version));
 }

@@ -27,11 +27,19 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
     if (read === undefined) throw new FenError("store_unavailable", "What was written can't be read back.");
     await datastore.locks.inspect();
     const latencyMs = Math.round((clock.monotonic() - start) * 100) / 100;
-    const directories = (await datastore.files.list("")).filter((entry) => entry.kind === "folder" && !entry.name.startsWith(".")).map((entry) => entry.name);
+    const directories = (await datastore.files.list(""))
+      .filter((entry) => entry.kind === "folder" && !entry.name.startsWith("."))
+      .map((entry) => entry.name);
     return { ...about, healthy: true, message: "It can be written, read and locked.", latencyMs, directories };
   } catch (error) {
     if (!(error instanceof FenError)) throw error;
-    return { ...about, healthy: false, message: error.message, latencyMs: Math.round(clock.monotonic() - start), directories: [] };
+    return {
+      ...about,
+      healthy: false,
+      message: error.message,
+      latencyMs: Math.round(clock.monotonic() - start),
+      directories: [],
+    };
   }
 }
 
@@ -75,12 +83,18 @@ async function modelNames(workspace: Workspace): Promise<Map<string, string>> {
 }
 
 function toInfo({ resource, state, record, processes, path }: HeldLock, names: ReadonlyMap<string, string>): LockInfo {
-  const model = resource.kind === "model" ? { ...named(resource.id, names), modelType: resource.type, modelId: resource.id } : {};
+  const model =
+    resource.kind === "model" ? { ...named(resource.id, names), modelType: resource.type, modelId: resource.id } : {};
   return { resource: resourceKey(resource), state, ...model, ...record, processes, path };
 }
 
 function toWait({ resource, record, place }: WaitingLock, names: ReadonlyMap<string, string>): WaitInfo {
-  return { ...record, resource: resourceKey(resource), ...(resource.kind === "model" ? named(resource.id, names) : {}), place };
+  return {
+    ...record,
+    resource: resourceKey(resource),
+    ...(resource.kind === "model" ? named(resource.id, names) : {}),
+    place,
+  };
 }
 
 function named(id: string, names: ReadonlyMap<string, string>): { modelName?: string } {
@@ -99,8 +113,14 @@ export interface LockReleaseResult {
  * Break-glass. A live holder is only released by its nonce; an orphaned or stale lock and an unreadable record without one.
  * Throws `lock_not_held`, `lock_holder_alive`, `lock_changed`, `confirmation_needed`.
  */
-export async function releaseLock(context: AppContext, options: { readonly model?: string | undefined; readonly nonce?: string | undefined; readonly force: boolean }): Promise<LockReleaseResult> {
-  if (!options.force) throw new FenError("confirmation_needed", "Breaking a lock takes it from somebody.", { hint: "See who holds it: fen datastore lock status. Then say --force." });
+export async function releaseLock(
+  context: AppContext,
+  options: { readonly model?: string | undefined; readonly nonce?: string | undefined; readonly force: boolean },
+): Promise<LockReleaseResult> {
+  if (!options.force)
+    throw new FenError("confirmation_needed", "Breaking a lock takes it from somebody.", {
+      hint: "See who holds it: fen datastore lock status. Then say --force.",
+    });
   const workspace = await openWorkspace(context);
   const resource = await resourceOf(workspace, options.model);
   const key = resourceKey(resource);
@@ -108,8 +128,15 @@ export async function releaseLock(context: AppContext, options: { readonly model
   const mine = (await locks.inspect()).held.filter((lock) => resourceKey(lock.resource) === key);
   const lock = options.nonce === undefined ? mine[0] : mine.find((one) => one.record?.nonce === options.nonce);
   if (lock === undefined) {
-    if (mine[0] === undefined) throw new FenError("lock_not_held", `Nobody holds the lock on ${key}.`, { hint: "See: fen datastore lock status", facts: { resource: key } });
-    throw new FenError("lock_changed", `The lock on ${key} has another holder than ${options.nonce}.`, { hint: "See: fen datastore lock status", facts: { resource: key, holder: mine[0].record } });
+    if (mine[0] === undefined)
+      throw new FenError("lock_not_held", `Nobody holds the lock on ${key}.`, {
+        hint: "See: fen datastore lock status",
+        facts: { resource: key },
+      });
+    throw new FenError("lock_changed", `The lock on ${key} has another holder than ${options.nonce}.`, {
+      hint: "See: fen datastore lock status",
+      facts: { resource: key, holder: mine[0].record },
+    });
   }
   if (lock.record === undefined) {
     await files.remove(resource.kind === "datastore" ? ".datastore.lock" : `data/${key}/.lock`);
@@ -117,12 +144,17 @@ export async function releaseLock(context: AppContext, options: { readonly model
   }
   const { record } = lock;
   if ((lock.state === "held" || lock.state === "foreign") && options.nonce === undefined) {
-    throw new FenError("lock_holder_alive", `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`}) holds the lock on ${key} and is alive.`, {
-      hint: `If it really must go: fen datastore lock release --force ${options.model === undefined ? "" : `--model ${options.model} `}--nonce ${record.nonce}`,
-      facts: { resource: key, holder: record },
-    });
+    throw new FenError(
+      "lock_holder_alive",
+      `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`}) holds the lock on ${key} and is alive.`,
+      {
+        hint: `If it really must go: fen datastore lock release --force ${options.model === undefined ? "" : `--model ${options.model} `}--nonce ${record.nonce}`,
+        facts: { resource: key, holder: record },
+      },
+    );
   }
-  if (!(await locks.revoke(resource, record.nonce))) throw new FenError("lock_changed", `The lock on ${key} was given back just now.`, { facts: { resource: key } });
+  if (!(await locks.revoke(resource, record.nonce)))
+    throw new FenError("lock_changed", `The lock on ${key} was given back just now.`, { facts: { resource: key } });
   return { released: true, resource: key, reason: reasons[lock.state], previousHolder: record };
 }
 
@@ -139,7 +171,8 @@ async function resourceOf(workspace: Workspace, model: string | undefined): Prom
   const cut = model.lastIndexOf("/");
   if (cut > 0) {
     const [type, id] = [model.slice(0, cut), model.slice(cut + 1)];
-    if (model.split("/").some((segment) => segment === "" || segment.includes("..") || segment.includes("\\"))) throw new FenError("name_invalid", `${model} isn't a type/id.`);
+    if (model.split("/").some((segment) => segment === "" || segment.includes("..") || segment.includes("\\")))
+      throw new FenError("name_invalid", `${model} isn't a type/id.`);
     return { kind: "model", type, id };
   }
   const { definition } = await workspace.definitions.find(model);

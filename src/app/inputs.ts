@@ -22,7 +22,10 @@ export async function parseInputs(machine: Machine, given: GivenInputs): Promise
   const inputs = given.inputFile === undefined ? {} : await readInputFile(machine, given.inputFile);
   for (const pair of pairs) {
     const cut = pair.indexOf("=");
-    if (cut <= 0) throw new FenError("input_invalid", `--input needs key=value, not: ${cut === 0 ? pair : pair.slice(0, 40)}`, { hint: "For example: --input pkg=curl" });
+    if (cut <= 0)
+      throw new FenError("input_invalid", `--input needs key=value, not: ${cut === 0 ? pair : pair.slice(0, 40)}`, {
+        hint: "For example: --input pkg=curl",
+      });
     setDeep(inputs, pair.slice(0, cut).split("."), await valueOf(machine, pair.slice(cut + 1)));
   }
   return inputs;
@@ -32,7 +35,10 @@ export function parseTags(tags: readonly string[] = []): Record<string, string> 
   return Object.fromEntries(
     tags.map((tag) => {
       const cut = tag.indexOf("=");
-      if (cut <= 0 || forbidden.has(tag.slice(0, cut))) throw new FenError("input_invalid", `--tag needs key=value, not: ${tag}`, { hint: "For example: --tag site=ams" });
+      if (cut <= 0 || forbidden.has(tag.slice(0, cut)))
+        throw new FenError("input_invalid", `--tag needs key=value, not: ${tag}`, {
+          hint: "For example: --tag site=ams",
+        });
       return [tag.slice(0, cut), tag.slice(cut + 1)];
     }),
   );
@@ -44,7 +50,10 @@ function parseJson(text: string): Record<string, unknown> {
     if (isRecord(value)) return checkKeys(value);
   } catch (error) {
     if (error instanceof FenError) throw error;
-    throw new FenError("input_invalid", "--input starts with { but isn't JSON.", { hint: `Quote it for the shell: --input '{"pkg": "curl"}'`, cause: error });
+    throw new FenError("input_invalid", "--input starts with { but isn't JSON.", {
+      hint: `Quote it for the shell: --input '{"pkg": "curl"}'`,
+      cause: error,
+    });
   }
   throw new FenError("input_invalid", "--input must be a JSON object.");
 }
@@ -62,9 +71,14 @@ async function valueOf(machine: Machine, text: string): Promise<string> {
   if (text.startsWith("\\@")) return text.slice(1);
   if (!text.startsWith("@")) return text;
   const name = text.slice(1);
-  const path = name.startsWith("~/") ? join(machine.host.env["HOME"] ?? homedir(), name.slice(2)) : resolve(machine.host.cwd, name);
+  const path = name.startsWith("~/")
+    ? join(machine.host.env["HOME"] ?? homedir(), name.slice(2))
+    : resolve(machine.host.cwd, name);
   const content = await readTextFile(path, maxInputBytes);
-  if (content === undefined) throw new FenError("input_invalid", `No such file: ${path}`, { hint: "A value that really starts with @ is written \\@" });
+  if (content === undefined)
+    throw new FenError("input_invalid", `No such file: ${path}`, {
+      hint: "A value that really starts with @ is written \\@",
+    });
   return content;
 }
 

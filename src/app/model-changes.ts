@@ -23,16 +23,32 @@ export interface ModelCreateResult {
 }
 
 /** Throws `type_missing`, `name_invalid`, `model_exists`. */
-export async function createModel(context: AppContext, options: { readonly type: string; readonly name: string; readonly globalArgs: readonly string[] }): Promise<ModelCreateResult> {
+export async function createModel(
+  context: AppContext,
+  options: { readonly type: string; readonly name: string; readonly globalArgs: readonly string[] },
+): Promise<ModelCreateResult> {
   const workspace = await openWorkspace(context);
   const type = workspace.types.find(options.type);
   const { name } = options;
-  if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(name)) throw new FenError("name_invalid", `A new model can't be called ${JSON.stringify(name.slice(0, 80))}.`, { hint: "Use lowercase letters, digits, - and _, at most 64, beginning with a letter or digit." });
+  if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(name))
+    throw new FenError("name_invalid", `A new model can't be called ${JSON.stringify(name.slice(0, 80))}.`, {
+      hint: "Use lowercase letters, digits, - and _, at most 64, beginning with a letter or digit.",
+    });
   const globalArguments = await parseInputs(context.machine, { input: options.globalArgs });
   const id = context.machine.random.uuid();
   const method = Object.keys(type.methods)[0] ?? "execute";
-  const example = type.name === "command/shell" ? { [method]: { arguments: { run: "echo hello from ${{ self.name }}" } } } : {};
-  const fields = { type: type.name, typeVersion: type.version, id, name, version: 1, tags: {}, globalArguments, methods: example };
+  const example =
+    type.name === "command/shell" ? { [method]: { arguments: { run: "echo hello from ${{ self.name }}" } } } : {};
+  const fields = {
+    type: type.name,
+    typeVersion: type.version,
+    id,
+    name,
+    version: 1,
+    tags: {},
+    globalArguments,
+    methods: example,
+  };
   const path = await workspace.definitions.create(fields, (file) => claimFile(context.machine, file));
   return { id, type: type.name, name, path, version: 1, methods: await describeMethods(type) };
 }
@@ -54,21 +70,37 @@ export interface EditSource {
 }
 
 /** The new text is checked before it replaces the old one, which stays where the check fails. Holds the model's lock only while it replaces. */
-export async function editModel(context: AppContext, options: { readonly model: string; readonly source: EditSource }): Promise<ModelEditResult> {
+export async function editModel(
+  context: AppContext,
+  options: { readonly model: string; readonly source: EditSource },
+): Promise<ModelEditResult> {
   const workspace = await openWorkspace(context);
   const before = await workspace.definitions.find(options.model);
   const given = options.source.text ?? (await options.source.edit(before.text));
   const text = await keepIdentity(given, before);
   const after = await workspace.definitions.parse(text, before.file);
   const { definition } = after;
-  if (definition.id !== before.definition.id || definition.type !== before.definition.type) throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", { hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}` });
-  const claim = await claimFile(context.machine, `${workspace.repository.layout.runtimeDir}/name-claims/${encodeURIComponent(definition.name)}`);
+  if (definition.id !== before.definition.id || definition.type !== before.definition.type)
+    throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", {
+      hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
+    });
+  const claim = await claimFile(
+    context.machine,
+    `${workspace.repository.layout.runtimeDir}/name-claims/${encodeURIComponent(definition.name)}`,
+  );
   try {
     await refuseTaken(workspace, before, definition.name);
     const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
     try {
       const now = await workspace.definitions.reread(before);
-      if (now.text !== before.text) throw new FenError("definition_invalid", `The definition was changed by somebody else meanwhile: ${before.file}`, { hint: "Look at it and edit again." });
+      if (now.text !== before.text)
+        throw new FenError(
+          "definition_invalid",
+          `The definition was changed by somebody else meanwhile: ${before.file}`,
+          {
+            hint: "Look at it and edit again.",
+          },
+        );
       if (text !== before.text) await workspace.definitions.replace(before.file, text);
     } finally {
       await lease.release();
@@ -76,7 +108,14 @@ export async function editModel(context: AppContext, options: { readonly model: 
   } finally {
     claim.release();
   }
-  return { path: before.file, ...(options.source.text === undefined ? { editor: options.source.editor } : {}), status: text === before.text ? "unchanged" : "updated", name: definition.name, type: definition.type, editType: "model" };
+  return {
+    path: before.file,
+    ...(options.source.text === undefined ? { editor: options.source.editor } : {}),
+    status: text === before.text ? "unchanged" : "updated",
+    name: definition.name,
+    type: definition.type,
+    editType: "model",
+  };
 }
 
 /** A text without an id gets the one that the model has. */
@@ -99,11 +138,15 @@ export interface ModelDeleteResult {
 }
 
 /** Under the model's lock. Refused (`model_in_use`) where a workflow names the model; `model_has_data` without `force` where it has data. */
-export async function deleteModel(context: AppContext, options: { readonly model: string; readonly force: boolean; confirm(question: string): Promise<boolean> }): Promise<ModelDeleteResult | { readonly cancelled: true }> {
+export async function deleteModel(
+  context: AppContext,
+  options: { readonly model: string; readonly force: boolean; confirm(question: string): Promise<boolean> },
+): Promise<ModelDeleteResult | { readonly cancelled: true }> {
   const workspace = await openWorkspace(context);
   const before = await workspace.definitions.find(options.model);
   await refuseDelete(workspace, before, options.force);
-  if (!options.force && !(await options.confirm(`Delete the model ${before.definition.name} (${before.file})?`))) return { cancelled: true };
+  if (!options.force && !(await options.confirm(`Delete the model ${before.definition.name} (${before.file})?`)))
+    return { cancelled: true };
   const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
     const { definition, file } = await workspace.definitions.reread(before);
@@ -115,7 +158,13 @@ export async function deleteModel(context: AppContext, options: { readonly model
     const outputsDeleted = await workspace.outputs.removeAll(definition.id);
     const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
     workspace.definitions.remove(file);
-    return { deleted: { id: definition.id, name: definition.name, type: definition.type, inputPath: file }, resourceDeleted: names.length > 0, outputsDeleted, evaluatedInputDeleted: evaluated, dataDeleted: names.length };
+    return {
+      deleted: { id: definition.id, name: definition.name, type: definition.type, inputPath: file },
+      resourceDeleted: names.length > 0,
+      outputsDeleted,
+      evaluatedInputDeleted: evaluated,
+      dataDeleted: names.length,
+    };
   } finally {
     await lease.release();
   }
@@ -124,9 +173,17 @@ export async function deleteModel(context: AppContext, options: { readonly model
 /** Gives the names of its data. */
 async function refuseDelete(workspace: Workspace, { definition }: LoadedDefinition, force: boolean): Promise<string[]> {
   const [workflow] = workspace.definitions.workflowsNaming(definition);
-  if (workflow !== undefined) throw new FenError("model_in_use", `A workflow names ${definition.name}: ${workflow}`, { hint: "Take the model out of the workflow first.", facts: { model: definition.name, workflow } });
+  if (workflow !== undefined)
+    throw new FenError("model_in_use", `A workflow names ${definition.name}: ${workflow}`, {
+      hint: "Take the model out of the workflow first.",
+      facts: { model: definition.name, workflow },
+    });
   const names = await workspace.data.names(definition);
-  if (names.length > 0 && !force) throw new FenError("model_has_data", `${definition.name} has data: ${names.join(", ")}.`, { hint: `Delete it all with: fen model delete ${definition.name} --force`, facts: { model: definition.name, data: names } });
+  if (names.length > 0 && !force)
+    throw new FenError("model_has_data", `${definition.name} has data: ${names.join(", ")}.`, {
+      hint: `Delete it all with: fen model delete ${definition.name} --force`,
+      facts: { model: definition.name, data: names },
+    });
   return names;
 }
 
@@ -151,11 +208,19 @@ export interface AllValidations {
 }
 
 /** All checks of one model, or of all. Files that can't be read count as failed models. */
-export async function validateModels(context: AppContext, options: { readonly model?: string | undefined }): Promise<ModelValidation | AllValidations> {
+export async function validateModels(
+  context: AppContext,
+  options: { readonly model?: string | undefined },
+): Promise<ModelValidation | AllValidations> {
   const workspace = await openWorkspace(context);
   if (options.model !== undefined) return validateOne(workspace, options.model);
   const { definitions, problems } = await workspace.definitions.list();
-  const models: ModelValidation[] = problems.map((problem) => ({ modelId: "", modelName: problem.file, validations: [{ name: "Definition", passed: false, error: problem.message }], passed: false }));
+  const models: ModelValidation[] = problems.map((problem) => ({
+    modelId: "",
+    modelName: problem.file,
+    validations: [{ name: "Definition", passed: false, error: problem.message }],
+    passed: false,
+  }));
   const seen = new Map<string, string>();
   for (const { file, name } of definitions) {
     const twin = seen.get(name);
@@ -170,8 +235,17 @@ async function validateOne(workspace: Workspace, name: string): Promise<ModelVal
   try {
     return await validateLoaded(workspace, await workspace.definitions.find(name), undefined);
   } catch (error) {
-    if (!(error instanceof FenError) || !["definition_invalid", "yaml_invalid", "file_too_large", "model_ambiguous"].includes(error.code)) throw error;
-    return { modelId: "", modelName: name, validations: [{ name: "Definition", passed: false, error: error.message }], passed: false };
+    if (
+      !(error instanceof FenError) ||
+      !["definition_invalid", "yaml_invalid", "file_too_large", "model_ambiguous"].includes(error.code)
+    )
+      throw error;
+    return {
+      modelId: "",
+      modelName: name,
+      validations: [{ name: "Definition", passed: false, error: error.message }],
+      passed: false,
+    };
   }
 }
 
@@ -183,8 +257,18 @@ async function loadOrProblem(workspace: Workspace, file: string): Promise<Loaded
   }
 }
 
-async function validateLoaded(workspace: Workspace, loaded: LoadedDefinition | Problem, twin: string | undefined): Promise<ModelValidation> {
-  if (!("definition" in loaded)) return { modelId: "", modelName: loaded.file, validations: [{ name: "Definition", passed: false, error: loaded.message }], passed: false };
+async function validateLoaded(
+  workspace: Workspace,
+  loaded: LoadedDefinition | Problem,
+  twin: string | undefined,
+): Promise<ModelValidation> {
+  if (!("definition" in loaded))
+    return {
+      modelId: "",
+      modelName: loaded.file,
+      validations: [{ name: "Definition", passed: false, error: loaded.message }],
+      passed: false,
+    };
   const { definition, warnings } = loaded;
   const validations: Validation[] = [check("Definition", warnings.map(showProblem))];
   if (twin !== undefined) validations.push(check("Unique name", [`the name is also used in ${twin}`]));
@@ -196,12 +280,22 @@ async function validateLoaded(workspace: Workspace, loaded: LoadedDefinition | P
         await attempt(`Method ${method}`, async () => {
           findMethod(type, method);
           const inputs = sampleInputs(definition.inputs);
-          await resolveArguments({ ...loaded, method, inputs, env: new Proxy({}, { get: () => "", has: () => true, ownKeys: () => [] }) }).catch(onlyStaticErrors);
+          await resolveArguments({
+            ...loaded,
+            method,
+            inputs,
+            env: new Proxy({}, { get: () => "", has: () => true, ownKeys: () => [] }),
+          }).catch(onlyStaticErrors);
         }),
       );
     }
   }
-  return { modelId: definition.id, modelName: definition.name, validations, passed: validations.every((validation) => validation.passed) };
+  return {
+    modelId: definition.id,
+    modelName: definition.name,
+    validations,
+    passed: validations.every((validation) => validation.passed),
+  };
 }
 
 /** Expressions are checked for what can be known without running: values that come at run time are not. */

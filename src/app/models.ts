@@ -12,7 +12,14 @@ export interface MethodDescription {
   readonly description: string;
   readonly kind: string;
   readonly arguments: JsonSchema;
-  readonly dataOutputSpecs: readonly { readonly specName: string; readonly type: "resource" | "file"; readonly description: string; readonly contentType: string; readonly lifetime: string; readonly garbageCollection: number | string }[];
+  readonly dataOutputSpecs: readonly {
+    readonly specName: string;
+    readonly type: "resource" | "file";
+    readonly description: string;
+    readonly contentType: string;
+    readonly lifetime: string;
+    readonly garbageCollection: number | string;
+  }[];
 }
 
 export interface ModelGetResult {
@@ -58,11 +65,16 @@ export interface ModelSearchResult {
 }
 
 /** Names, types and ids that hold the query. Files that can't be read are warned of, not hidden. */
-export async function searchModels(context: AppContext, options: { readonly query: string }): Promise<ModelSearchResult> {
+export async function searchModels(
+  context: AppContext,
+  options: { readonly query: string },
+): Promise<ModelSearchResult> {
   const { definitions, problems } = await (await openWorkspace(context)).definitions.list();
   warn(context, problems);
   const wanted = options.query.toLowerCase();
-  const results = definitions.filter((one) => one.name.toLowerCase().includes(wanted) || one.type.includes(wanted) || one.id === wanted).map(({ id, name, type }) => ({ id, name, type }));
+  const results = definitions
+    .filter((one) => one.name.toLowerCase().includes(wanted) || one.type.includes(wanted) || one.id === wanted)
+    .map(({ id, name, type }) => ({ id, name, type }));
   return { query: options.query, results };
 }
 
@@ -71,8 +83,16 @@ export interface TypeSearchResult {
   readonly results: readonly { readonly raw: string; readonly normalized: string; readonly description: string }[];
 }
 
-export async function searchTypes(_context: AppContext, options: { readonly query: string }): Promise<TypeSearchResult> {
-  return { query: options.query, results: builtinTypes().search(options.query).map((type) => ({ raw: type.name, normalized: type.name, description: type.description })) };
+export async function searchTypes(
+  _context: AppContext,
+  options: { readonly query: string },
+): Promise<TypeSearchResult> {
+  return {
+    query: options.query,
+    results: builtinTypes()
+      .search(options.query)
+      .map((type) => ({ raw: type.name, normalized: type.name, description: type.description })),
+  };
 }
 
 export interface TypeDescription {
@@ -103,12 +123,20 @@ export interface MethodDescribeResult {
   readonly method: MethodDescription;
 }
 
-export async function describeMethod(context: AppContext, options: { readonly model: string; readonly method: string }): Promise<MethodDescribeResult> {
+export async function describeMethod(
+  context: AppContext,
+  options: { readonly model: string; readonly method: string },
+): Promise<MethodDescribeResult> {
   const workspace = await openWorkspace(context);
   const { definition } = await workspace.definitions.find(options.model);
   const type = workspace.types.find(definition.type);
   const method = findMethod(type, options.method);
-  return { modelName: definition.name, modelType: type.name, version: type.version, method: await describe(type, options.method, method) };
+  return {
+    modelName: definition.name,
+    modelType: type.name,
+    version: type.version,
+    method: await describe(type, options.method, method),
+  };
 }
 
 export function describeMethods(type: ModelType): Promise<MethodDescription[]> {
@@ -116,13 +144,23 @@ export function describeMethods(type: ModelType): Promise<MethodDescription[]> {
 }
 
 async function describe(type: ModelType, name: string, method: MethodSpec): Promise<MethodDescription> {
-  const outputs = [...Object.entries(type.resources).map(([specName, spec]) => ({ specName, kind: "resource" as const, spec })), ...Object.entries(type.files).map(([specName, spec]) => ({ specName, kind: "file" as const, spec }))];
+  const outputs = [
+    ...Object.entries(type.resources).map(([specName, spec]) => ({ specName, kind: "resource" as const, spec })),
+    ...Object.entries(type.files).map(([specName, spec]) => ({ specName, kind: "file" as const, spec })),
+  ];
   return {
     name,
     description: method.description,
     kind: method.kind,
     arguments: await toJsonSchema(() => method.arguments()),
-    dataOutputSpecs: outputs.map(({ specName, kind, spec }) => ({ specName, type: kind, description: spec.description, contentType: spec.contentType, lifetime: spec.lifetime, garbageCollection: spec.garbageCollection })),
+    dataOutputSpecs: outputs.map(({ specName, kind, spec }) => ({
+      specName,
+      type: kind,
+      description: spec.description,
+      contentType: spec.contentType,
+      lifetime: spec.lifetime,
+      garbageCollection: spec.garbageCollection,
+    })),
   };
 }
 

@@ -11,11 +11,23 @@ const maxDataBytes = 16 * 1024 * 1024;
 
 export interface OutputSearchResult {
   readonly query: string;
-  readonly results: readonly { readonly id: string; readonly definitionId: string; readonly modelName: string; readonly type: string; readonly methodName: string; readonly status: string; readonly startedAt: string; readonly durationMs?: number }[];
+  readonly results: readonly {
+    readonly id: string;
+    readonly definitionId: string;
+    readonly modelName: string;
+    readonly type: string;
+    readonly methodName: string;
+    readonly status: string;
+    readonly startedAt: string;
+    readonly durationMs?: number;
+  }[];
 }
 
 /** Newest first. Records that can't be read are warned of. */
-export async function searchOutputs(context: AppContext, options: { readonly query: string; readonly limit: number }): Promise<OutputSearchResult> {
+export async function searchOutputs(
+  context: AppContext,
+  options: { readonly query: string; readonly limit: number },
+): Promise<OutputSearchResult> {
   const workspace = await openWorkspace(context);
   const names = new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
   const alive = new Liveness(workspace);
@@ -28,8 +40,18 @@ export async function searchOutputs(context: AppContext, options: { readonly que
       const modelName = names.get(record.definitionId) ?? nameInTags(record) ?? "";
       const { id, definitionId, methodName, startedAt, durationMs } = record;
       const status = await alive.statusOf({ record, type, path: file.path });
-      if (![id, definitionId, modelName, type, methodName, status].some((text) => text.toLowerCase().includes(wanted))) continue;
-      results.push({ id, definitionId, modelName, type, methodName, status, startedAt, ...(durationMs === undefined ? {} : { durationMs }) });
+      if (![id, definitionId, modelName, type, methodName, status].some((text) => text.toLowerCase().includes(wanted)))
+        continue;
+      results.push({
+        id,
+        definitionId,
+        modelName,
+        type,
+        methodName,
+        status,
+        startedAt,
+        ...(durationMs === undefined ? {} : { durationMs }),
+      });
     } catch (error) {
       if (!(error instanceof FenError)) throw error;
       context.emit({ event: "warning", message: error.message });
@@ -55,7 +77,14 @@ class Liveness {
     if (record.status !== "running" && record.status !== "pending") return record.status;
     this.#table ??= this.#workspace.datastore.locks.inspect();
     const { held } = await this.#table;
-    const own = held.some((lock) => lock.resource.kind === "model" && lock.resource.id === record.definitionId && (record.lockNonce === undefined ? lock.state === "foreign" : lock.state === "held" && lock.record?.nonce === record.lockNonce));
+    const own = held.some(
+      (lock) =>
+        lock.resource.kind === "model" &&
+        lock.resource.id === record.definitionId &&
+        (record.lockNonce === undefined
+          ? lock.state === "foreign"
+          : lock.state === "held" && lock.record?.nonce === record.lockNonce),
+    );
     return own ? record.status : "interrupted";
   }
 }
@@ -69,7 +98,12 @@ export async function getOutput(context: AppContext, options: { readonly id: str
   const status = await new Liveness(workspace).statusOf(stored);
   const names = (await workspace.definitions.list()).definitions;
   const { lockNonce: _nonce, ...record } = stored.record;
-  return { ...record, status, modelName: names.find((one) => one.id === record.definitionId)?.name ?? nameInTags(stored.record) ?? "", type: stored.type };
+  return {
+    ...record,
+    status,
+    modelName: names.find((one) => one.id === record.definitionId)?.name ?? nameInTags(stored.record) ?? "",
+    type: stored.type,
+  };
 }
 
 async function findOutput(workspace: Workspace, idOrModel: string): Promise<StoredOutput> {
@@ -79,7 +113,10 @@ async function findOutput(workspace: Workspace, idOrModel: string): Promise<Stor
   });
   if (model === undefined) return workspace.outputs.find(idOrModel);
   const [newest] = await workspace.outputs.files(model.definition.id);
-  if (newest === undefined) throw new FenError("output_missing", `${model.definition.name} has never been run.`, { hint: `Run it: fen model method run ${model.definition.name} <method>` });
+  if (newest === undefined)
+    throw new FenError("output_missing", `${model.definition.name} has never been run.`, {
+      hint: `Run it: fen model method run ${model.definition.name} <method>`,
+    });
   return workspace.outputs.read(newest);
 }
 
@@ -89,19 +126,28 @@ export interface HistoryLogsResult {
   readonly lineCount: number;
 }
 
-export async function historyLogs(context: AppContext, options: { readonly id: string; readonly tail?: number | undefined }): Promise<HistoryLogsResult> {
+export async function historyLogs(
+  context: AppContext,
+  options: { readonly id: string; readonly tail?: number | undefined },
+): Promise<HistoryLogsResult> {
   const workspace = await openWorkspace(context);
   const stored = await findOutput(workspace, options.id);
   const { files } = workspace.datastore;
   const path = await logOf(workspace, stored);
   const lines = toLines(await files.read(path, { maxBytes: maxLogBytes }));
-  return { path: files.locate(path), lines: options.tail === undefined ? lines : lines.slice(-options.tail), lineCount: lines.length };
+  return {
+    path: files.locate(path),
+    lines: options.tail === undefined ? lines : lines.slice(-options.tail),
+    lineCount: lines.length,
+  };
 }
 
 /** The log named by the record, where it lies in the datastore; else the one beside the record. Throws `output_missing`. */
 async function logOf(workspace: Workspace, stored: StoredOutput): Promise<string> {
   const { files } = workspace.datastore;
-  const named = /(?:^|[/\\])((?:outputs|workflow-runs)[/\\].+\.log)$/.exec(stored.record.logFile ?? "")?.[1]?.replaceAll("\\", "/");
+  const named = /(?:^|[/\\])((?:outputs|workflow-runs)[/\\].+\.log)$/
+    .exec(stored.record.logFile ?? "")?.[1]
+    ?.replaceAll("\\", "/");
   for (const path of [workspace.outputs.logPath(stored), named]) {
     if (path !== undefined && !path.split("/").includes("..") && (await files.stat(path)) !== undefined) return path;
   }
@@ -139,9 +185,19 @@ export async function outputData(context: AppContext, options: OutputDataOptions
   const artifact = options.name === undefined ? artifacts[0] : artifacts.find((one) => one.name === options.name);
   if (artifact === undefined) {
     const known = artifacts.map((one) => one.name).join(", ");
-    throw new FenError("data_missing", `The run left no data${options.name === undefined ? "" : ` called ${options.name}`}.`, { hint: known === "" ? `See its log: fen model method history logs ${record.id}` : `It left: ${known}` });
+    throw new FenError(
+      "data_missing",
+      `The run left no data${options.name === undefined ? "" : ` called ${options.name}`}.`,
+      {
+        hint: known === "" ? `See its log: fen model method history logs ${record.id}` : `It left: ${known}`,
+      },
+    );
   }
-  const version = await workspace.data.version({ type, id: record.definitionId }, artifact.name, options.version ?? artifact.version);
+  const version = await workspace.data.version(
+    { type, id: record.definitionId },
+    artifact.name,
+    options.version ?? artifact.version,
+  );
   const data = decode(await workspace.data.content(version, maxDataBytes), version.metadata.contentType);
   return {
     outputId: record.id,
@@ -158,10 +214,15 @@ export async function outputData(context: AppContext, options: OutputDataOptions
 function fieldOf(data: unknown, path: string): unknown {
   let current: unknown = data;
   for (const key of path.split(".")) {
-    const next: unknown = typeof current === "object" && current !== null && Object.hasOwn(current, key) ? Reflect.get(current, key) : undefined;
+    const next: unknown =
+      typeof current === "object" && current !== null && Object.hasOwn(current, key)
+        ? Reflect.get(current, key)
+        : undefined;
     if (next === undefined) {
       const known = typeof current === "object" && current !== null ? Object.keys(current).join(", ") : "";
-      throw new FenError("data_missing", `The data has no field ${path}.`, { hint: known === "" ? undefined : `Fields: ${known}` });
+      throw new FenError("data_missing", `The data has no field ${path}.`, {
+        hint: known === "" ? undefined : `Fields: ${known}`,
+      });
     }
     current = next;
   }
@@ -178,15 +239,27 @@ export interface OutputLogsResult {
 }
 
 /** The files that a run left which are logs: text, written as a stream. */
-export async function outputLogs(context: AppContext, options: { readonly id: string; readonly tail?: number | undefined }): Promise<OutputLogsResult> {
+export async function outputLogs(
+  context: AppContext,
+  options: { readonly id: string; readonly tail?: number | undefined },
+): Promise<OutputLogsResult> {
   const workspace = await openWorkspace(context);
   const { record, type } = await findOutput(workspace, options.id);
-  const logs = record.artifacts.dataArtifacts.filter(({ tags, name }) => tags["type"] === "log" || tags["specName"] === "log" || name === "log");
+  const logs = record.artifacts.dataArtifacts.filter(
+    ({ tags, name }) => tags["type"] === "log" || tags["specName"] === "log" || name === "log",
+  );
   const lines: string[] = [];
   for (const { name, version } of logs) {
     const found = await workspace.data.version({ type, id: record.definitionId }, name, version);
     lines.push(...toLines(await workspace.data.content(found, maxLogBytes)));
   }
   const shown = options.tail === undefined ? lines : lines.slice(-options.tail);
-  return { outputId: record.id, methodName: record.methodName, logArtifacts: logs.map(({ name, version }) => ({ name, version })), lines: shown, totalLines: lines.length, showingLines: shown.length };
+  return {
+    outputId: record.id,
+    methodName: record.methodName,
+    logArtifacts: logs.map(({ name, version }) => ({ name, version })),
+    lines: shown,
+    totalLines: lines.length,
+    showingLines: shown.length,
+  };
 }

@@ -9,7 +9,14 @@ import type { Lease } from "../lock/lease.ts";
 import { definitionHash, type ModelDefinition } from "../model/definition.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { checkArguments, runMethod as callMethod } from "../model/runner.ts";
-import { findMethod, type MethodContext, type MethodResult, type ModelType, type OutputSpec, type WriteOutputOptions } from "../model/type.ts";
+import {
+  findMethod,
+  type MethodContext,
+  type MethodResult,
+  type ModelType,
+  type OutputSpec,
+  type WriteOutputOptions,
+} from "../model/type.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
@@ -31,8 +38,19 @@ export interface RunMethodResult {
   readonly status: RunStatus;
   readonly durationMs: number;
   /** The first that the method left; the others are `logs`. */
-  readonly data?: { readonly id: string; readonly name: string; readonly version: number; readonly path: string; readonly attributes?: unknown };
-  readonly logs?: readonly { readonly id: string; readonly name: string; readonly version: number; readonly path: string }[];
+  readonly data?: {
+    readonly id: string;
+    readonly name: string;
+    readonly version: number;
+    readonly path: string;
+    readonly attributes?: unknown;
+  };
+  readonly logs?: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly version: number;
+    readonly path: string;
+  }[];
   readonly logFile: string;
   readonly error?: { readonly message: string };
 }
@@ -47,10 +65,20 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
   const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
     const loaded = await workspace.definitions.reread(before);
-    for (const warning of loaded.warnings) context.emit({ event: "warning", message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`, ...(warning.hint === undefined ? {} : { hint: warning.hint }) });
+    for (const warning of loaded.warnings)
+      context.emit({
+        event: "warning",
+        message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
+        ...(warning.hint === undefined ? {} : { hint: warning.hint }),
+      });
     const type = workspace.types.find(loaded.definition.type);
     await settlePast(workspace, loaded.definition);
-    const resolved = await resolveArguments({ ...loaded, method: options.method, inputs, env: context.machine.host.env });
+    const resolved = await resolveArguments({
+      ...loaded,
+      method: options.method,
+      inputs,
+      env: context.machine.host.env,
+    });
     await checkArguments({ type, method: options.method, arguments: resolved.arguments });
     const run = new Run(context, workspace, { loaded, type, method: options.method, resolved, tags, lease });
     return await run.execute();
@@ -65,8 +93,16 @@ async function settlePast(workspace: Workspace, definition: ModelDefinition): Pr
   for (const { runId, committed } of await recoverStaging(files, definition)) {
     const stored = await workspace.outputs.find(runId).catch(() => undefined); // it died before it had a record
     if (stored?.record.status !== "running") continue;
-    const error = { message: committed ? "The command ended during its commit; its data is complete." : "The command was ended before its outputs were complete." };
-    await workspace.outputs.write(stored.path.replace(/\.yaml$/, ""), { ...stored.record, status: "interrupted", error }, { durable: false });
+    const error = {
+      message: committed
+        ? "The command ended during its commit; its data is complete."
+        : "The command was ended before its outputs were complete.",
+    };
+    await workspace.outputs.write(
+      stored.path.replace(/\.yaml$/, ""),
+      { ...stored.record, status: "interrupted", error },
+      { durable: false },
+    );
   }
 }
 
@@ -98,7 +134,10 @@ class Run {
     this.#startedAt = isoNow(machine);
     this.#start = machine.clock.monotonic();
     this.#staging = new Staging(workspace.datastore.files, machine, { model: this.#definition, runId: this.#id });
-    this.#stem = workspace.outputs.newStem(this.#definition, parts.method, { id: this.#id, startedAt: this.#startedAt });
+    this.#stem = workspace.outputs.newStem(this.#definition, parts.method, {
+      id: this.#id,
+      startedAt: this.#startedAt,
+    });
   }
 
   get #definition(): ModelDefinition {
@@ -109,7 +148,11 @@ class Run {
     const { files } = this.#workspace.datastore;
     const { name, type } = this.#definition;
     const { method } = this.#parts;
-    const log = new RunLog(this.#context.machine, await files.create(`${this.#stem}.log`), `model·method·run·${name}·${method}`);
+    const log = new RunLog(
+      this.#context.machine,
+      await files.create(`${this.#stem}.log`),
+      `model·method·run·${name}·${method}`,
+    );
     try {
       await this.#workspace.outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
       this.#context.emit({ event: "run.started", outputId: this.#id, model: name, type, method });
@@ -126,7 +169,9 @@ class Run {
     const { type, method, resolved, lease } = this.#parts;
     const signal = AbortSignal.any([this.#context.signal, lease.signal]);
     try {
-      return { result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)) };
+      return {
+        result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)),
+      };
     } catch (error) {
       return { result: { status: "failed", message: asError(error).message }, thrown: error };
     }
@@ -135,11 +180,12 @@ class Run {
   async #settle(result: MethodResult, thrown: unknown, log: RunLog): Promise<RunMethodResult> {
     const stopped: unknown = this.#context.signal.aborted ? this.#context.signal.reason : undefined;
     const status: RunStatus = stopped !== undefined ? "cancelled" : result.status;
-    const message = stopped !== undefined ? asError(stopped).message : result.status === "failed" ? result.message : undefined;
+    const message =
+      stopped !== undefined ? asError(stopped).message : result.status === "failed" ? result.message : undefined;
     let committed: Committed[] = [];
     let failure = thrown;
     try {
-      if (thrown === undefined) committed = await this.#commit(status);
+      if (thrown === undefined) committed = resourcesFirst(await this.#commit(status));
       else await this.#staging.discard();
     } catch (error) {
       failure = await this.#keepAside(error);
@@ -167,11 +213,26 @@ class Run {
   async #keepAside(error: unknown): Promise<unknown> {
     const path = await this.#staging.keepAside().catch(() => undefined); // the store fails: the first error is the one to tell
     if (path === undefined || !(error instanceof FenError)) return error;
-    return new FenError(error.code, error.message, { hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(), facts: { ...error.facts, keptAside: path }, cause: error });
+    return new FenError(error.code, error.message, {
+      hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(),
+      facts: { ...error.facts, keptAside: path },
+      cause: error,
+    });
   }
 
-  async #finish(status: RunStatus, committed: readonly Committed[], message: string | undefined, durationMs: number, failure: unknown): Promise<void> {
-    const record = this.#record({ status, committed, durationMs, ...(message === undefined ? {} : { error: { message } }) });
+  async #finish(
+    status: RunStatus,
+    committed: readonly Committed[],
+    message: string | undefined,
+    durationMs: number,
+    failure: unknown,
+  ): Promise<void> {
+    const record = this.#record({
+      status,
+      committed,
+      durationMs,
+      ...(message === undefined ? {} : { error: { message } }),
+    });
     try {
       await this.#workspace.outputs.write(this.#stem, record, { durable: true });
     } catch (error) {
@@ -182,7 +243,12 @@ class Run {
     this.#context.emit({ event: "run.finished", outputId: this.#id, status: shown, durationMs });
   }
 
-  #record(now: { status: RunStatus; committed?: readonly Committed[]; durationMs?: number; error?: { message: string } }): OutputRecord {
+  #record(now: {
+    status: RunStatus;
+    committed?: readonly Committed[];
+    durationMs?: number;
+    error?: { message: string };
+  }): OutputRecord {
     const { machine } = this.#context;
     return {
       id: this.#id,
@@ -191,12 +257,29 @@ class Run {
       status: now.status,
       startedAt: this.#startedAt,
       retryCount: 0,
-      provenance: { definitionHash: definitionHash(this.#definition), modelVersion: this.#definition.typeVersion ?? this.#parts.type.version, triggeredBy: "manual" },
-      artifacts: { dataArtifacts: (now.committed ?? []).map(({ dataId, name, version, tags }) => ({ dataId, name, version, tags })) },
+      provenance: {
+        definitionHash: definitionHash(this.#definition),
+        modelVersion: this.#definition.typeVersion ?? this.#parts.type.version,
+        triggeredBy: "manual",
+      },
+      artifacts: {
+        dataArtifacts: (now.committed ?? []).map(({ dataId, name, version, tags }) => ({
+          dataId,
+          name,
+          version,
+          tags,
+        })),
+      },
       ...(now.durationMs === undefined ? {} : { completedAt: isoNow(machine), durationMs: now.durationMs }),
       ...(now.error === undefined ? {} : { error: now.error }),
       logFile: this.#logFile(),
-      ...(now.status === "running" ? { pid: machine.host.pid, hostname: machine.host.hostname, lockNonce: this.#parts.lease.grants[0]?.nonce ?? "" } : {}),
+      ...(now.status === "running"
+        ? {
+            pid: machine.host.pid,
+            hostname: machine.host.hostname,
+            lockNonce: this.#parts.lease.grants[0]?.nonce ?? "",
+          }
+        : {}),
     };
   }
 
@@ -207,9 +290,19 @@ class Run {
     return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
   }
 
-  #result(status: RunStatus, committed: readonly Committed[], message: string | undefined, durationMs: number): RunMethodResult {
+  #result(
+    status: RunStatus,
+    committed: readonly Committed[],
+    message: string | undefined,
+    durationMs: number,
+  ): RunMethodResult {
     const { id, name, type } = this.#definition;
-    const [first, ...others] = committed.map(({ dataId, name: dataName, version, path }) => ({ id: dataId, name: dataName, version, path }));
+    const [first, ...others] = committed.map(({ dataId, name: dataName, version, path }) => ({
+      id: dataId,
+      name: dataName,
+      version,
+      path,
+    }));
     return {
       outputId: this.#id,
       modelId: id,
@@ -218,7 +311,9 @@ class Run {
       methodName: this.#parts.method,
       status,
       durationMs,
-      ...(first === undefined ? {} : { data: { ...first, ...(this.#attributes === undefined ? {} : { attributes: this.#attributes }) } }),
+      ...(first === undefined
+        ? {}
+        : { data: { ...first, ...(this.#attributes === undefined ? {} : { attributes: this.#attributes }) } }),
       ...(others.length === 0 ? {} : { logs: others }),
       logFile: this.#workspace.datastore.files.locate(`${this.#stem}.log`),
       ...(message === undefined ? {} : { error: { message } }),
@@ -244,18 +339,39 @@ class Run {
       },
       writeResource: async (spec, content, options = {}) => {
         this.#attributes ??= content;
-        await this.#staging.writeJson(options.instance ?? spec, content, this.#staged("resource", spec, type.resources[spec], options));
+        await this.#staging.writeJson(
+          options.instance ?? spec,
+          content,
+          this.#staged("resource", spec, type.resources[spec], options),
+        );
       },
-      openFile: (spec, options = {}) => this.#staging.openFile(options.instance ?? spec, this.#staged("file", spec, type.files[spec], options)),
+      openFile: (spec, options = {}) =>
+        this.#staging.openFile(options.instance ?? spec, this.#staged("file", spec, type.files[spec], options)),
       spool: () => this.#staging.spool(),
     };
   }
 
   /** Tags, later ones win: kind, definition, spec, written, names, `--tag`. */
-  #staged(kind: "resource" | "file", name: string, spec: OutputSpec | undefined, options: WriteOutputOptions): StagedSpec {
+  #staged(
+    kind: "resource" | "file",
+    name: string,
+    spec: OutputSpec | undefined,
+    options: WriteOutputOptions,
+  ): StagedSpec {
     if (spec === undefined) throw new Error(`${this.#parts.type.name} declares no ${kind} called ${name}`);
     const { contentType, lifetime, garbageCollection, streaming } = spec;
     const names = { specName: name, modelName: this.#definition.name };
-    return { contentType, lifetime, garbageCollection, streaming, tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags } };
+    return {
+      contentType,
+      lifetime,
+      garbageCollection,
+      streaming,
+      tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags },
+    };
   }
+}
+
+function resourcesFirst(committed: readonly Committed[]): Committed[] {
+  const isResource = ({ tags }: Committed) => tags["type"] === "resource";
+  return [...committed.filter(isResource), ...committed.filter((one) => !isResource(one))];
 }

@@ -28,7 +28,9 @@ export interface Workspace {
 export async function openWorkspace(context: AppContext): Promise<Workspace> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
   if (repository.datastore.kind !== "filesystem") {
-    throw new FenError("datastore_unsupported", "This version can't use a datastore in S3 yet.", { hint: "Use one in a folder: SWAMP_DATASTORE=filesystem:<path>" });
+    throw new FenError("datastore_unsupported", "This version can't use a datastore in S3 yet.", {
+      hint: "Use one in a folder: SWAMP_DATASTORE=filesystem:<path>",
+    });
   }
   const datastore = openFilesystemDatastore(repository.datastore.root, context.machine);
   let locks: LockManager | undefined;
@@ -54,7 +56,11 @@ async function lockWith(context: AppContext, locks: LockManager, requests: reado
     signal: context.signal,
     onWait: (notice) => context.emit({ event: "lock.waiting", notice }),
   });
-  context.emit({ event: "lock.granted", resources: requests.map(({ resource }) => resourceKey(resource)), waitedMs: Math.round(context.machine.clock.monotonic() - start) });
+  context.emit({
+    event: "lock.granted",
+    resources: requests.map(({ resource }) => resourceKey(resource)),
+    waitedMs: Math.round(context.machine.clock.monotonic() - start),
+  });
   return lease;
 }
 

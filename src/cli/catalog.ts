@@ -4,7 +4,11 @@ import type { ArgumentSpec, CommandSpec, FlagSpec } from "./command.ts";
 const model: ArgumentSpec = { name: "model", summary: "Name or id of a model", complete: "model" };
 const query: ArgumentSpec = { name: "query", summary: "Text to look for", optional: true };
 const output: ArgumentSpec = { name: "id", summary: "Id of an output, or its first digits (at least 3)" };
-const outputOrModel: ArgumentSpec = { name: "id|model", summary: "Id of an output or its first digits, or a model (its newest output)", complete: "model" };
+const outputOrModel: ArgumentSpec = {
+  name: "id|model",
+  summary: "Id of an output or its first digits, or a model (its newest output)",
+  complete: "model",
+};
 const dataName: ArgumentSpec = { name: "name", summary: "Name of the data", complete: "data" };
 const force: FlagSpec = { type: "switch", short: "f", summary: "Don't ask" };
 const dryRun: FlagSpec = { type: "switch", summary: "Only say what would be done" };
@@ -27,12 +31,24 @@ export const groups: Readonly<Record<string, string>> = {
 const init = {
   summary: "Make a repository, or complete one",
   arguments: [{ name: "path", summary: "Folder (default: here)", optional: true, complete: "folder" }],
-  flags: { force: { type: "switch", short: "f", summary: "Replace a marker that can't be read (the old one is kept beside it)" }, tool: { type: "text", short: "t", value: "NAME", summary: "Accepted for older scripts" } },
+  flags: {
+    force: {
+      type: "switch",
+      short: "f",
+      summary: "Replace a marker that can't be read (the old one is kept beside it)",
+    },
+    tool: { type: "text", short: "t", value: "NAME", summary: "Accepted for older scripts" },
+  },
   examples: ["fen init", "fen repo init infra/"],
   load: () => import("./commands/repo/init.ts"),
 } as const satisfies Omit<CommandSpec, "path">;
 
-const historySearch = { summary: "List runs, newest first", arguments: [query], flags: { limit }, load: () => import("./commands/model/output-search.ts") } as const satisfies Omit<CommandSpec, "path">;
+const historySearch = {
+  summary: "List runs, newest first",
+  arguments: [query],
+  flags: { limit },
+  load: () => import("./commands/model/output-search.ts"),
+} as const satisfies Omit<CommandSpec, "path">;
 
 export const catalog: readonly CommandSpec[] = [
   { path: ["init"], ...init },
@@ -55,9 +71,27 @@ export const catalog: readonly CommandSpec[] = [
     examples: ["fen model create command/shell web-01 --global-arg host=web-01.example"],
     load: () => import("./commands/model/create.ts"),
   },
-  { path: ["model", "get"], summary: "Show a model", arguments: [model], examples: ["fen model get web-01"], load: () => import("./commands/model/get.ts") },
-  { path: ["model", "search"], summary: "List models", arguments: [query], examples: ["fen model search web"], load: () => import("./commands/model/search.ts") },
-  { path: ["model", "list"], summary: "List models", arguments: [query], hidden: true, load: () => import("./commands/model/search.ts") },
+  {
+    path: ["model", "get"],
+    summary: "Show a model",
+    arguments: [model],
+    examples: ["fen model get web-01"],
+    load: () => import("./commands/model/get.ts"),
+  },
+  {
+    path: ["model", "search"],
+    summary: "List models",
+    arguments: [query],
+    examples: ["fen model search web"],
+    load: () => import("./commands/model/search.ts"),
+  },
+  {
+    path: ["model", "list"],
+    summary: "List models",
+    arguments: [query],
+    hidden: true,
+    load: () => import("./commands/model/search.ts"),
+  },
   {
     path: ["model", "edit"],
     summary: "Edit a definition in $EDITOR, or replace it from standard input",
@@ -76,48 +110,120 @@ export const catalog: readonly CommandSpec[] = [
     examples: ["fen model delete web-01 --force"],
     load: () => import("./commands/model/delete.ts"),
   },
-  { path: ["model", "validate"], summary: "Check one definition, or all", arguments: [{ ...model, optional: true }], examples: ["fen model validate", "fen model validate web-01"], load: () => import("./commands/model/validate.ts") },
-  { path: ["model", "type", "search"], summary: "List model types", arguments: [query], load: () => import("./commands/model/type-search.ts") },
-  { path: ["model", "type", "describe"], summary: "Show a type: methods, arguments, data", arguments: [{ name: "type", summary: "For example command/shell", complete: "type" }], load: () => import("./commands/model/type-describe.ts") },
-  { path: ["model", "type", "get"], summary: "Show a type", arguments: [{ name: "type", summary: "For example command/shell", complete: "type" }], hidden: true, load: () => import("./commands/model/type-describe.ts") },
-  { path: ["model", "method", "describe"], summary: "Show one method of a model", arguments: [model, { name: "method", summary: "Name of the method", complete: "method" }], load: () => import("./commands/model/method-describe.ts") },
+  {
+    path: ["model", "validate"],
+    summary: "Check one definition, or all",
+    arguments: [{ ...model, optional: true }],
+    examples: ["fen model validate", "fen model validate web-01"],
+    load: () => import("./commands/model/validate.ts"),
+  },
+  {
+    path: ["model", "type", "search"],
+    summary: "List model types",
+    arguments: [query],
+    load: () => import("./commands/model/type-search.ts"),
+  },
+  {
+    path: ["model", "type", "describe"],
+    summary: "Show a type: methods, arguments, data",
+    arguments: [{ name: "type", summary: "For example command/shell", complete: "type" }],
+    load: () => import("./commands/model/type-describe.ts"),
+  },
+  {
+    path: ["model", "type", "get"],
+    summary: "Show a type",
+    arguments: [{ name: "type", summary: "For example command/shell", complete: "type" }],
+    hidden: true,
+    load: () => import("./commands/model/type-describe.ts"),
+  },
+  {
+    path: ["model", "method", "describe"],
+    summary: "Show one method of a model",
+    arguments: [model, { name: "method", summary: "Name of the method", complete: "method" }],
+    load: () => import("./commands/model/method-describe.ts"),
+  },
   {
     path: ["model", "method", "run"],
     summary: "Run a method on a model, under the model's lock",
-    details: "Calls on different models never wait for each other; calls on one model run one after the other, first come first served.",
+    details:
+      "Calls on different models never wait for each other; calls on one model run one after the other, first come first served.",
     arguments: [model, { name: "method", summary: "Name of the method", complete: "method" }],
     flags: {
-      input: { type: "text", repeat: true, value: "K=V", summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)" },
+      input: {
+        type: "text",
+        repeat: true,
+        value: "K=V",
+        summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)",
+      },
       "input-file": { type: "text", value: "FILE", summary: "Inputs from a YAML file" },
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag on the data" },
       stream: { type: "switch", summary: "Events as newline-delimited JSON on stdout" },
     },
     locks: true,
-    examples: ["fen model method run web-01 execute", "fen model method run web-01 execute --input pkg=curl --lock-timeout 30s"],
+    examples: [
+      "fen model method run web-01 execute",
+      "fen model method run web-01 execute --input pkg=curl --lock-timeout 30s",
+    ],
     load: () => import("./commands/model/method-run.ts"),
   },
   { path: ["model", "method", "history", "search"], ...historySearch },
-  { path: ["model", "method", "history", "get"], summary: "Show a run", arguments: [outputOrModel], load: () => import("./commands/model/output-get.ts") },
-  { path: ["model", "method", "history", "logs"], summary: "Show the log of a run", arguments: [outputOrModel], flags: { tail }, load: () => import("./commands/model/history-logs.ts") },
+  {
+    path: ["model", "method", "history", "get"],
+    summary: "Show a run",
+    arguments: [outputOrModel],
+    load: () => import("./commands/model/output-get.ts"),
+  },
+  {
+    path: ["model", "method", "history", "logs"],
+    summary: "Show the log of a run",
+    arguments: [outputOrModel],
+    flags: { tail },
+    load: () => import("./commands/model/history-logs.ts"),
+  },
   { path: ["model", "output", "search"], ...historySearch },
-  { path: ["model", "output", "get"], summary: "Show the record of a run", arguments: [outputOrModel], load: () => import("./commands/model/output-get.ts") },
+  {
+    path: ["model", "output", "get"],
+    summary: "Show the record of a run",
+    arguments: [outputOrModel],
+    load: () => import("./commands/model/output-get.ts"),
+  },
   {
     path: ["model", "output", "data"],
     summary: "Show data that a run left",
     arguments: [output],
-    flags: { name: { type: "text", value: "NAME", summary: "Which data (default: the first)" }, field: { type: "text", value: "PATH", summary: "A field of JSON data: stdout, a.b" }, version },
+    flags: {
+      name: { type: "text", value: "NAME", summary: "Which data (default: the first)" },
+      field: { type: "text", value: "PATH", summary: "A field of JSON data: stdout, a.b" },
+      version,
+    },
     load: () => import("./commands/model/output-data.ts"),
   },
-  { path: ["model", "output", "logs"], summary: "Show what a run's command wrote", arguments: [output], flags: { tail }, load: () => import("./commands/model/output-logs.ts") },
+  {
+    path: ["model", "output", "logs"],
+    summary: "Show what a run's command wrote",
+    arguments: [output],
+    flags: { tail },
+    load: () => import("./commands/model/output-logs.ts"),
+  },
   {
     path: ["data", "get"],
     summary: "Show data of a model",
     arguments: [model, dataName],
-    flags: { version, "no-content": { type: "switch", summary: "Metadata only" }, raw: { type: "switch", summary: "Only the bytes, as they are" } },
+    flags: {
+      version,
+      "no-content": { type: "switch", summary: "Metadata only" },
+      raw: { type: "switch", summary: "Only the bytes, as they are" },
+    },
     examples: ["fen data get web-01 result", "fen data get web-01 log --raw"],
     load: () => import("./commands/data/get.ts"),
   },
-  { path: ["data", "list"], summary: "List the data of a model", arguments: [model], flags: { type: { type: "text", value: "TYPE", summary: "resource or file" } }, load: () => import("./commands/data/list.ts") },
+  {
+    path: ["data", "list"],
+    summary: "List the data of a model",
+    arguments: [model],
+    flags: { type: { type: "text", value: "TYPE", summary: "resource or file" } },
+    load: () => import("./commands/data/list.ts"),
+  },
   {
     path: ["data", "search"],
     summary: "Find data of all models, newest first",
@@ -133,7 +239,12 @@ export const catalog: readonly CommandSpec[] = [
     },
     load: () => import("./commands/data/search.ts"),
   },
-  { path: ["data", "versions"], summary: "List the versions of data, newest first", arguments: [model, dataName], load: () => import("./commands/data/versions.ts") },
+  {
+    path: ["data", "versions"],
+    summary: "List the versions of data, newest first",
+    arguments: [model, dataName],
+    load: () => import("./commands/data/versions.ts"),
+  },
   {
     path: ["data", "delete"],
     summary: "Delete data of a model, or one version",
@@ -142,32 +253,69 @@ export const catalog: readonly CommandSpec[] = [
     locks: true,
     load: () => import("./commands/data/delete.ts"),
   },
-  { path: ["data", "rename"], summary: "Rename data; the old name leads to the new one", arguments: [model, { ...dataName, name: "old" }, { name: "new", summary: "The new name" }], locks: true, load: () => import("./commands/data/rename.ts") },
+  {
+    path: ["data", "rename"],
+    summary: "Rename data; the old name leads to the new one",
+    arguments: [model, { ...dataName, name: "old" }, { name: "new", summary: "The new name" }],
+    locks: true,
+    load: () => import("./commands/data/rename.ts"),
+  },
   {
     path: ["data", "gc"],
     summary: "Delete data that has expired and versions beyond what is kept",
-    details: "Works on the whole datastore: waits for runs that hold a model, and runs that come meanwhile wait for it.",
+    details:
+      "Works on the whole datastore: waits for runs that hold a model, and runs that come meanwhile wait for it.",
     flags: { "dry-run": dryRun, force },
     locks: true,
     examples: ["fen data gc --dry-run", "fen data gc --force"],
     load: () => import("./commands/data/gc.ts"),
   },
-  { path: ["datastore", "status"], summary: "Where the datastore is and whether it works", load: () => import("./commands/datastore/status.ts") },
-  { path: ["datastore", "lock", "status"], summary: "Who holds and who waits for which lock", load: () => import("./commands/datastore/lock-status.ts") },
+  {
+    path: ["datastore", "status"],
+    summary: "Where the datastore is and whether it works",
+    load: () => import("./commands/datastore/status.ts"),
+  },
+  {
+    path: ["datastore", "lock", "status"],
+    summary: "Who holds and who waits for which lock",
+    load: () => import("./commands/datastore/lock-status.ts"),
+  },
   {
     path: ["datastore", "lock", "release"],
     summary: "Break a lock (the last resort)",
-    details: "The former holder is told and can't commit. A holder that lives is only released by its nonce, which lock status shows.",
+    details:
+      "The former holder is told and can't commit. A holder that lives is only released by its nonce, which lock status shows.",
     flags: {
       force: { type: "switch", summary: "Needed: this takes a lock from somebody" },
-      model: { type: "text", value: "MODEL", summary: "The model's lock (name, id or type/id); default: the datastore's" },
+      model: {
+        type: "text",
+        value: "MODEL",
+        summary: "The model's lock (name, id or type/id); default: the datastore's",
+      },
       nonce: { type: "text", value: "NONCE", summary: "The holder that is meant" },
     },
     examples: ["fen datastore lock release --force --model web-01"],
     load: () => import("./commands/datastore/lock-release.ts"),
   },
   { path: ["version"], summary: "Print the version", load: () => import("./commands/version.ts") },
-  { path: ["help"], summary: "Help for a command; --json gives the whole command line as data", arguments: [{ name: "command", summary: "Words of a command", optional: true }], load: () => import("./commands/help.ts") },
-  { path: ["completions"], summary: "Print a completion script", arguments: [{ name: "shell", summary: "bash, zsh or fish" }], examples: ["source <(fen completions bash)"], load: () => import("./commands/completions.ts") },
-  { path: ["__complete"], summary: "Words that may come next", arguments: [{ name: "words", summary: "The words so far", optional: true }], hidden: true, load: () => import("./commands/complete.ts") },
+  {
+    path: ["help"],
+    summary: "Help for a command; --json gives the whole command line as data",
+    arguments: [{ name: "command", summary: "Words of a command", optional: true }],
+    load: () => import("./commands/help.ts"),
+  },
+  {
+    path: ["completions"],
+    summary: "Print a completion script",
+    arguments: [{ name: "shell", summary: "bash, zsh or fish" }],
+    examples: ["source <(fen completions bash)"],
+    load: () => import("./commands/completions.ts"),
+  },
+  {
+    path: ["__complete"],
+    summary: "Words that may come next",
+    arguments: [{ name: "words", summary: "The words so far", optional: true }],
+    hidden: true,
+    load: () => import("./commands/complete.ts"),
+  },
 ];

@@ -85,13 +85,19 @@ export class Flags {
     const text = this.text(name);
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) throw new FenError("usage", `--${name} needs a whole number from ${least}, not: ${text}`);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
+      throw new FenError("usage", `--${name} needs a whole number from ${least}, not: ${text}`);
     return value;
   }
 }
 
 export const lockFlags: Readonly<Record<string, FlagSpec>> = {
-  "lock-timeout": { type: "text", value: "30s", summary: "How long to wait for a lock: 0, 500ms, 30s, 5m, forever (also SWAMP_LOCK_TIMEOUT_MS). Default: forever on a terminal, else 10m" },
+  "lock-timeout": {
+    type: "text",
+    value: "30s",
+    summary:
+      "How long to wait for a lock: 0, 500ms, 30s, 5m, forever (also SWAMP_LOCK_TIMEOUT_MS). Default: forever on a terminal, else 10m",
+  },
 };
 
 export const globalFlags: Readonly<Record<string, FlagSpec>> = {

@@ -56,14 +56,23 @@ export class Console {
   page(text: string): void {
     const rows = process.stdout.rows ?? 0;
     const pager = process.env["PAGER"] ?? "less";
-    if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows) return this.out(text);
-    const done = spawnSync(pager, { shell: true, input: text, stdio: ["pipe", "inherit", "inherit"], env: { LESS: "FRX", ...process.env } });
+    if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows)
+      return this.out(text);
+    const done = spawnSync(pager, {
+      shell: true,
+      input: text,
+      stdio: ["pipe", "inherit", "inherit"],
+      env: { LESS: "FRX", ...process.env },
+    });
     if (done.error !== undefined || (done.status ?? 0) === 127) this.out(text);
   }
 
   /** Asks a person yes or no. Where nobody can answer: `confirmation_needed`. */
   async confirm(question: string): Promise<boolean> {
-    if (!this.isInteractive) throw new FenError("confirmation_needed", `${question} Nobody is here to confirm.`, { hint: "Say --force to go on without asking." });
+    if (!this.isInteractive)
+      throw new FenError("confirmation_needed", `${question} Nobody is here to confirm.`, {
+        hint: "Say --force to go on without asking.",
+      });
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
@@ -91,7 +100,10 @@ export class Console {
     const editor = process.env["VISUAL"] ?? process.env["EDITOR"] ?? "vi";
     const done = spawnSync(`${editor} "$1"`, ["sh", path], { shell: "/bin/sh", stdio: "inherit", argv0: "sh" });
     const status = done.status ?? 1;
-    if (done.error !== undefined || status !== 0) throw new FenError("editor_failed", `The editor ended with an error: ${editor}`, { hint: "Set EDITOR to an editor that is installed." });
+    if (done.error !== undefined || status !== 0)
+      throw new FenError("editor_failed", `The editor ended with an error: ${editor}`, {
+        hint: "Set EDITOR to an editor that is installed.",
+      });
   }
 
   bold(text: string): string {
@@ -125,7 +137,8 @@ export class Console {
   /** Status words in their usual colours. */
   status(status: string): string {
     if (status === "succeeded" || status === "held" || status === "passed") return this.green(status);
-    if (status === "failed" || status === "interrupted" || status === "stale" || status === "unreadable") return this.red(status);
+    if (status === "failed" || status === "interrupted" || status === "stale" || status === "unreadable")
+      return this.red(status);
     return this.yellow(status);
   }
 }

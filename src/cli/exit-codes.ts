@@ -4,7 +4,10 @@ import { FenError } from "../kernel/errors.ts";
 
 export const exitCodes = {
   done: { code: 0, meaning: "done" },
-  work_failed: { code: 1, meaning: "the work failed: a method or run failed, validation found errors, what was named isn't there" },
+  work_failed: {
+    code: 1,
+    meaning: "the work failed: a method or run failed, validation found errors, what was named isn't there",
+  },
   usage: { code: 2, meaning: "the command line is wrong" },
   bad_data: { code: 65, meaning: "a file or an input is wrong" },
   unavailable: { code: 69, meaning: "a store can't be reached or written" },

@@ -17,17 +17,26 @@ function commandHelp(command: CommandSpec, bold: (text: string) => string): stri
     ...(command.details === undefined ? [] : [command.details]),
     "",
     `${bold("Usage:")} fen ${usageOf(command)}${Object.keys(flags).length > 0 ? " [flags]" : ""}`,
-    ...(args.length === 0 ? [] : ["", bold("Arguments"), ...rows(args.map((argument) => [argument.name, argument.summary]))]),
+    ...(args.length === 0
+      ? []
+      : ["", bold("Arguments"), ...rows(args.map((argument) => [argument.name, argument.summary]))]),
     ...(Object.keys(flags).length === 0 ? [] : ["", bold("Flags"), ...rows(Object.entries(flags).map(flagRow))]),
-    ...(command.examples === undefined ? [] : ["", bold("Examples"), ...command.examples.map((example) => `  ${example}`)]),
+    ...(command.examples === undefined
+      ? []
+      : ["", bold("Examples"), ...command.examples.map((example) => `  ${example}`)]),
     "",
     "Flags of every command: fen help",
   ].join("\n");
 }
 
 function groupHelp(words: readonly string[], bold: (text: string) => string): string {
-  const within = catalog.filter((command) => command.hidden !== true && words.every((word, index) => command.path[index] === word));
-  const title = words.length === 0 ? "fen automates fleets from models in git: one lock per model, versioned data, clear waits." : `${groups[words.join(" ")] ?? words.join(" ")}.`;
+  const within = catalog.filter(
+    (command) => command.hidden !== true && words.every((word, index) => command.path[index] === word),
+  );
+  const title =
+    words.length === 0
+      ? "fen automates fleets from models in git: one lock per model, versioned data, clear waits."
+      : `${groups[words.join(" ")] ?? words.join(" ")}.`;
   const list = rows(within.map((command) => [usageOf(command), command.summary]));
   return [
     title,
@@ -36,7 +45,17 @@ function groupHelp(words: readonly string[], bold: (text: string) => string): st
     "",
     bold("Commands"),
     ...list,
-    ...(words.length > 0 ? [] : ["", bold("Flags of every command"), ...rows(Object.entries(globalFlags).filter(([name]) => !["no-telemetry", "show-properties"].includes(name)).map(flagRow))]),
+    ...(words.length > 0
+      ? []
+      : [
+          "",
+          bold("Flags of every command"),
+          ...rows(
+            Object.entries(globalFlags)
+              .filter(([name]) => !["no-telemetry", "show-properties"].includes(name))
+              .map(flagRow),
+          ),
+        ]),
     "",
     words.length === 0 ? "Start with: fen demo   or: fen init" : `More: fen ${words.join(" ")} <command> --help`,
   ].join("\n");
@@ -44,7 +63,10 @@ function groupHelp(words: readonly string[], bold: (text: string) => string): st
 
 function flagRow([name, flag]: readonly [string, FlagSpec]): [string, string] {
   const value = flag.type === "text" ? ` ${flag.value ?? "TEXT"}` : "";
-  return [`${flag.short === undefined ? "    " : `-${flag.short}, `}--${name}${value}`, `${flag.summary}${flag.repeat === true ? " (may be repeated)" : ""}`];
+  return [
+    `${flag.short === undefined ? "    " : `-${flag.short}, `}--${name}${value}`,
+    `${flag.summary}${flag.repeat === true ? " (may be repeated)" : ""}`,
+  ];
 }
 
 function rows(pairs: readonly (readonly [string, string])[]): string[] {
@@ -56,19 +78,38 @@ export interface CommandTree {
   readonly name: string;
   readonly description: string;
   readonly arguments: readonly { readonly name: string; readonly description: string; readonly required: boolean }[];
-  readonly options: readonly { readonly name: string; readonly short?: string; readonly value?: string; readonly repeat: boolean; readonly description: string }[];
+  readonly options: readonly {
+    readonly name: string;
+    readonly short?: string;
+    readonly value?: string;
+    readonly repeat: boolean;
+    readonly description: string;
+  }[];
   readonly subcommands: readonly CommandTree[];
 }
 
 /** The command line below `words` as data. */
 export function commandTree(words: readonly string[] = []): CommandTree {
   const command = catalog.find((one) => one.path.join(" ") === words.join(" "));
-  const children = new Set(catalog.filter((one) => one.hidden !== true && one.path.length > words.length && words.every((word, index) => one.path[index] === word)).map((one) => one.path[words.length] ?? ""));
+  const children = new Set(
+    catalog
+      .filter(
+        (one) =>
+          one.hidden !== true &&
+          one.path.length > words.length &&
+          words.every((word, index) => one.path[index] === word),
+      )
+      .map((one) => one.path[words.length] ?? ""),
+  );
   const flags = words.length === 0 ? globalFlags : { ...(command?.locks === true ? lockFlags : {}), ...command?.flags };
   return {
     name: words.at(-1) ?? "fen",
     description: command?.summary ?? groups[words.join(" ")] ?? "Automates fleets from models in git",
-    arguments: (command?.arguments ?? []).map((argument) => ({ name: argument.name, description: argument.summary, required: argument.optional !== true })),
+    arguments: (command?.arguments ?? []).map((argument) => ({
+      name: argument.name,
+      description: argument.summary,
+      required: argument.optional !== true,
+    })),
     options: Object.entries(flags).map(([name, flag]: [string, FlagSpec]) => ({
       name: `--${name}`,
       ...(flag.short === undefined ? {} : { short: `-${flag.short}` }),

@@ -25,7 +25,11 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     const line = parseLine(argv);
     debug = line.flags.on("debug");
-    console = new Console({ color: wantsColor(line.flags), quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""), pager: !line.flags.on("no-pager") });
+    console = new Console({
+      color: wantsColor(line.flags),
+      quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""),
+      pager: !line.flags.on("no-pager"),
+    });
     process.exitCode = await dispatch(line, argv, console);
   } catch (error) {
     printError(console, error, { json: wantsJson, debug });
@@ -51,11 +55,18 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
     machine: systemMachine(describe(argv)),
     repoDir: flags.text("repo-dir"),
     signal: signals.signal,
-    lockTimeoutMs: command.locks === true ? lockTimeout(flags, process.env["SWAMP_LOCK_TIMEOUT_MS"], console.isInteractive) : 0,
+    lockTimeoutMs:
+      command.locks === true ? lockTimeout(flags, process.env["SWAMP_LOCK_TIMEOUT_MS"], console.isInteractive) : 0,
     emit: eventPrinter(console, mode, flags.on("verbose")),
   };
   try {
-    const outcome = await handler({ context, args: line.args, flags, console, json: flags.on("json") || flags.on("stream") });
+    const outcome = await handler({
+      context,
+      args: line.args,
+      flags,
+      console,
+      json: flags.on("json") || flags.on("stream"),
+    });
     print(console, outcome, flags);
     return outcome.exitCode ?? 0;
   } finally {
@@ -73,18 +84,31 @@ function print(console: Console, outcome: Outcome, flags: Flags): void {
   else console.out(text);
 }
 
-function printError(console: Console, error: unknown, options: { readonly json: boolean; readonly debug: boolean }): void {
+function printError(
+  console: Console,
+  error: unknown,
+  options: { readonly json: boolean; readonly debug: boolean },
+): void {
   const known = error instanceof FenError ? error : undefined;
   const message = known?.message ?? `A defect of fen: ${asError(error).message}`;
   const hint = known === undefined ? "Please report it with the output of the same command and --debug." : known.hint;
   const stack = options.debug ? asError(error).stack : undefined;
   if (options.json) {
     const code = known?.code ?? "internal";
-    const fields = { ...known?.facts, code, message, ...(hint === undefined ? {} : { hint }), retryable: errorCodes[code].retryable, ...(stack === undefined ? {} : { stack }) };
+    const fields = {
+      ...known?.facts,
+      code,
+      message,
+      ...(hint === undefined ? {} : { hint }),
+      retryable: errorCodes[code].retryable,
+      ...(stack === undefined ? {} : { stack }),
+    };
     console.error(JSON.stringify({ error: fields }, undefined, 2));
     return;
   }
-  console.error(`${console.red("error:")} ${message}${hint === undefined ? "" : `\n${hint}`}${stack === undefined ? "" : `\n${stack}`}`);
+  console.error(
+    `${console.red("error:")} ${message}${hint === undefined ? "" : `\n${hint}`}${stack === undefined ? "" : `\n${stack}`}`,
+  );
 }
 
 /** INT, TERM and HUP end the work first. */
@@ -122,12 +146,16 @@ function lockTimeout(flags: Flags, fromEnv: string | undefined, interactive: boo
   if (given !== undefined) {
     const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(given);
     const unit = units[match?.[2] ?? "?"];
-    if (match === null || unit === undefined) throw new FenError("usage", `--lock-timeout can't be ${given}.`, { hint: "For example: 0, 500ms, 30s, 5m or forever" });
+    if (match === null || unit === undefined)
+      throw new FenError("usage", `--lock-timeout can't be ${given}.`, {
+        hint: "For example: 0, 500ms, 30s, 5m or forever",
+      });
     return Number(match[1]) * unit;
   }
   if (fromEnv !== undefined && fromEnv !== "") {
     if (fromEnv === "forever") return undefined;
-    if (!/^\d+$/.test(fromEnv)) throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`);
+    if (!/^\d+$/.test(fromEnv))
+      throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`);
     return Number(fromEnv);
   }
   return interactive ? undefined : 10 * 60_000;

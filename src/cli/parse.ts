@@ -61,10 +61,18 @@ function same(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((word, index) => word === b[index]);
 }
 
-function parseFlags(rest: readonly string[], specs: Readonly<Record<string, FlagSpec>>, command: CommandSpec | undefined): { values: Record<string, unknown>; positionals: string[] } {
+function parseFlags(
+  rest: readonly string[],
+  specs: Readonly<Record<string, FlagSpec>>,
+  command: CommandSpec | undefined,
+): { values: Record<string, unknown>; positionals: string[] } {
   const options: NonNullable<ParseArgsConfig["options"]> = {};
   for (const [name, spec] of Object.entries(specs)) {
-    options[name] = { type: spec.type === "text" ? "string" : "boolean", multiple: spec.repeat === true, ...(spec.short === undefined ? {} : { short: spec.short }) };
+    options[name] = {
+      type: spec.type === "text" ? "string" : "boolean",
+      multiple: spec.repeat === true,
+      ...(spec.short === undefined ? {} : { short: spec.short }),
+    };
   }
   try {
     const { values, positionals } = parseArgs({ args: [...rest], options, allowPositionals: true, strict: true });
@@ -74,12 +82,18 @@ function parseFlags(rest: readonly string[], specs: Readonly<Record<string, Flag
   }
 }
 
-function flagError(message: string, specs: Readonly<Record<string, FlagSpec>>, command: CommandSpec | undefined): FenError {
+function flagError(
+  message: string,
+  specs: Readonly<Record<string, FlagSpec>>,
+  command: CommandSpec | undefined,
+): FenError {
   const flag = /'(--?[^' =]+)/.exec(message)?.[1] ?? "";
   const help = `fen ${[...(command?.path ?? []), "--help"].join(" ")}`;
   if (message.startsWith("Unknown option")) {
     const near = nearest(flag.replace(/^--?/, ""), Object.keys(specs));
-    return new FenError("usage", `There is no flag ${flag}.`, { hint: near === undefined ? `See: ${help}` : `Did you mean --${near}? See: ${help}` });
+    return new FenError("usage", `There is no flag ${flag}.`, {
+      hint: near === undefined ? `See: ${help}` : `Did you mean --${near}? See: ${help}`,
+    });
   }
   const [first = ""] = message.split("\n");
   return new FenError("usage", first.replace("Option '", "'"), { hint: `See: ${help}` });
@@ -89,21 +103,35 @@ function checkArguments(command: CommandSpec, given: readonly string[]): void {
   const wanted = command.arguments ?? [];
   const usage = `fen ${usageOf(command)}`;
   const missing = wanted.find((argument, index) => argument.optional !== true && given[index] === undefined);
-  if (missing !== undefined) throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, { hint: `Usage: ${usage}` });
+  if (missing !== undefined)
+    throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, {
+      hint: `Usage: ${usage}`,
+    });
   const many = wanted.at(-1)?.name === "command" || wanted.at(-1)?.name === "words";
   const extra = given[wanted.length];
-  if (extra !== undefined && !many) throw new FenError("usage", `One word too many: ${extra}`, { hint: `Usage: ${usage}` });
+  if (extra !== undefined && !many)
+    throw new FenError("usage", `One word too many: ${extra}`, { hint: `Usage: ${usage}` });
 }
 
 export function usageOf(command: CommandSpec): string {
-  const args = (command.arguments ?? []).map((argument) => (argument.optional === true ? `[${argument.name}]` : `<${argument.name}>`));
+  const args = (command.arguments ?? []).map((argument) =>
+    argument.optional === true ? `[${argument.name}]` : `<${argument.name}>`,
+  );
   return [...command.path, ...args].join(" ");
 }
 
 function unknownCommand(words: readonly string[]): FenError {
-  const known = [...new Set(catalog.filter((command) => command.hidden !== true).map((command) => command.path.slice(0, words.length).join(" ")))];
+  const known = [
+    ...new Set(
+      catalog
+        .filter((command) => command.hidden !== true)
+        .map((command) => command.path.slice(0, words.length).join(" ")),
+    ),
+  ];
   const near = nearest(words.join(" "), known);
   const group = words.slice(0, -1).join(" ");
   const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
-  return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, { hint: near === undefined ? `See: ${help}` : `Did you mean: fen ${near}? See: ${help}` });
+  return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, {
+    hint: near === undefined ? `See: ${help}` : `Did you mean: fen ${near}? See: ${help}`,
+  });
 }

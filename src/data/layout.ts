@@ -26,5 +26,7 @@ export function stagingFolder(model: ModelRef): string {
 /** Throws `name_invalid` for a name that could lead out of its folder. */
 export function safeDataName(name: string): string {
   if (isSafeName(name) && !name.startsWith(".") && name !== "latest") return name;
-  throw new FenError("name_invalid", `Data can't be called ${JSON.stringify(name)}.`, { hint: 'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot.' });
+  throw new FenError("name_invalid", `Data can't be called ${JSON.stringify(name)}.`, {
+    hint: 'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot.',
+  });
 }

@@ -29,18 +29,73 @@ export interface Metadata {
 }
 
 export function stringifyMetadata(metadata: Metadata): string {
-  const { id, name, version, contentType, lifetime, garbageCollection, streaming, tags, ownerDefinition, createdAt, size, checksum, lifecycle, renamedTo } = metadata;
-  const fields = { id, name, version, contentType, lifetime, garbageCollection, streaming, tags, ownerDefinition, createdAt, size, checksum, lifecycle, renamedTo };
+  const {
+    id,
+    name,
+    version,
+    contentType,
+    lifetime,
+    garbageCollection,
+    streaming,
+    tags,
+    ownerDefinition,
+    createdAt,
+    size,
+    checksum,
+    lifecycle,
+    renamedTo,
+  } = metadata;
+  const fields = {
+    id,
+    name,
+    version,
+    contentType,
+    lifetime,
+    garbageCollection,
+    streaming,
+    tags,
+    ownerDefinition,
+    createdAt,
+    size,
+    checksum,
+    lifecycle,
+    renamedTo,
+  };
   return stringifyYaml(Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
 }
 
 /** Throws `data_corrupt` where what must be there isn't. */
 export function parseMetadata(text: string, path: string): Metadata {
   const value = parseYaml(text, path);
-  const bad = (what: string) => new FenError("data_corrupt", `${path}: ${what}`, { hint: "The version can be removed with: fen data delete <model> <name> --version <n>", facts: { path } });
+  const bad = (what: string) =>
+    new FenError("data_corrupt", `${path}: ${what}`, {
+      hint: "The version can be removed with: fen data delete <model> <name> --version <n>",
+      facts: { path },
+    });
   if (!isRecord(value)) throw bad("is not a map");
-  const { id, name, version, contentType, lifetime, garbageCollection, streaming, tags, ownerDefinition, createdAt, size, checksum, lifecycle, renamedTo } = value;
-  if (typeof id !== "string" || typeof name !== "string" || typeof version !== "number" || typeof createdAt !== "string") throw bad("id, name, version or createdAt is missing");
+  const {
+    id,
+    name,
+    version,
+    contentType,
+    lifetime,
+    garbageCollection,
+    streaming,
+    tags,
+    ownerDefinition,
+    createdAt,
+    size,
+    checksum,
+    lifecycle,
+    renamedTo,
+  } = value;
+  if (
+    typeof id !== "string" ||
+    typeof name !== "string" ||
+    typeof version !== "number" ||
+    typeof createdAt !== "string"
+  )
+    throw bad("id, name, version or createdAt is missing");
   const owner = isRecord(ownerDefinition) ? ownerDefinition : {};
   return {
     id,
@@ -48,10 +103,16 @@ export function parseMetadata(text: string, path: string): Metadata {
     version,
     contentType: typeof contentType === "string" ? contentType : "application/octet-stream",
     lifetime: typeof lifetime === "string" ? lifetime : "infinite",
-    garbageCollection: typeof garbageCollection === "number" || typeof garbageCollection === "string" ? garbageCollection : 10,
+    garbageCollection:
+      typeof garbageCollection === "number" || typeof garbageCollection === "string" ? garbageCollection : 10,
     streaming: streaming === true,
     tags: isRecord(tags) ? Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, String(tag)])) : {},
-    ownerDefinition: { ...owner, ownerType: owner["ownerType"] === "workflow-step" || owner["ownerType"] === "manual" ? owner["ownerType"] : "model-method", ownerRef: String(owner["ownerRef"] ?? "") },
+    ownerDefinition: {
+      ...owner,
+      ownerType:
+        owner["ownerType"] === "workflow-step" || owner["ownerType"] === "manual" ? owner["ownerType"] : "model-method",
+      ownerRef: String(owner["ownerRef"] ?? ""),
+    },
     createdAt,
     ...(typeof size === "number" ? { size } : {}),
     ...(typeof checksum === "string" ? { checksum } : {}),
@@ -60,7 +121,14 @@ export function parseMetadata(text: string, path: string): Metadata {
   };
 }
 
-const units: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, d: 86_400_000, w: 604_800_000, mo: 30 * 86_400_000, y: 365 * 86_400_000 };
+const units: Readonly<Record<string, number>> = {
+  h: 3_600_000,
+  m: 60_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  mo: 30 * 86_400_000,
+  y: 365 * 86_400_000,
+};
 
 /** Milliseconds of `30d`, `2h`, ...; undefined for what isn't a duration (`infinite`, `job`, ...). */
 export function durationMs(text: string): number | undefined {

@@ -79,7 +79,13 @@ export class Outputs {
         if (entry.kind !== "file" || match === null || segments.length < 2) continue;
         const [, owner = "", stamp = ""] = match;
         if (modelId !== undefined && owner !== modelId) continue;
-        found.push({ path: ["outputs", ...segments, entry.name].join("/"), type: segments.slice(0, -1).join("/"), method: segments.at(-1) ?? "", modelId: owner, stamp });
+        found.push({
+          path: ["outputs", ...segments, entry.name].join("/"),
+          type: segments.slice(0, -1).join("/"),
+          method: segments.at(-1) ?? "",
+          modelId: owner,
+          stamp,
+        });
       }
     };
     await walk([]);
@@ -89,14 +95,22 @@ export class Outputs {
   /** Throws `data_corrupt` where the record can't be read as one. */
   async read(file: OutputFile): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
-    if (bytes === undefined) throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`);
-    return { record: parseRecord(new TextDecoder().decode(bytes), this.#files.locate(file.path)), type: file.type, path: file.path };
+    if (bytes === undefined)
+      throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`);
+    return {
+      record: parseRecord(new TextDecoder().decode(bytes), this.#files.locate(file.path)),
+      type: file.type,
+      path: file.path,
+    };
   }
 
   /** By id or a prefix of at least 3 hex digits. Throws `output_missing`, `id_ambiguous`. */
   async find(idOrPrefix: string): Promise<StoredOutput> {
     const wanted = idOrPrefix.toLowerCase();
-    const missing = new FenError("output_missing", `No output has the id ${idOrPrefix}.`, { hint: "List them: fen model output search", facts: { id: idOrPrefix } });
+    const missing = new FenError("output_missing", `No output has the id ${idOrPrefix}.`, {
+      hint: "List them: fen model output search",
+      facts: { id: idOrPrefix },
+    });
     if (!/^[0-9a-f][0-9a-f-]{2,35}$/.test(wanted)) throw missing;
     const files = await this.files();
     const named = files.filter((file) => couldBe(file, wanted));
@@ -107,7 +121,13 @@ export class Outputs {
     }
     const [first, ...others] = found;
     if (first === undefined) throw missing;
-    if (others.length > 0) throw new FenError("id_ambiguous", `${found.length} outputs have an id that begins with ${idOrPrefix}.`, { hint: `Write more of it: ${found.slice(0, 5).map((one) => one.record.id).join(", ")}` });
+    if (others.length > 0)
+      throw new FenError("id_ambiguous", `${found.length} outputs have an id that begins with ${idOrPrefix}.`, {
+        hint: `Write more of it: ${found
+          .slice(0, 5)
+          .map((one) => one.record.id)
+          .join(", ")}`,
+      });
     return first;
   }
 
@@ -140,10 +160,32 @@ function isStatus(value: unknown): value is RunStatus {
 
 function parseRecord(text: string, path: string): OutputRecord {
   const value = parseYaml(text, path);
-  if (!isRecord(value) || typeof value["id"] !== "string" || typeof value["definitionId"] !== "string" || !isStatus(value["status"]) || typeof value["startedAt"] !== "string") {
+  if (
+    !isRecord(value) ||
+    typeof value["id"] !== "string" ||
+    typeof value["definitionId"] !== "string" ||
+    !isStatus(value["status"]) ||
+    typeof value["startedAt"] !== "string"
+  ) {
     throw new FenError("data_corrupt", `The output record can't be read: ${path}`, { facts: { path } });
   }
-  const { id, definitionId, status, startedAt, methodName, retryCount, provenance, artifacts, completedAt, durationMs, error, logFile, pid, hostname, lockNonce } = value;
+  const {
+    id,
+    definitionId,
+    status,
+    startedAt,
+    methodName,
+    retryCount,
+    provenance,
+    artifacts,
+    completedAt,
+    durationMs,
+    error,
+    logFile,
+    pid,
+    hostname,
+    lockNonce,
+  } = value;
   const list: unknown = isRecord(artifacts) ? artifacts["dataArtifacts"] : [];
   return {
     id,
@@ -166,7 +208,9 @@ function parseRecord(text: string, path: string): OutputRecord {
 
 function artifactOf(value: unknown): DataArtifact[] {
   if (!isRecord(value) || typeof value["name"] !== "string" || typeof value["version"] !== "number") return [];
-  const tags = isRecord(value["tags"]) ? Object.fromEntries(Object.entries(value["tags"]).map(([key, tag]) => [key, String(tag)])) : {};
+  const tags = isRecord(value["tags"])
+    ? Object.fromEntries(Object.entries(value["tags"]).map(([key, tag]) => [key, String(tag)]))
+    : {};
   return [{ dataId: String(value["dataId"] ?? ""), name: value["name"], version: value["version"], tags }];
 }
 

@@ -46,6 +46,7 @@ export class RunLog {
 
   #write(level: string, message: string): void {
     const time = new Date(this.#machine.clock.now()).toISOString();
-    for (const line of message.split("\n")) this.#file.append(`${time.slice(0, 10)} ${time.slice(11, 23)} +00:00 [${level}] ${this.#category}: ${line}\n`);
+    for (const line of message.split("\n"))
+      this.#file.append(`${time.slice(0, 10)} ${time.slice(11, 23)} +00:00 [${level}] ${this.#category}: ${line}\n`);
   }
 }

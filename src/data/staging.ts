@@ -79,12 +79,24 @@ export class Staging {
     const folder = `${this.#folder}/${encodeURIComponent(name)}`;
     const file = await this.#files.create(`${folder}/raw`);
     const hash = createHash("sha256");
-    this.#items.set(name, { name, spec, fate, folder, hash, file, createdAt: new Date(this.#machine.clock.now()).toISOString() });
+    this.#items.set(name, {
+      name,
+      spec,
+      fate,
+      folder,
+      hash,
+      file,
+      createdAt: new Date(this.#machine.clock.now()).toISOString(),
+    });
     return hashing(file, hash);
   }
 
   /** A scratch file that never becomes data. */
-  async spool(): Promise<{ append(bytes: Uint8Array): void; readonly size: number; read(): AsyncIterable<Uint8Array> }> {
+  async spool(): Promise<{
+    append(bytes: Uint8Array): void;
+    readonly size: number;
+    read(): AsyncIterable<Uint8Array>;
+  }> {
     const path = `${this.#folder}/.spool-${++this.#spools}`;
     const file = await this.#files.create(path);
     const files = this.#files;
@@ -104,7 +116,11 @@ export class Staging {
    * Makes everything visible, or nothing: `assertHeld` is asked (and may throw) just before. Versions are allotted above all that exist.
    * `tags` are added to each item's. Gives what was committed, in the order of writing.
    */
-  async commit(options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>>; assertHeld(): Promise<void> }): Promise<Committed[]> {
+  async commit(options: {
+    readonly owner: Owner;
+    readonly tags: Readonly<Record<string, string>>;
+    assertHeld(): Promise<void>;
+  }): Promise<Committed[]> {
     const data = new DataVersions(this.#files);
     const plan: Plan["moves"][number][] = [];
     const metadatas: Metadata[] = [];
@@ -117,13 +133,25 @@ export class Staging {
       metadatas.push(metadata);
     }
     await options.assertHeld();
-    if (plan.length > 0) await this.#files.write(`${this.#folder}/commit.json`, JSON.stringify({ moves: plan } satisfies Plan));
+    if (plan.length > 0)
+      await this.#files.write(`${this.#folder}/commit.json`, JSON.stringify({ moves: plan } satisfies Plan));
     await carryOut(this.#files, this.#model, plan);
     await this.discard();
-    return metadatas.map(({ id, name, version, contentType, tags }) => ({ dataId: id, name, version, contentType, tags, path: this.#files.locate(versionFolder(this.#model, name, version)) }));
+    return metadatas.map(({ id, name, version, contentType, tags }) => ({
+      dataId: id,
+      name,
+      version,
+      contentType,
+      tags,
+      path: this.#files.locate(versionFolder(this.#model, name, version)),
+    }));
   }
 
-  #metadata(item: Item, version: number, options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> }): Metadata {
+  #metadata(
+    item: Item,
+    version: number,
+    options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> },
+  ): Metadata {
     const { contentType, lifetime, garbageCollection, streaming, tags } = item.spec;
     return {
       id: this.#machine.random.uuid(),
@@ -148,14 +176,17 @@ export class Staging {
     this.#items.clear();
     await this.#files.remove(this.#folder);
     // The folder above goes too when nobody else stages there; it is made again when needed.
-    if ((await this.#files.list(stagingFolder(this.#model))).length === 0) await this.#files.remove(stagingFolder(this.#model));
+    if ((await this.#files.list(stagingFolder(this.#model))).length === 0)
+      await this.#files.remove(stagingFolder(this.#model));
   }
 
   /** Moves what may not be committed (the lock was lost) where no later run removes it. Gives the absolute path; undefined where there was nothing. */
   async keepAside(): Promise<string | undefined> {
     for (const item of this.#items.values()) await item.file.close();
     const aside = `.fen/aside/${this.#runId}`;
-    return (await this.#files.stat(this.#folder)) !== undefined && (await this.#files.adopt(this.#folder, aside)) ? this.#files.locate(aside) : undefined;
+    return (await this.#files.stat(this.#folder)) !== undefined && (await this.#files.adopt(this.#folder, aside))
+      ? this.#files.locate(aside)
+      : undefined;
   }
 }
 
@@ -176,7 +207,10 @@ function hashing(file: Appender, hash: Hash): Appender {
 async function carryOut(files: Files, model: ModelRef, moves: Plan["moves"]): Promise<void> {
   const data = new DataVersions(files);
   for (const move of moves) {
-    if ((await files.stat(`${move.from}/metadata.yaml`)) !== undefined && !(await files.adopt(move.from, versionFolder(model, move.name, move.version)))) {
+    if (
+      (await files.stat(`${move.from}/metadata.yaml`)) !== undefined &&
+      !(await files.adopt(move.from, versionFolder(model, move.name, move.version)))
+    ) {
       throw new Error(`${dataFolder(model, move.name)}/${move.version} was made by somebody else during the commit`);
     }
     await data.setLatest(model, move.name);

@@ -2,7 +2,6 @@
  * Versioned data of models: `data/<type>/<id>/<name>/<n>/{metadata.yaml,raw}` and `latest`. A version is there whole or not at all and never
  * changes. Reads take no lock and never see a version that isn't committed.
  */
-import { createHash } from "node:crypto";
 import { FenError } from "../kernel/errors.ts";
 import type { Files } from "../store/contract.ts";
 import { dataFolder, modelFolder, type ModelRef, versionFolder } from "./layout.ts";
@@ -85,7 +84,12 @@ export class DataVersions {
   async content(version: DataVersion, maxBytes: number): Promise<Uint8Array> {
     const path = `${version.folder}/raw`;
     const bytes = await this.#files.read(path, { maxBytes });
-    if (bytes === undefined) throw new FenError("data_corrupt", `The content of ${version.metadata.name} version ${version.metadata.version} is missing: ${this.#files.locate(path)}`, { facts: { path } });
+    if (bytes === undefined)
+      throw new FenError(
+        "data_corrupt",
+        `The content of ${version.metadata.name} version ${version.metadata.version} is missing: ${this.#files.locate(path)}`,
+        { facts: { path } },
+      );
     return bytes;
   }
 
@@ -112,7 +116,11 @@ export class DataVersions {
   }
 
   /** Removes one version (`latest` then names the newest that is left) or the whole name. Only under the model's lock. */
-  async remove(model: ModelRef, name: string, version?: number): Promise<{ readonly versions: number[]; readonly bytes: number }> {
+  async remove(
+    model: ModelRef,
+    name: string,
+    version?: number,
+  ): Promise<{ readonly versions: number[]; readonly bytes: number }> {
     const numbers = await this.numbers(model, name);
     const doomed = version === undefined ? numbers : numbers.filter((number) => number === version);
     if (doomed.length === 0) throw await this.#missing(model, name, version);
@@ -133,7 +141,8 @@ export class DataVersions {
   /** Writes `latest` as the highest number there is. Only under the model's lock. */
   async setLatest(model: ModelRef, name: string): Promise<void> {
     const highest = (await this.numbers(model, name)).at(-1);
-    if (highest !== undefined) await this.#files.write(`${dataFolder(model, name)}/latest`, String(highest), { durable: false });
+    if (highest !== undefined)
+      await this.#files.write(`${dataFolder(model, name)}/latest`, String(highest), { durable: false });
   }
 
   /** What a clean-up at `now` (wall clock, milliseconds) would remove from one model. */
@@ -153,38 +162,44 @@ export class DataVersions {
     const newest = (await this.version(model, name, highest)).metadata;
     const lifetime = durationMs(newest.lifetime);
     const age = (metadata: Metadata) => now - Date.parse(metadata.createdAt);
-    if (lifetime !== undefined && age(newest) > lifetime) return this.#expiry(model, name, `older than ${newest.lifetime}`, numbers, true);
+    if (lifetime !== undefined && age(newest) > lifetime)
+      return this.#expiry(model, name, `older than ${newest.lifetime}`, numbers, true);
     const { garbageCollection: rule } = newest;
     const keepMs = typeof rule === "string" ? durationMs(rule) : undefined;
     const count = typeof rule === "number" ? rule : Number(rule);
     let old: number[] = [];
     if (keepMs !== undefined) {
-      for (const number of numbers.slice(0, -1)) if (age((await this.version(model, name, number)).metadata) > keepMs) old.push(number);
+      for (const number of numbers.slice(0, -1))
+        if (age((await this.version(model, name, number)).metadata) > keepMs) old.push(number);
     } else if (Number.isInteger(count) && count >= 1) old = numbers.slice(0, -count);
     return old.length === 0 ? undefined : this.#expiry(model, name, `more than ${rule} kept`, old, false);
   }
 
-  async #expiry(model: ModelRef, name: string, reason: string, versions: readonly number[], whole: boolean): Promise<Expiry> {
+  async #expiry(
+    model: ModelRef,
+    name: string,
+    reason: string,
+    versions: readonly number[],
+    whole: boolean,
+  ): Promise<Expiry> {
     let bytes = 0;
-    for (const version of versions) bytes += (await this.#files.stat(`${versionFolder(model, name, version)}/raw`))?.size ?? 0;
+    for (const version of versions)
+      bytes += (await this.#files.stat(`${versionFolder(model, name, version)}/raw`))?.size ?? 0;
     return { model, name, reason, versions, bytes, whole };
   }
 
   async #missing(model: ModelRef, name: string, version?: number): Promise<FenError> {
     const names = await this.names(model);
     const numbers = version === undefined ? [] : await this.numbers(model, name);
-    const known = numbers.length > 0 ? `It has versions ${numbers.join(", ")}.` : names.length > 0 ? `The model has: ${names.join(", ")}.` : "The model has no data yet.";
-    return new FenError("data_missing", `No data ${name}${version === undefined ? "" : ` version ${version}`}.`, { hint: known, facts: { name, ...(version === undefined ? {} : { version }) } });
+    const known =
+      numbers.length > 0
+        ? `It has versions ${numbers.join(", ")}.`
+        : names.length > 0
+          ? `The model has: ${names.join(", ")}.`
+          : "The model has no data yet.";
+    return new FenError("data_missing", `No data ${name}${version === undefined ? "" : ` version ${version}`}.`, {
+      hint: known,
+      facts: { name, ...(version === undefined ? {} : { version }) },
+    });
   }
-}
-
-/** SHA-256 of a stream, hexadecimal, and its size. */
-export async function digest(chunks: AsyncIterable<Uint8Array>): Promise<{ checksum: string; size: number }> {
-  const hash = createHash("sha256");
-  let size = 0;
-  for await (const chunk of chunks) {
-    hash.update(chunk);
-    size += chunk.length;
-  }
-  return { checksum: hash.digest("hex"), size };
 }

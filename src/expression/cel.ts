@@ -78,7 +78,10 @@ export class Cel {
 function refuse(name: string, source: string, where: Where): FenError {
   const place = `${placeOf(where)}: ${source}`;
   if (later.includes(name)) {
-    return new FenError("expression_not_yet", `This version can't evaluate ${name} in expressions yet.\n  ${place}`, { hint: `Use ${known.join(", ")}; or put the value into an input.`, facts: { ...where, expression: source } });
+    return new FenError("expression_not_yet", `This version can't evaluate ${name} in expressions yet.\n  ${place}`, {
+      hint: `Use ${known.join(", ")}; or put the value into an input.`,
+      facts: { ...where, expression: source },
+    });
   }
   const near = nearest(name, known);
   return new FenError("expression_invalid", `There is no variable ${name}.\n  ${place}`, {
@@ -92,21 +95,33 @@ function placeOf(where: Where): string {
 }
 
 /** Values never appear in these errors: they may be secrets. */
-function failure(code: "expression_invalid" | "expression_failed", source: string, where: Where, cause: unknown, scope: Readonly<Record<string, unknown>> = {}): FenError {
+function failure(
+  code: "expression_invalid" | "expression_failed",
+  source: string,
+  where: Where,
+  cause: unknown,
+  scope: Readonly<Record<string, unknown>> = {},
+): FenError {
   const error = asError(cause);
   const [reason = ""] = error.message.split("\n");
   const position = positionOf(cause);
   const caret = position === undefined ? "" : `\n  ${" ".repeat(position)}^`;
   const missing = /^No such key: (.+)$/.exec(reason)?.[1];
   const hint = missing === undefined ? undefined : hintForMissing(missing, source, scope);
-  return new FenError(code, `${placeOf(where)}: ${missing === undefined ? reason : `nothing is called ${missing} here`}\n  ${source}${caret}`, { hint, facts: { ...where, expression: source } });
+  return new FenError(
+    code,
+    `${placeOf(where)}: ${missing === undefined ? reason : `nothing is called ${missing} here`}\n  ${source}${caret}`,
+    { hint, facts: { ...where, expression: source } },
+  );
 }
 
 function hintForMissing(name: string, source: string, scope: Readonly<Record<string, unknown>>): string {
   if (source.includes(`env.${name}`)) return `Set the environment variable ${name}.`;
   const inputs = scope["inputs"];
   const near = isRecord(inputs) ? nearest(name, Object.keys(inputs)) : undefined;
-  return near === undefined ? `Give it with --input ${name}=..., or a default in the definition's inputs.` : `Did you mean ${near}?`;
+  return near === undefined
+    ? `Give it with --input ${name}=..., or a default in the definition's inputs.`
+    : `Did you mean ${near}?`;
 }
 
 function positionOf(error: unknown): number | undefined {
@@ -134,8 +149,14 @@ function collect(node: unknown, bound: ReadonlySet<string>, uses: Map<string, Se
   if (!Array.isArray(args)) return collect(args, bound, uses);
   const [first, second, third]: unknown[] = args;
   if (op === "." || op === ".?" || op === "[]" || op === "[?]") {
-    const field = typeof second === "string" ? second : isObject(second) && second["op"] === "value" && typeof second["args"] === "string" ? second["args"] : undefined;
-    if (field !== undefined && isObject(first) && first["op"] === "id") return note(String(first["args"]), field, bound, uses);
+    const field =
+      typeof second === "string"
+        ? second
+        : isObject(second) && second["op"] === "value" && typeof second["args"] === "string"
+          ? second["args"]
+          : undefined;
+    if (field !== undefined && isObject(first) && first["op"] === "id")
+      return note(String(first["args"]), field, bound, uses);
   }
   if (op === "rcall" && Array.isArray(third)) {
     const isBind = first === "bind" && isObject(second) && second["op"] === "id" && second["args"] === "cel";

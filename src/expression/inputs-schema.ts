@@ -12,7 +12,9 @@ export class InputsSchema {
 
   constructor(schema: Schema) {
     const { properties, required } = schema;
-    this.#properties = isRecord(properties) ? properties : Object.fromEntries(Object.entries(schema).filter(([key, value]) => !metaKeys.includes(key) || isRecord(value)));
+    this.#properties = isRecord(properties)
+      ? properties
+      : Object.fromEntries(Object.entries(schema).filter(([key, value]) => !metaKeys.includes(key) || isRecord(value)));
     this.#required = Array.isArray(required) ? required.map(String) : [];
   }
 
@@ -32,9 +34,14 @@ export class InputsSchema {
         values[name] = present;
         check(present, schema, name, problems);
       } else if (value === null) problems.push(`${name}: must not be null`);
-      else if (this.#required.includes(name) && (used.has(name) || used.has("*"))) problems.push(`${name}: is required. Give it with --input ${name}=...`);
+      else if (this.#required.includes(name) && (used.has(name) || used.has("*")))
+        problems.push(`${name}: is required. Give it with --input ${name}=...`);
     }
-    if (problems.length > 0) throw new FenError("input_invalid", `Inputs don't fit:\n  ${problems.join("\n  ")}`, { hint: `Inputs: ${this.names.join(", ")}`, facts: { problems } });
+    if (problems.length > 0)
+      throw new FenError("input_invalid", `Inputs don't fit:\n  ${problems.join("\n  ")}`, {
+        hint: `Inputs: ${this.names.join(", ")}`,
+        facts: { problems },
+      });
     return values;
   }
 }
@@ -78,7 +85,8 @@ function check(value: unknown, schema: Schema, at: string, problems: string[]): 
     problems.push(`${at}: must be ${type === "integer" ? "a whole number" : `of type ${String(type)}`}`);
     return;
   }
-  if (Array.isArray(choices) && !choices.some((choice) => JSON.stringify(choice) === JSON.stringify(value))) problems.push(`${at}: must be one of ${choices.map(String).join(", ")}`);
+  if (Array.isArray(choices) && !choices.some((choice) => JSON.stringify(choice) === JSON.stringify(value)))
+    problems.push(`${at}: must be one of ${choices.map(String).join(", ")}`);
   if (Array.isArray(value)) checkList(value, schema, at, problems);
   else if (isRecord(value)) checkMap(value, schema, at, problems);
 }
@@ -86,18 +94,22 @@ function check(value: unknown, schema: Schema, at: string, problems: string[]): 
 function checkList(value: readonly unknown[], schema: Schema, at: string, problems: string[]): void {
   const { minItems, maxItems, uniqueItems, items } = schema;
   if (typeof minItems === "number" && value.length < minItems) problems.push(`${at}: needs at least ${minItems} items`);
-  if (typeof maxItems === "number" && value.length > maxItems) problems.push(`${at}: may have ${maxItems} items at most`);
-  if (uniqueItems === true && new Set(value.map((item) => JSON.stringify(item))).size < value.length) problems.push(`${at}: items must differ`);
+  if (typeof maxItems === "number" && value.length > maxItems)
+    problems.push(`${at}: may have ${maxItems} items at most`);
+  if (uniqueItems === true && new Set(value.map((item) => JSON.stringify(item))).size < value.length)
+    problems.push(`${at}: items must differ`);
   for (const [index, item] of value.entries()) check(item, asSchema(items), `${at}[${index}]`, problems);
 }
 
 function checkMap(value: Readonly<Record<string, unknown>>, schema: Schema, at: string, problems: string[]): void {
   const { properties, required, additionalProperties } = schema;
   const known = isRecord(properties) ? properties : {};
-  for (const name of Array.isArray(required) ? required.map(String) : []) if (value[name] === undefined) problems.push(`${at}.${name}: is required`);
+  for (const name of Array.isArray(required) ? required.map(String) : [])
+    if (value[name] === undefined) problems.push(`${at}.${name}: is required`);
   for (const [name, child] of Object.entries(value)) {
     if (Object.hasOwn(known, name)) check(child, asSchema(known[name]), `${at}.${name}`, problems);
-    else if (additionalProperties === false) problems.push(`${at}.${name}: no such key. ${suggestKey(name, Object.keys(known))}`);
+    else if (additionalProperties === false)
+      problems.push(`${at}.${name}: no such key. ${suggestKey(name, Object.keys(known))}`);
     else check(child, asSchema(additionalProperties), `${at}.${name}`, problems);
   }
 }

@@ -38,7 +38,11 @@ export async function resolveArguments(options: ResolveOptions): Promise<Resolve
   const { definition } = options;
   const schema = new InputsSchema(definition.inputs ?? {});
   const overrides = Object.fromEntries(Object.entries(options.inputs).filter(([name]) => !schema.names.includes(name)));
-  const own = Object.fromEntries(Object.entries(definition.methods[options.method]?.arguments ?? {}).filter(([name]) => !Object.hasOwn(overrides, name)));
+  const own = Object.fromEntries(
+    Object.entries(definition.methods[options.method]?.arguments ?? {}).filter(
+      ([name]) => !Object.hasOwn(overrides, name),
+    ),
+  );
   // Global arguments matter only where the method's own expressions can see them, or the type reads them.
   if (!containsExpression(own) && !containsExpression(definition.globalArguments)) {
     schema.apply(options.inputs, new Set());
@@ -48,7 +52,13 @@ export async function resolveArguments(options: ResolveOptions): Promise<Resolve
   const resolver = new Resolver(await Cel.load(), options);
   const globals = await resolver.compile(definition.globalArguments, ["globalArguments"]);
   const args = await resolver.compile(own, ["methods", options.method, "arguments"]);
-  const self = { id: definition.id, name: definition.name, version: definition.version, tags: definition.tags, globalArguments: definition.globalArguments };
+  const self = {
+    id: definition.id,
+    name: definition.name,
+    version: definition.version,
+    tags: definition.tags,
+    globalArguments: definition.globalArguments,
+  };
   const inputs = schema.apply(options.inputs, resolver.usedOf("inputs"));
   const scope = { self, inputs, env: definedOnly(options.env) };
   const globalArguments = asMap(globals.resolve(scope));
@@ -93,14 +103,18 @@ class Resolver {
     if (Array.isArray(value)) {
       const items: Compiled[] = [];
       for (const [index, item] of value.entries()) items.push(await this.compile(item, [...path, index]));
-      return { usesEnvironment: items.some((item) => item.usesEnvironment), resolve: (scope, storable) => items.map((item) => item.resolve(scope, storable)) };
+      return {
+        usesEnvironment: items.some((item) => item.usesEnvironment),
+        resolve: (scope, storable) => items.map((item) => item.resolve(scope, storable)),
+      };
     }
     if (isRecord(value)) {
       const entries: [string, Compiled][] = [];
       for (const [key, child] of Object.entries(value)) entries.push([key, await this.compile(child, [...path, key])]);
       return {
         usesEnvironment: entries.some(([, child]) => child.usesEnvironment),
-        resolve: (scope, storable) => Object.fromEntries(entries.map(([key, child]) => [key, child.resolve(scope, storable)])),
+        resolve: (scope, storable) =>
+          Object.fromEntries(entries.map(([key, child]) => [key, child.resolve(scope, storable)])),
       };
     }
     return { usesEnvironment: false, resolve: () => value };
@@ -113,14 +127,21 @@ class Resolver {
     try {
       parts = parseTemplate(text);
     } catch (error) {
-      if (error instanceof FenError) throw new FenError("expression_invalid", `${where.file}${where.line === undefined ? "" : `:${where.line}`} (${where.key}): ${error.message}`, { facts: where });
+      if (error instanceof FenError)
+        throw new FenError(
+          "expression_invalid",
+          `${where.file}${where.line === undefined ? "" : `:${where.line}`} (${where.key}): ${error.message}`,
+          { facts: where },
+        );
       throw error;
     }
     const pieces = parts.map((part) => (part.kind === "text" ? part.text : this.#cel.parse(part.source, where)));
     const expressions = pieces.filter((piece) => typeof piece !== "string");
     for (const expression of expressions) this.#note(expression);
     const usesEnvironment = expressions.some((one) => one.uses.has("env"));
-    const usesGlobals = expressions.some((one) => one.uses.get("self")?.has("globalArguments") === true || one.uses.get("self")?.has("*") === true);
+    const usesGlobals = expressions.some(
+      (one) => one.uses.get("self")?.has("globalArguments") === true || one.uses.get("self")?.has("*") === true,
+    );
     const [only] = pieces;
     return {
       usesEnvironment,
@@ -133,7 +154,8 @@ class Resolver {
   }
 
   #note(expression: Expression): void {
-    for (const [variable, fields] of expression.uses) this.#uses.set(variable, new Set([...(this.#uses.get(variable) ?? []), ...fields]));
+    for (const [variable, fields] of expression.uses)
+      this.#uses.set(variable, new Set([...(this.#uses.get(variable) ?? []), ...fields]));
   }
 }
 
@@ -148,5 +170,7 @@ function asMap(value: unknown): Record<string, unknown> {
 }
 
 function definedOnly(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
+  return Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }

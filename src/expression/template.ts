@@ -1,7 +1,9 @@
 /** `${{ expression }}` in text: where each one is. Only this form is ours; `${VAR}` and `{{ }}` are plain text. */
 import { FenError } from "../kernel/errors.ts";
 
-export type Part = { readonly kind: "text"; readonly text: string } | { readonly kind: "expression"; readonly source: string };
+export type Part =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "expression"; readonly source: string };
 
 export function hasExpression(text: string): boolean {
   return text.includes("${{");
@@ -14,7 +16,8 @@ export function parseTemplate(text: string): Part[] {
   for (let start = text.indexOf("${{"); start >= 0; start = text.indexOf("${{", at)) {
     if (start > at) parts.push({ kind: "text", text: text.slice(at, start) });
     const end = endOf(text, start + 3);
-    if (end === undefined) throw new FenError("expression_invalid", `An expression is not closed with }}: ${text.slice(start, start + 80)}`);
+    if (end === undefined)
+      throw new FenError("expression_invalid", `An expression is not closed with }}: ${text.slice(start, start + 80)}`);
     parts.push({ kind: "expression", source: text.slice(start + 3, end).trim() });
     at = end + 2;
   }

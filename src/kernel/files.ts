@@ -16,7 +16,11 @@ export interface WriteOptions {
  * Readers see the old content or the new, never a part: a temporary file `.<uuid>.tmp` in the same folder is renamed.
  * Makes missing folders. Throws `disk_full`, `not_writable` or `store_unavailable`; then nothing has changed.
  */
-export async function writeFileAtomic(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): Promise<void> {
+export async function writeFileAtomic(
+  path: string,
+  bytes: Uint8Array | string,
+  options: WriteOptions = {},
+): Promise<void> {
   writeFileAtomicSync(path, bytes, options);
 }
 
@@ -68,7 +72,7 @@ export function makeFolder(path: string): void {
 /** Writes all bytes at the current position, however many calls that takes. */
 export function writeAll(fd: number, bytes: Uint8Array | string): void {
   const data = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
-  for (let at = 0; at < data.length; ) at += writeSync(fd, data, at, data.length - at);
+  for (let at = 0; at < data.length;) at += writeSync(fd, data, at, data.length - at);
 }
 
 /** Makes the names in a folder durable. Does nothing where the system can't (Windows). */

@@ -43,25 +43,44 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
   const { clock } = machine;
   const start = clock.monotonic();
   const elapsed = () => Math.round(clock.monotonic() - start);
-  if (options.signal.aborted) return { exitCode: -1, endedBy: "signal-sent", durationMs: 0, reason: "cancelled before it started" };
+  if (options.signal.aborted)
+    return { exitCode: -1, endedBy: "signal-sent", durationMs: 0, reason: "cancelled before it started" };
   const child = startChild(options);
   const run = new Running(machine, child, options);
   const failure = await run.started;
-  if (failure !== undefined) return { exitCode: -1, endedBy: "spawn-failed", durationMs: elapsed(), reason: spawnReason(failure, options) };
+  if (failure !== undefined)
+    return { exitCode: -1, endedBy: "spawn-failed", durationMs: elapsed(), reason: spawnReason(failure, options) };
   const { code, signal } = await run.finished;
   if (run.outputError !== undefined) throw run.outputError;
   const exitCode = run.endedBy === "timeout" ? -1 : (code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
-  const reason = run.endedBy === "timeout" ? `timed out after ${options.timeoutMs} ms` : run.endedBy === "signal-sent" ? "cancelled" : undefined;
-  return { exitCode, endedBy: run.endedBy, durationMs: elapsed(), ...(signal === null ? {} : { signal }), ...(reason === undefined ? {} : { reason }) };
+  const reason =
+    run.endedBy === "timeout"
+      ? `timed out after ${options.timeoutMs} ms`
+      : run.endedBy === "signal-sent"
+        ? "cancelled"
+        : undefined;
+  return {
+    exitCode,
+    endedBy: run.endedBy,
+    durationMs: elapsed(),
+    ...(signal === null ? {} : { signal }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function startChild(options: ProcessOptions): ChildProcess {
   const [file, ...args] = options.command;
-  return spawn(file, args, { cwd: options.cwd, env: { ...options.env }, detached: true, stdio: ["ignore", "pipe", "pipe", ...options.inherit] });
+  return spawn(file, args, {
+    cwd: options.cwd,
+    env: { ...options.env },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", ...options.inherit],
+  });
 }
 
 function spawnReason(error: Error, options: ProcessOptions): string {
-  if (systemErrorCode(error) === "ENOENT") return `can't start ${options.command[0]} in ${options.cwd}: no such program or folder`;
+  if (systemErrorCode(error) === "ENOENT")
+    return `can't start ${options.command[0]} in ${options.cwd}: no such program or folder`;
   return `can't start ${options.command[0]}: ${error.message}`;
 }
 
@@ -92,7 +111,9 @@ class Running {
   async #follow(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     const child = this.#child;
     const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-    const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+    const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
+      child.once("exit", (code, signal) => resolve({ code, signal })),
+    );
     this.#read("stdout", child.stdout);
     this.#read("stderr", child.stderr);
     if ((await this.started) !== undefined) return { code: null, signal: null };

@@ -24,7 +24,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const take = (resource: Resource, mode: "shared" | "exclusive" = "exclusive", timeoutMs = 0) => locks.acquire([{ resource, mode }], { timeoutMs });
+const take = (resource: Resource, mode: "shared" | "exclusive" = "exclusive", timeoutMs = 0) =>
+  locks.acquire([{ resource, mode }], { timeoutMs });
 const refused = expect.objectContaining({ code: "lock_timeout" });
 
 describe("exclusion", () => {
@@ -144,7 +145,10 @@ describe("waiting", () => {
 
   test("what was taken is given back when a later resource times out", async () => {
     const lease = await take(db);
-    const both = locks.acquire([web, db].map((resource) => ({ resource, mode: "exclusive" as const })), { timeoutMs: 0 });
+    const both = locks.acquire(
+      [web, db].map((resource) => ({ resource, mode: "exclusive" as const })),
+      { timeoutMs: 0 },
+    );
     await expect(both).rejects.toEqual(refused);
     await (await take(web)).release();
     await lease.release();

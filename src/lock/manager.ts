@@ -7,7 +7,17 @@
 import { asError, FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { compareCodePoints } from "../kernel/order.ts";
-import { type Attempt, type BlockedBy, type Claim, type Grant, type LockDriver, type LockRecord, type Place, type Resource, resourceKey } from "../store/contract.ts";
+import {
+  type Attempt,
+  type BlockedBy,
+  type Claim,
+  type Grant,
+  type LockDriver,
+  type LockRecord,
+  type Place,
+  type Resource,
+  resourceKey,
+} from "../store/contract.ts";
 import { HeldLease, type Lease, type LockRequest } from "./lease.ts";
 
 /** Told within a second of waiting, and again whenever what we wait for changes. */
@@ -122,11 +132,22 @@ class Wait {
     if (waitedMs < firstNoticeMs) return firstNoticeMs - waitedMs;
     const sinceTold = waitedMs - this.#toldAt;
     if (sinceTold < noticeEveryMs) return noticeEveryMs - sinceTold;
-    const what = JSON.stringify([resourceKey(blocked.resource), blocked.by.kind, recordOf(blocked.by)?.nonce, blocked.place]);
+    const what = JSON.stringify([
+      resourceKey(blocked.resource),
+      blocked.by.kind,
+      recordOf(blocked.by)?.nonce,
+      blocked.place,
+    ]);
     if (what !== this.#told) {
       this.#told = what;
       this.#toldAt = waitedMs;
-      this.#options.onWait?.({ resource: blocked.resource, by: blocked.by, place: blocked.place, waitedMs, remainingMs });
+      this.#options.onWait?.({
+        resource: blocked.resource,
+        by: blocked.by,
+        place: blocked.place,
+        waitedMs,
+        remainingMs,
+      });
     }
     return noticeEveryMs;
   }
@@ -149,11 +170,24 @@ export function recordOf(by: BlockedBy): LockRecord | undefined {
 function lockTimeout(blocked: Blocked, waitedMs: number): FenError {
   const key = resourceKey(blocked.resource);
   const record = recordOf(blocked.by);
-  const who = record === undefined ? "somebody else" : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
-  return new FenError("lock_timeout", `The lock on ${key} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has it.`, {
-    hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
-    facts: { resource: key, blockedBy: blocked.by.kind, place: blocked.place, waitedMs: Math.round(waitedMs), ...(record === undefined ? {} : { holder: record }) },
-  });
+  const who =
+    record === undefined
+      ? "somebody else"
+      : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
+  return new FenError(
+    "lock_timeout",
+    `The lock on ${key} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has it.`,
+    {
+      hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
+      facts: {
+        resource: key,
+        blockedBy: blocked.by.kind,
+        place: blocked.place,
+        waitedMs: Math.round(waitedMs),
+        ...(record === undefined ? {} : { holder: record }),
+      },
+    },
+  );
 }
 
 function inOrder(requests: readonly LockRequest[]): LockRequest[] {
@@ -170,7 +204,9 @@ function inOrder(requests: readonly LockRequest[]): LockRequest[] {
 async function giveBack(grants: readonly Grant[], error: unknown): Promise<unknown> {
   const failures: unknown[] = [];
   for (const grant of grants.toReversed()) await grant.release().catch((failure: unknown) => failures.push(failure));
-  return failures.length === 0 ? error : new AggregateError([error, ...failures], asError(error).message, { cause: error });
+  return failures.length === 0
+    ? error
+    : new AggregateError([error, ...failures], asError(error).message, { cause: error });
 }
 
 async function leaveQuietly(place: Place, first: unknown): Promise<void> {

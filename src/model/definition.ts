@@ -31,8 +31,24 @@ export interface CheckedDefinition {
   readonly findings: readonly Finding[];
 }
 
-const knownKeys = ["type", "typeVersion", "id", "name", "version", "tags", "globalArguments", "inputs", "methods", "checks", "driver", "driverConfig", "resources", "reports"];
-const uuidPattern = /^([0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|f{8}-f{4}-f{4}-f{4}-f{12})$/i;
+const knownKeys = [
+  "type",
+  "typeVersion",
+  "id",
+  "name",
+  "version",
+  "tags",
+  "globalArguments",
+  "inputs",
+  "methods",
+  "checks",
+  "driver",
+  "driverConfig",
+  "resources",
+  "reports",
+];
+const uuidPattern =
+  /^([0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|f{8}-f{4}-f{4}-f{4}-f{12})$/i;
 
 export function isUuid(text: string): boolean {
   return uuidPattern.test(text);
@@ -41,19 +57,43 @@ export function isUuid(text: string): boolean {
 /** Checks the shape of a definition. `folderType` is the type by the file's folder, for definitions without one. */
 export function checkDefinition(value: unknown, folderType: string): CheckedDefinition {
   const findings: Finding[] = [];
-  const error = (path: YamlPath, message: string, hint?: string) => findings.push({ path, message, severity: "error", ...(hint === undefined ? {} : { hint }) });
-  if (!isRecord(value)) return { definition: undefined, findings: [{ path: [], message: "a definition must be a map of keys", severity: "error" }] };
+  const error = (path: YamlPath, message: string, hint?: string) =>
+    findings.push({ path, message, severity: "error", ...(hint === undefined ? {} : { hint }) });
+  if (!isRecord(value))
+    return {
+      definition: undefined,
+      findings: [{ path: [], message: "a definition must be a map of keys", severity: "error" }],
+    };
   for (const key of Object.keys(value)) {
-    if (!knownKeys.includes(key)) findings.push({ path: [key], message: `unknown key ${key}`, hint: suggestKey(key, knownKeys), severity: "warning" });
+    if (!knownKeys.includes(key))
+      findings.push({
+        path: [key],
+        message: `unknown key ${key}`,
+        hint: suggestKey(key, knownKeys),
+        severity: "warning",
+      });
   }
   const { id, name, version } = value;
-  if (typeof id !== "string" || !isUuid(id)) error(["id"], id === undefined ? "id is missing" : "id must be a UUID", "Write a new one, for example from: uuidgen");
-  if (typeof name !== "string" || !isSafeName(name)) error(["name"], name === undefined ? "name is missing" : 'name must be text without "..", "/", "\\" or NUL');
-  if (typeof version !== "number" || !Number.isInteger(version) || version < 1) error(["version"], version === undefined ? "version is missing" : "version must be a whole number from 1", "version: 1");
+  if (typeof id !== "string" || !isUuid(id))
+    error(
+      ["id"],
+      id === undefined ? "id is missing" : "id must be a UUID",
+      "Write a new one, for example from: uuidgen",
+    );
+  if (typeof name !== "string" || !isSafeName(name))
+    error(["name"], name === undefined ? "name is missing" : 'name must be text without "..", "/", "\\" or NUL');
+  if (typeof version !== "number" || !Number.isInteger(version) || version < 1)
+    error(
+      ["version"],
+      version === undefined ? "version is missing" : "version must be a whole number from 1",
+      "version: 1",
+    );
   const type = value["type"] ?? folderType;
-  if (typeof type !== "string" || !isSafeType(normalizeType(type))) error(["type"], "type must be a name such as command/shell");
+  if (typeof type !== "string" || !isSafeType(normalizeType(type)))
+    error(["type"], "type must be a name such as command/shell");
   const tags = mapAt(value, "tags", error);
-  for (const [key, tag] of Object.entries(tags)) if (typeof tag !== "string") error(["tags", key], `tag ${key} must be text`, `Quote it: ${key}: "${String(tag)}"`);
+  for (const [key, tag] of Object.entries(tags))
+    if (typeof tag !== "string") error(["tags", key], `tag ${key} must be text`, `Quote it: ${key}: "${String(tag)}"`);
   const globalArguments = mapAt(value, "globalArguments", error);
   const methods = checkMethods(value, findings, error);
   const inputs = value["inputs"] === undefined || value["inputs"] === null ? undefined : mapAt(value, "inputs", error);
@@ -85,7 +125,13 @@ function checkMethods(value: Record<string, unknown>, findings: Finding[], error
       continue;
     }
     for (const key of Object.keys(spec ?? {})) {
-      if (key !== "arguments") findings.push({ path: ["methods", method, key], message: `unknown key ${key}`, hint: suggestKey(key, ["arguments"]), severity: "warning" });
+      if (key !== "arguments")
+        findings.push({
+          path: ["methods", method, key],
+          message: `unknown key ${key}`,
+          hint: suggestKey(key, ["arguments"]),
+          severity: "warning",
+        });
     }
     const args = spec?.["arguments"] ?? {};
     if (!isRecord(args)) error(["methods", method, "arguments"], `arguments of ${method} must be a map`);
@@ -109,11 +155,17 @@ export function isSafeType(type: string): boolean {
 /** SHA-256 of the definition without its type, keys sorted at every level: names the text that a run was made from. */
 export function definitionHash(definition: ModelDefinition): string {
   const { type: _type, typeVersion: _typeVersion, ...rest } = definition;
-  return createHash("sha256").update(JSON.stringify(sortKeys(rest))).digest("hex");
+  return createHash("sha256")
+    .update(JSON.stringify(sortKeys(rest)))
+    .digest("hex");
 }
 
 function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, sortKeys(value[key])]));
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, sortKeys(value[key])]),
+  );
 }

@@ -81,7 +81,14 @@ export class Definitions {
       const now = text === before.text ? before : await this.load(before.file);
       if (now.definition.id === id && now.definition.type === type) return now;
     }
-    throw new FenError("model_missing", `The model ${name} was deleted or moved while the command waited for its lock.`, { hint: "List the models: fen model search", facts: { model: name } });
+    throw new FenError(
+      "model_missing",
+      `The model ${name} was deleted or moved while the command waited for its lock.`,
+      {
+        hint: "List the models: fen model search",
+        facts: { model: name },
+      },
+    );
   }
 
   /** All definitions by name, and what is wrong with the others. Reads each file once; parses as little as it can. */
@@ -131,7 +138,10 @@ export class Definitions {
    * Writes a new definition. Of several processes that create one name at once, one succeeds: each claims the name first.
    * Throws `model_exists`.
    */
-  async create(fields: Record<string, unknown> & { readonly type: string; readonly id: string; readonly name: string }, claim: ClaimFile): Promise<string> {
+  async create(
+    fields: Record<string, unknown> & { readonly type: string; readonly id: string; readonly name: string },
+    claim: ClaimFile,
+  ): Promise<string> {
     const held = await claim(join(this.#layout.runtimeDir, "name-claims", encodeURIComponent(fields.name)));
     try {
       const { definitions } = await this.list();
@@ -170,7 +180,11 @@ export class Definitions {
   /** Names of workflow files whose text names the model. */
   workflowsNaming(definition: ModelDefinition): string[] {
     const names = filesUnder(this.#layout.workflowsDir, this.#layout.root);
-    return names.filter((file) => [definition.name, definition.id].some((word) => new RegExp(`modelIdOrName:\\s*["']?${escape(word)}["']?\\s*([,}\\s]|$)`, "m").test(readSmall(file))));
+    return names.filter((file) =>
+      [definition.name, definition.id].some((word) =>
+        new RegExp(`modelIdOrName:\\s*["']?${escape(word)}["']?\\s*([,}\\s]|$)`, "m").test(readSmall(file)),
+      ),
+    );
   }
 
   #files(): string[] {
@@ -179,8 +193,12 @@ export class Definitions {
 
   async #missing(nameOrId: string): Promise<FenError> {
     const { definitions, problems } = await this.list();
-    const near = nearest(nameOrId, definitions.map((one) => one.name));
-    const unreadable = problems.length === 0 ? "" : ` ${problems.length} definition(s) can't be read; see: fen model validate`;
+    const near = nearest(
+      nameOrId,
+      definitions.map((one) => one.name),
+    );
+    const unreadable =
+      problems.length === 0 ? "" : ` ${problems.length} definition(s) can't be read; see: fen model validate`;
     return new FenError("model_missing", `No model is called ${nameOrId}.`, {
       hint: `${near === undefined ? "" : `Did you mean ${near}? `}List the models: fen model search.${unreadable}`,
       facts: { model: nameOrId },
@@ -219,7 +237,13 @@ function readSmall(file: string): string {
   try {
     const { size } = statSync(file);
     if (size > maxDefinitionBytes) {
-      throw new FenError("file_too_large", `The file is too large: ${file} has ${size} bytes, the limit is ${maxDefinitionBytes}.`, { facts: { path: file, size, maxBytes: maxDefinitionBytes } });
+      throw new FenError(
+        "file_too_large",
+        `The file is too large: ${file} has ${size} bytes, the limit is ${maxDefinitionBytes}.`,
+        {
+          facts: { path: file, size, maxBytes: maxDefinitionBytes },
+        },
+      );
     }
     return readFileSync(file, "utf8");
   } catch (error) {
@@ -233,7 +257,9 @@ function mentions(file: string, nameOrId: string): boolean {
   try {
     const text = readSmall(file);
     // A name may be written with escapes in quotes: then the file must be parsed.
-    return text.includes(nameOrId) || text.toLowerCase().includes(nameOrId.toLowerCase()) || /^name:\s*["|>]/m.test(text);
+    return (
+      text.includes(nameOrId) || text.toLowerCase().includes(nameOrId.toLowerCase()) || /^name:\s*["|>]/m.test(text)
+    );
   } catch (error) {
     if (error instanceof FenError && error.code === "file_too_large") return file.includes(nameOrId);
     throw error;
@@ -251,22 +277,46 @@ function claimsName(file: string, nameOrId: string): boolean {
 function skim(text: string): DefinitionSummary | undefined {
   if (!text.endsWith("\n") || /^(---|%|<<:|\t|\{)/m.test(text) || text.includes("\r")) return undefined;
   const plain = (key: string): string | undefined => {
-    const matches = [...text.matchAll(new RegExp(`^${key}: +(?:"([A-Za-z0-9@/_-]+)"|'([A-Za-z0-9@/_-]+)'|([A-Za-z@][A-Za-z0-9@/_-]*|[0-9a-f-]{36})) *$`, "gm"))];
+    const matches = [
+      ...text.matchAll(
+        new RegExp(
+          `^${key}: +(?:"([A-Za-z0-9@/_-]+)"|'([A-Za-z0-9@/_-]+)'|([A-Za-z@][A-Za-z0-9@/_-]*|[0-9a-f-]{36})) *$`,
+          "gm",
+        ),
+      ),
+    ];
     const [only] = matches;
     return matches.length === 1 ? (only?.[1] ?? only?.[2] ?? only?.[3]) : undefined;
   };
   const id = plain("id");
   const name = plain("name");
   const type = plain("type");
-  if (id === undefined || name === undefined || type === undefined || !isUuid(id) || /^(true|false|null|yes|no|on|off)$/i.test(name) || name.includes("/")) return undefined;
-  return /^version: +[1-9]\d*$/m.test(text) && /^[a-z0-9@/_-]+$/.test(type) ? { id: id.toLowerCase(), name, type, file: "" } : undefined;
+  if (
+    id === undefined ||
+    name === undefined ||
+    type === undefined ||
+    !isUuid(id) ||
+    /^(true|false|null|yes|no|on|off)$/i.test(name) ||
+    name.includes("/")
+  )
+    return undefined;
+  return /^version: +[1-9]\d*$/m.test(text) && /^[a-z0-9@/_-]+$/.test(type)
+    ? { id: id.toLowerCase(), name, type, file: "" }
+    : undefined;
 }
 
 async function locate(text: string, file: string, findings: readonly Finding[]): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const { path, message, hint, severity } of findings) {
     const place = await locateInYaml(text, path);
-    problems.push({ file, message, severity, key: path.join("."), ...(place ?? {}), ...(hint === undefined ? {} : { hint }) });
+    problems.push({
+      file,
+      message,
+      severity,
+      key: path.join("."),
+      ...place,
+      ...(hint === undefined ? {} : { hint }),
+    });
   }
   return problems;
 }
@@ -290,15 +340,27 @@ function invalid(text: string, file: string, problems: readonly Problem[]): FenE
 export function problemOf(error: unknown, file: string): Problem {
   if (!(error instanceof FenError)) throw error;
   const { line, column } = error.facts;
-  return { file, message: error.message, severity: "error", ...(typeof line === "number" ? { line } : {}), ...(typeof column === "number" ? { column } : {}) };
+  return {
+    file,
+    message: error.message,
+    severity: "error",
+    ...(typeof line === "number" ? { line } : {}),
+    ...(typeof column === "number" ? { column } : {}),
+  };
 }
 
 function ambiguous(name: string, one: string, two: string): FenError {
-  return new FenError("model_ambiguous", `Two models are called ${name}:\n  ${one}\n  ${two}`, { hint: "Rename one of them, or name the model by its id.", facts: { model: name, files: [one, two] } });
+  return new FenError("model_ambiguous", `Two models are called ${name}:\n  ${one}\n  ${two}`, {
+    hint: "Rename one of them, or name the model by its id.",
+    facts: { model: name, files: [one, two] },
+  });
 }
 
 function exists(name: string, file: string): FenError {
-  return new FenError("model_exists", `A model called ${name} exists already: ${file}`, { hint: `Look at it: fen model get ${name}`, facts: { model: name, file } });
+  return new FenError("model_exists", `A model called ${name} exists already: ${file}`, {
+    hint: `Look at it: fen model get ${name}`,
+    facts: { model: name, file },
+  });
 }
 
 function escape(word: string): string {

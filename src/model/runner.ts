@@ -38,7 +38,8 @@ function coerce(args: Readonly<Record<string, unknown>>, schema: ZodObject): Rec
     Object.entries(args).map(([key, value]) => {
       const wanted = wantedType(schema.shape[key]);
       if (typeof value !== "string") return [key, value];
-      if ((wanted === "number" || wanted === "int") && value.trim() !== "" && Number.isFinite(Number(value))) return [key, Number(value)];
+      if ((wanted === "number" || wanted === "int") && value.trim() !== "" && Number.isFinite(Number(value)))
+        return [key, Number(value)];
       if (wanted === "boolean" && (value === "true" || value === "false")) return [key, value === "true"];
       return [key, value];
     }),
@@ -51,7 +52,8 @@ function wantedType(schema: unknown): string | undefined {
   for (let depth = 0; depth < 5; depth++) {
     const definition: unknown = isRecordLike(current) ? current["def"] : undefined;
     if (!isRecordLike(definition)) return undefined;
-    if (!isRecordLike(definition["innerType"])) return typeof definition["type"] === "string" ? definition["type"] : undefined;
+    if (!isRecordLike(definition["innerType"]))
+      return typeof definition["type"] === "string" ? definition["type"] : undefined;
     current = definition["innerType"];
   }
   return undefined;
@@ -64,10 +66,10 @@ function isRecordLike(value: unknown): value is Record<string, unknown> {
 function issuesOf(error: ZodError, schema: ZodObject): string[] {
   const known = Object.keys(schema.shape);
   return error.issues.map((issue) => {
-    if (issue.code === "unrecognized_keys") return `${issue.keys.join(", ")}: no such argument. ${suggestKey(issue.keys[0] ?? "", known)}`;
+    if (issue.code === "unrecognized_keys")
+      return `${issue.keys.join(", ")}: no such argument. ${suggestKey(issue.keys[0] ?? "", known)}`;
     const at = issue.path.join(".");
     const missing = issue.code === "invalid_type" && "input" in issue && issue.input === undefined;
     return `${at}: ${missing || issue.message.includes("received undefined") ? "is missing" : issue.message}`;
   });
 }
-

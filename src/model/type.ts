@@ -95,7 +95,10 @@ export class ModelTypes {
     if (type !== undefined) return type;
     const near = nearest(normalizeType(name), this.#types.keys());
     throw new FenError("type_missing", `No model type is called ${name}.`, {
-      hint: near === undefined ? "List the types: fen model type search" : `Did you mean ${near}? List the types: fen model type search`,
+      hint:
+        near === undefined
+          ? "List the types: fen model type search"
+          : `Did you mean ${near}? List the types: fen model type search`,
       facts: { type: name },
     });
   }

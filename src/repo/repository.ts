@@ -50,7 +50,10 @@ export function layoutOf(root: string): Layout {
 }
 
 /** Opens `repoDir`, or `SWAMP_REPO_DIR`, or the nearest repository from the current folder up. Throws `repository_missing`, `repository_invalid`. */
-export async function openRepository(machine: Machine, options: { readonly repoDir?: string | undefined }): Promise<Repository> {
+export async function openRepository(
+  machine: Machine,
+  options: { readonly repoDir?: string | undefined },
+): Promise<Repository> {
   const layout = layoutOf(findRoot(machine, options.repoDir));
   const marker = await readMarker(layout.marker);
   return { layout, marker, datastore: datastoreConfig(machine, layout, marker.raw) };
@@ -66,7 +69,11 @@ function findRoot(machine: Machine, given: string | undefined): string {
   }
   for (let folder = cwd; ; folder = dirname(folder)) {
     if (isMarker(join(folder, markerName))) return folder;
-    if (dirname(folder) === folder) throw missing(`No repository here or in a folder above (looked for ${markerName} from ${cwd} upwards).`, "fen init");
+    if (dirname(folder) === folder)
+      throw missing(
+        `No repository here or in a folder above (looked for ${markerName} from ${cwd} upwards).`,
+        "fen init",
+      );
   }
 }
 
@@ -75,7 +82,9 @@ function isMarker(path: string): boolean {
 }
 
 function missing(message: string, command: string): FenError {
-  return new FenError("repository_missing", message, { hint: `Make one with: ${command}   (or name one with --repo-dir)` });
+  return new FenError("repository_missing", message, {
+    hint: `Make one with: ${command}   (or name one with --repo-dir)`,
+  });
 }
 
 async function readMarker(path: string): Promise<Marker> {
@@ -92,7 +101,10 @@ async function readMarker(path: string): Promise<Marker> {
 }
 
 function invalidMarker(message: string, cause?: unknown): FenError {
-  return new FenError("repository_invalid", message, { hint: `Mend ${markerName}; "fen init --force" writes a new one and keeps your settings.`, cause });
+  return new FenError("repository_invalid", message, {
+    hint: `Mend ${markerName}; "fen init --force" writes a new one and keeps your settings.`,
+    cause,
+  });
 }
 
 function datastoreConfig(machine: Machine, layout: Layout, raw: Readonly<Record<string, unknown>>): DatastoreConfig {
@@ -102,9 +114,15 @@ function datastoreConfig(machine: Machine, layout: Layout, raw: Readonly<Record<
   if (config === undefined || config === null) return { kind: "filesystem", root: layout.runtimeDir, exclude: [] };
   if (!isRecord(config)) throw invalidMarker(`datastore in ${layout.marker} must be a map with a type.`);
   const { type, path, bucket, prefix, region, exclude } = config;
-  if (type === "filesystem" && typeof path === "string") return { kind: "filesystem", root: resolve(layout.root, path), exclude: strings(exclude) };
+  if (type === "filesystem" && typeof path === "string")
+    return { kind: "filesystem", root: resolve(layout.root, path), exclude: strings(exclude) };
   if (type === "s3" && typeof bucket === "string") {
-    return { kind: "s3", bucket, ...(typeof prefix === "string" ? { prefix } : {}), ...(typeof region === "string" ? { region } : {}) };
+    return {
+      kind: "s3",
+      bucket,
+      ...(typeof prefix === "string" ? { prefix } : {}),
+      ...(typeof region === "string" ? { region } : {}),
+    };
   }
   throw invalidMarker(`datastore in ${layout.marker} needs type "filesystem" with a path, or type "s3" with a bucket.`);
 }
@@ -117,7 +135,9 @@ function parseDatastore(text: string, root: string): DatastoreConfig {
     const [bucket = "", ...prefix] = rest.split("/");
     return { kind, bucket, ...(prefix.length > 0 ? { prefix: prefix.join("/") } : {}) };
   }
-  throw new FenError("repository_invalid", `SWAMP_DATASTORE can't be understood: ${text}`, { hint: "Write filesystem:<path> or s3:<bucket>/<prefix>" });
+  throw new FenError("repository_invalid", `SWAMP_DATASTORE can't be understood: ${text}`, {
+    hint: "Write filesystem:<path> or s3:<bucket>/<prefix>",
+  });
 }
 
 function strings(value: unknown): string[] {
@@ -140,19 +160,40 @@ const blockEnd = "# END swamp managed section";
 const block = `${blockStart}\n\n# Runtime data (not needed in version control)\n.swamp/\n${blockEnd}\n`;
 
 /** Makes a repository, or completes one that is there. Existing settings are kept; `force` repairs a marker that can't be read. */
-export async function initRepository(machine: Machine, path: string, options: { readonly force: boolean; readonly version: string }): Promise<InitResult> {
+export async function initRepository(
+  machine: Machine,
+  path: string,
+  options: { readonly force: boolean; readonly version: string },
+): Promise<InitResult> {
   const layout = layoutOf(resolve(machine.host.cwd, path));
   const now = new Date(machine.clock.now()).toISOString();
   try {
-    for (const folder of [layout.modelsDir, layout.workflowsDir, layout.vaultsDir, ...runtimeFolders.map((name) => join(layout.runtimeDir, name))]) makeFolder(folder);
+    for (const folder of [
+      layout.modelsDir,
+      layout.workflowsDir,
+      layout.vaultsDir,
+      ...runtimeFolders.map((name) => join(layout.runtimeDir, name)),
+    ])
+      makeFolder(folder);
   } catch (error) {
     throw storeError(error, "the repository's folders", layout.root);
   }
   const created = !existsSync(layout.marker);
-  const fresh = { swampVersion: options.version, initializedAt: now, repoId: machine.random.uuid(), gitignoreManaged: true };
+  const fresh = {
+    swampVersion: options.version,
+    initializedAt: now,
+    repoId: machine.random.uuid(),
+    gitignoreManaged: true,
+  };
   const initializedAt = created ? now : await completeMarker(layout.marker, fresh, options.force);
   if (created) await writeFileAtomic(layout.marker, stringifyYaml(fresh));
-  return { path: layout.root, version: options.version, initializedAt, gitignoreAction: await writeGitignore(join(layout.root, ".gitignore")), created };
+  return {
+    path: layout.root,
+    version: options.version,
+    initializedAt,
+    gitignoreAction: await writeGitignore(join(layout.root, ".gitignore")),
+    created,
+  };
 }
 
 async function completeMarker(path: string, fresh: Record<string, unknown>, force: boolean): Promise<string> {
@@ -169,7 +210,13 @@ async function completeMarker(path: string, fresh: Record<string, unknown>, forc
   const absent = Object.entries(fresh).filter(([key]) => marker.raw[key] === undefined);
   if (absent.length > 0) {
     const text = (await readTextFile(path, maxMarkerBytes)) ?? "";
-    await writeFileAtomic(path, await editYaml(text, absent.map(([key, value]) => ({ op: "set", path: [key], value }))));
+    await writeFileAtomic(
+      path,
+      await editYaml(
+        text,
+        absent.map(([key, value]) => ({ op: "set", path: [key], value })),
+      ),
+    );
   }
   return marker.initializedAt ?? String(fresh["initializedAt"]);
 }
@@ -182,8 +229,11 @@ async function writeGitignore(path: string): Promise<InitResult["gitignoreAction
   }
   const start = text.indexOf(blockStart);
   // A block that is there already covers .swamp/ whoever wrote it; the user's own lines are never touched.
-  if (start >= 0 && text.indexOf(blockEnd, start) > start && text.slice(start).includes("\n.swamp/")) return "unchanged";
-  await writeFileAtomic(path, `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${text === "" ? "" : "\n"}${block}`);
+  if (start >= 0 && text.indexOf(blockEnd, start) > start && text.slice(start).includes("\n.swamp/"))
+    return "unchanged";
+  await writeFileAtomic(
+    path,
+    `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${text === "" ? "" : "\n"}${block}`,
+  );
   return "updated";
 }
-

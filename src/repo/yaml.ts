@@ -32,7 +32,12 @@ function invalid(error: unknown, text: string, file: string): FenError {
       cause: error,
     });
   }
-  const reason = error instanceof RangeError ? "it is nested too deeply, or its aliases expand too far" : error instanceof Error ? error.message : String(error);
+  const reason =
+    error instanceof RangeError
+      ? "it is nested too deeply, or its aliases expand too far"
+      : error instanceof Error
+        ? error.message
+        : String(error);
   return new FenError("yaml_invalid", `${file}: can't be read as YAML: ${reason}`, { facts: { file }, cause: error });
 }
 
@@ -54,7 +59,10 @@ export function stringifyYaml(value: unknown): string {
 }
 
 /** Line and column (from 1) of the key or element at `path`, or of the nearest thing above it that exists. */
-export async function locateInYaml(text: string, path: YamlPath): Promise<{ line: number; column: number } | undefined> {
+export async function locateInYaml(
+  text: string,
+  path: YamlPath,
+): Promise<{ line: number; column: number } | undefined> {
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import("yaml");
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, schema: "core", uniqueKeys: false });
@@ -77,7 +85,9 @@ export async function locateInYaml(text: string, path: YamlPath): Promise<{ line
   return { line, column: col };
 }
 
-export type YamlEdit = { readonly op: "set"; readonly path: YamlPath; readonly value: unknown } | { readonly op: "remove"; readonly path: YamlPath };
+export type YamlEdit =
+  | { readonly op: "set"; readonly path: YamlPath; readonly value: unknown }
+  | { readonly op: "remove"; readonly path: YamlPath };
 
 /** Applies edits to a document; comments, key order and quoting of everything else stay as they are. */
 export async function editYaml(text: string, edits: readonly YamlEdit[]): Promise<string> {

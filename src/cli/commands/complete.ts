@@ -19,22 +19,32 @@ type Candidate = readonly [string, string];
 
 async function candidates(context: AppContext, words: readonly string[], current: string): Promise<Candidate[]> {
   const command = catalog.findLast((one) => one.path.every((word, index) => words[index] === word));
-  if (current.startsWith("-")) return Object.entries(flagsOf(command)).map(([name, flag]) => [`--${name}`, flag.summary]);
+  if (current.startsWith("-"))
+    return Object.entries(flagsOf(command)).map(([name, flag]) => [`--${name}`, flag.summary]);
   if (command === undefined) {
-    return commandTree(words.filter((word) => !word.startsWith("-"))).subcommands.map((child) => [child.name, child.description]);
+    return commandTree(words.filter((word) => !word.startsWith("-"))).subcommands.map((child) => [
+      child.name,
+      child.description,
+    ]);
   }
   const given = words.slice(command.path.length).filter((word) => !word.startsWith("-"));
   return valuesFor(context, command.arguments?.[given.length], given);
 }
 
-async function valuesFor(context: AppContext, argument: ArgumentSpec | undefined, given: readonly string[]): Promise<Candidate[]> {
+async function valuesFor(
+  context: AppContext,
+  argument: ArgumentSpec | undefined,
+  given: readonly string[],
+): Promise<Candidate[]> {
   switch (argument?.complete) {
     case "model": {
       const { definitions } = await (await openWorkspace(context)).definitions.list();
       return definitions.map((one) => [one.name, one.type]);
     }
     case "type":
-      return builtinTypes().search().map((type) => [type.name, type.description]);
+      return builtinTypes()
+        .search()
+        .map((type) => [type.name, type.description]);
     case "method": {
       const workspace = await openWorkspace(context);
       const type = workspace.types.find(await typeOf(workspace, given[0] ?? ""));
@@ -46,7 +56,13 @@ async function valuesFor(context: AppContext, argument: ArgumentSpec | undefined
       return (await workspace.data.names(definition)).map((name) => [name, ""]);
     }
     default:
-      return argument?.name === "shell" ? [["bash", ""], ["zsh", ""], ["fish", ""]] : [];
+      return argument?.name === "shell"
+        ? [
+            ["bash", ""],
+            ["zsh", ""],
+            ["fish", ""],
+          ]
+        : [];
   }
 }
 

@@ -31,6 +31,9 @@ complete -c fen -f -a '(fen __complete -- (commandline -opc)[2..-1] (commandline
 export const handler: Handler = async ({ args }) => {
   const [shell = ""] = args;
   const script = Object.hasOwn(scripts, shell) ? scripts[shell] : undefined;
-  if (script === undefined) throw new FenError("usage", `There are completions for bash, zsh and fish, not for ${shell}.`, { hint: "For example: source <(fen completions bash)" });
+  if (script === undefined)
+    throw new FenError("usage", `There are completions for bash, zsh and fish, not for ${shell}.`, {
+      hint: "For example: source <(fen completions bash)",
+    });
   return { document: { shell, script }, text: () => script };
 };

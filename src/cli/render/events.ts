@@ -10,8 +10,14 @@ export type EventMode = "text" | "json" | "stream";
 export function eventPrinter(console: Console, mode: EventMode, verbose: boolean): (event: AppEvent) => void {
   if (mode === "stream") return (event) => console.out(JSON.stringify(plain(event)));
   return (event) => {
-    if (event.event === "lock.waiting") console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
-    else if (event.event === "warning") console.say(mode === "json" ? JSON.stringify(event) : `${console.yellow("warning:")} ${event.message}${event.hint === undefined ? "" : ` ${console.dim(event.hint)}`}`);
+    if (event.event === "lock.waiting")
+      console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
+    else if (event.event === "warning")
+      console.say(
+        mode === "json"
+          ? JSON.stringify(event)
+          : `${console.yellow("warning:")} ${event.message}${event.hint === undefined ? "" : ` ${console.dim(event.hint)}`}`,
+      );
     else if (mode === "text") printRun(console, event, verbose);
   };
 }
@@ -20,18 +26,27 @@ function printRun(console: Console, event: AppEvent, verbose: boolean): void {
   if (event.event === "run.output") {
     if (event.stream === "stdout") console.out(event.line);
     else console.say(event.line);
-  } else if (event.event === "run.data" && verbose) console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
-  else if (event.event === "lock.granted" && event.waitedMs >= 250) console.say(console.dim(`got the lock on ${event.resources.join(", ")} after ${duration(event.waitedMs)}`));
+  } else if (event.event === "run.data" && verbose)
+    console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
+  else if (event.event === "lock.granted" && event.waitedMs >= 250)
+    console.say(console.dim(`got the lock on ${event.resources.join(", ")} after ${duration(event.waitedMs)}`));
 }
 
 /** Who holds it, since when, what command, our place, and what one can do. */
 export function waiting(console: Console, notice: WaitNotice): string {
   const record = recordOf(notice.by);
   const since = record?.since ?? record?.acquiredAt;
-  const who = record === undefined ? undefined : `${record.holder}, pid ${record.pid}${since === undefined ? "" : `, since ${since.slice(11, 19)} UTC`}${record.command === undefined ? "" : `: ${record.command}`}`;
+  const who =
+    record === undefined
+      ? undefined
+      : `${record.holder}, pid ${record.pid}${since === undefined ? "" : `, since ${since.slice(11, 19)} UTC`}${record.command === undefined ? "" : `: ${record.command}`}`;
   const place = notice.place <= 1 ? "next in line" : `number ${notice.place} in line`;
   const limit = notice.remainingMs === undefined ? "" : ` (gives up in ${duration(notice.remainingMs)})`;
-  return [`${console.yellow("waiting")} for the lock on ${console.bold(resourceKey(notice.resource))}, ${place}${limit}`, `  ${because(notice, who)}`, console.dim("  Ctrl-C gives up; --lock-timeout sets a limit; fen datastore lock status shows everybody")].join("\n");
+  return [
+    `${console.yellow("waiting")} for the lock on ${console.bold(resourceKey(notice.resource))}, ${place}${limit}`,
+    `  ${because(notice, who)}`,
+    console.dim("  Ctrl-C gives up; --lock-timeout sets a limit; fen datastore lock status shows everybody"),
+  ].join("\n");
 }
 
 function because(notice: WaitNotice, who: string | undefined): string {
@@ -57,5 +72,13 @@ function because(notice: WaitNotice, who: string | undefined): string {
 function plain(event: AppEvent): unknown {
   if (event.event !== "lock.waiting") return event;
   const { resource, by, place, waitedMs, remainingMs } = event.notice;
-  return { event: event.event, resource: resourceKey(resource), blockedBy: by.kind, holder: recordOf(by), place, waitedMs: Math.round(waitedMs), ...(remainingMs === undefined ? {} : { remainingMs: Math.round(remainingMs) }) };
+  return {
+    event: event.event,
+    resource: resourceKey(resource),
+    blockedBy: by.kind,
+    holder: recordOf(by),
+    place,
+    waitedMs: Math.round(waitedMs),
+    ...(remainingMs === undefined ? {} : { remainingMs: Math.round(remainingMs) }),
+  };
 }

@@ -1,13 +1,19 @@
 /** Text tables. Columns are as wide as their widest cell; colours don't count. */
-const colorCodes = /\u001B\[\d+m/g;
+const colorCodes = new RegExp(`${String.fromCodePoint(27)}\\[\\d+m`, "g");
 
-export function table(head: readonly string[], rows: readonly (readonly string[])[], dim: (text: string) => string = (text) => text): string {
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  dim: (text: string) => string = (text) => text,
+): string {
   if (rows.length === 0) return "";
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => lengthOf(row[column] ?? ""))));
   const line = (row: readonly string[]) =>
     row
-      .map((cell, column) => (column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - lengthOf(cell))))
+      .map((cell, column) =>
+        column === row.length - 1 ? cell : cell + " ".repeat((widths[column] ?? 0) - lengthOf(cell)),
+      )
       .join("  ")
       .trimEnd();
   return [dim(line(head)), ...rows.map(line)].join("\n");
@@ -40,5 +46,7 @@ export function duration(ms: number): string {
 export function fields(pairs: readonly (readonly [string, unknown])[]): string {
   const shown = pairs.filter(([, value]) => value !== undefined);
   const width = Math.max(...shown.map(([key]) => key.length));
-  return shown.map(([key, value]) => `${key.padEnd(width)}  ${typeof value === "object" ? JSON.stringify(value) : String(value)}`).join("\n");
+  return shown
+    .map(([key, value]) => `${key.padEnd(width)}  ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .join("\n");
 }

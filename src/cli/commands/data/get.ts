@@ -4,18 +4,31 @@ import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console, json }) => {
   const [model = "", name = ""] = args;
-  const options = { model, name, version: flags.number("version"), content: flags.on("no-content") ? "none" : "inline" } as const;
+  const options = {
+    model,
+    name,
+    version: flags.number("version"),
+    content: flags.on("no-content") ? "none" : "inline",
+  } as const;
   if (flags.on("raw") && !json) {
     for await (const chunk of await streamData(context, options)) await console.rawSlowly(chunk);
     return { document: null, text: () => "", silent: true };
   }
   const document = await getData(context, options);
   const { content } = document;
-  const shown = content === undefined ? [] : ["", typeof content === "string" ? content : JSON.stringify(content, undefined, 2)];
+  const shown =
+    content === undefined ? [] : ["", typeof content === "string" ? content : JSON.stringify(content, undefined, 2)];
   const text = () =>
     [
       `${console.bold(document.name)} of ${document.modelName}, version ${document.version}`,
-      fields([["made", document.createdAt], ["type", document.contentType], ["size", document.size === undefined ? undefined : size(document.size)], ["keeps", `${document.lifetime}, ${document.garbageCollection} versions`], ["tags", document.tags], ["file", document.contentPath]]),
+      fields([
+        ["made", document.createdAt],
+        ["type", document.contentType],
+        ["size", document.size === undefined ? undefined : size(document.size)],
+        ["keeps", `${document.lifetime}, ${document.garbageCollection} versions`],
+        ["tags", document.tags],
+        ["file", document.contentPath],
+      ]),
       ...shown,
     ].join("\n");
   return { document, text, paged: true };

@@ -13,8 +13,17 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     tags: flags.list("tag"),
     limit: flags.number("limit") ?? 50,
   });
-  const rows = document.results.map((item) => [item.modelName, item.name, String(item.version), size(item.size ?? 0), item.createdAt.slice(0, 19).replace("T", " ")]);
+  const rows = document.results.map((item) => [
+    item.modelName,
+    item.name,
+    String(item.version),
+    size(item.size ?? 0),
+    item.createdAt.slice(0, 19).replace("T", " "),
+  ]);
   const more = document.limited ? `\n${document.total - document.results.length} more: --limit ${document.total}` : "";
-  const text = () => (rows.length === 0 ? "No data matches." : table(["MODEL", "NAME", "VERSION", "SIZE", "MADE (UTC)"], rows, (head) => console.dim(head)) + more);
+  const text = () =>
+    rows.length === 0
+      ? "No data matches."
+      : table(["MODEL", "NAME", "VERSION", "SIZE", "MADE (UTC)"], rows, (head) => console.dim(head)) + more;
   return { document, text, paged: true };
 };

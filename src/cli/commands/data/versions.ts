@@ -4,6 +4,16 @@ import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const document = await listVersions(context, { model: args[0] ?? "", name: args[1] ?? "" });
-  const rows = document.versions.map((one) => [String(one.version), one.createdAt.slice(0, 19).replace("T", " "), size(one.size ?? 0), (one.checksum ?? "").slice(0, 12), one.isLatest ? "latest" : ""]);
-  return { document, text: () => table(["VERSION", "MADE (UTC)", "SIZE", "SHA-256", ""], rows, (head) => console.dim(head)), paged: true };
+  const rows = document.versions.map((one) => [
+    String(one.version),
+    one.createdAt.slice(0, 19).replace("T", " "),
+    size(one.size ?? 0),
+    (one.checksum ?? "").slice(0, 12),
+    one.isLatest ? "latest" : "",
+  ]);
+  return {
+    document,
+    text: () => table(["VERSION", "MADE (UTC)", "SIZE", "SHA-256", ""], rows, (head) => console.dim(head)),
+    paged: true,
+  };
 };

@@ -8,7 +8,10 @@ import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const piped = await console.readInput(maxDefinitionBytes);
-  if (piped?.trim() === "") throw new FenError("definition_invalid", "Standard input is empty: the model stays as it is.", { hint: "Pipe the whole new definition in, or call it on a terminal." });
+  if (piped?.trim() === "")
+    throw new FenError("definition_invalid", "Standard input is empty: the model stays as it is.", {
+      hint: "Pipe the whole new definition in, or call it on a terminal.",
+    });
   const edit = async (text: string): Promise<string> => {
     const folder = mkdtempSync(join(tmpdir(), "fen-edit-"));
     const copy = join(folder, `${args[0] ?? "model"}.yaml`.replaceAll(/[/\\]/g, "_"));
@@ -22,5 +25,9 @@ export const handler: Handler = async ({ context, args, console }) => {
   };
   const editor = context.machine.host.env["VISUAL"] ?? context.machine.host.env["EDITOR"] ?? "vi";
   const document = await editModel(context, { model: args[0] ?? "", source: { text: piped, editor, edit } });
-  return { document, text: () => `${document.status === "unchanged" ? "Unchanged" : console.green("Updated")} ${document.name}\n${document.path}` };
+  return {
+    document,
+    text: () =>
+      `${document.status === "unchanged" ? "Unchanged" : console.green("Updated")} ${document.name}\n${document.path}`,
+  };
 };

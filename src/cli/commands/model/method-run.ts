@@ -4,14 +4,26 @@ import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
   const [model = "", method = ""] = args;
-  const document = await runMethod(context, { model, method, input: flags.list("input"), inputFile: flags.text("input-file"), tag: flags.list("tag") });
+  const document = await runMethod(context, {
+    model,
+    method,
+    input: flags.list("input"),
+    inputFile: flags.text("input-file"),
+    tag: flags.list("tag"),
+  });
   const failed = document.status !== "succeeded";
-  if (failed && !flags.on("json") && !flags.on("stream")) console.error(`${console.red("error:")} ${document.error?.message ?? "The method failed."}\nIts output is kept: fen data get ${document.modelName} ${document.data?.name ?? "result"}`);
+  if (failed && !flags.on("json") && !flags.on("stream"))
+    console.error(
+      `${console.red("error:")} ${document.error?.message ?? "The method failed."}\nIts output is kept: fen data get ${document.modelName} ${document.data?.name ?? "result"}`,
+    );
   return {
     document,
     exitCode: failed ? 1 : 0,
     text: () => {
-      if (!failed) console.say(`${console.status(document.status)} ${console.bold(document.modelName)} ${document.methodName} in ${duration(document.durationMs)}${document.data === undefined ? "" : console.dim(`   fen data get ${document.modelName} ${document.data.name}`)}`);
+      if (!failed)
+        console.say(
+          `${console.status(document.status)} ${console.bold(document.modelName)} ${document.methodName} in ${duration(document.durationMs)}${document.data === undefined ? "" : console.dim(`   fen data get ${document.modelName} ${document.data.name}`)}`,
+        );
       return "";
     },
   };

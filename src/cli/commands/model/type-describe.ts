@@ -4,7 +4,11 @@ import type { Console } from "../../console.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const document = await describeType(context, { type: args[0] ?? "" });
-  const text = () => [`${console.bold(document.type.normalized)}  ${document.description}  ${console.dim(document.version)}`, ...document.methods.map((method) => methodText(console, method))].join("\n");
+  const text = () =>
+    [
+      `${console.bold(document.type.normalized)}  ${document.description}  ${console.dim(document.version)}`,
+      ...document.methods.map((method) => methodText(console, method)),
+    ].join("\n");
   return { document, text, paged: true };
 };
 
@@ -15,8 +19,12 @@ export function methodText(console: Console, method: MethodDescription): string 
     const { type, description } = asMap(schema);
     return `    ${name}${required.includes(name) ? " (required)" : ""}  ${console.dim(String(type ?? ""))}  ${String(description ?? "")}`;
   });
-  const outputs = method.dataOutputSpecs.map((spec) => `    ${spec.specName}  ${console.dim(`${spec.type}, ${spec.contentType}`)}  ${spec.description}`);
-  return [`  ${console.cyan(method.name)}  ${method.description}`, "  arguments", ...args, "  data", ...outputs].join("\n");
+  const outputs = method.dataOutputSpecs.map(
+    (spec) => `    ${spec.specName}  ${console.dim(`${spec.type}, ${spec.contentType}`)}  ${spec.description}`,
+  );
+  return [`  ${console.cyan(method.name)}  ${method.description}`, "  arguments", ...args, "  data", ...outputs].join(
+    "\n",
+  );
 }
 
 function asMap(value: unknown): Record<string, unknown> {

@@ -3,7 +3,10 @@ import type { Handler } from "../../command.ts";
 import { version } from "../../main.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
-  const { created, ...document } = await initRepository(context.machine, args[0] ?? context.repoDir ?? ".", { force: flags.on("force"), version });
+  const { created, ...document } = await initRepository(context.machine, args[0] ?? context.repoDir ?? ".", {
+    force: flags.on("force"),
+    version,
+  });
   return {
     document,
     text: () =>

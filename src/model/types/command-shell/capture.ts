@@ -40,7 +40,11 @@ export class Capture {
     this.#write(bytes);
     this.#kept.push(bytes);
     this.#keptBytes += bytes.length;
-    for (let first = this.#kept[0]; first !== undefined && this.#keptBytes - first.length >= this.#keep; first = this.#kept[0]) {
+    for (
+      let first = this.#kept[0];
+      first !== undefined && this.#keptBytes - first.length >= this.#keep;
+      first = this.#kept[0]
+    ) {
       this.#kept.shift();
       this.#keptBytes -= first.length;
     }

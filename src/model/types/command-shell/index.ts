@@ -10,8 +10,18 @@ import { LineSplitter } from "./lines.ts";
 export const inlineBytes = 1024 * 1024;
 
 const kept = { lifetime: "infinite", garbageCollection: 10 } as const;
-const result: OutputSpec = { description: "Exit code, standard output and standard error of the command", contentType: "application/json", streaming: false, ...kept };
-const log: OutputSpec = { description: "Everything that the command wrote", contentType: "text/plain", streaming: true, ...kept };
+const result: OutputSpec = {
+  description: "Exit code, standard output and standard error of the command",
+  contentType: "application/json",
+  streaming: false,
+  ...kept,
+};
+const log: OutputSpec = {
+  description: "Everything that the command wrote",
+  contentType: "text/plain",
+  streaming: true,
+  ...kept,
+};
 
 export const commandShell: ModelType = {
   name: "command/shell",
@@ -29,7 +39,12 @@ async function schema() {
   return z.strictObject({
     run: z.string().min(1).describe("The command, for sh -c"),
     workingDir: z.string().optional().describe("Folder to run in; default: where fen was called"),
-    timeout: z.number().int().positive().optional().describe("Milliseconds until the command and all that it started are ended"),
+    timeout: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe("Milliseconds until the command and all that it started are ended"),
     env: z.record(z.string(), z.string()).optional().describe("Variables added to the environment"),
     ignoreExitCode: z.boolean().optional().describe("Succeed whatever the exit code"),
   });
@@ -84,9 +99,13 @@ async function execute(given: Readonly<Record<string, unknown>>, context: Method
 }
 
 function judge(ended: ProcessResult, ignoreExitCode: boolean): MethodResult {
-  if (ended.endedBy !== "exit") return { status: "failed", message: `The command was not completed: ${ended.reason ?? ended.endedBy}.` };
+  if (ended.endedBy !== "exit")
+    return { status: "failed", message: `The command was not completed: ${ended.reason ?? ended.endedBy}.` };
   if (ended.exitCode === 0 || ignoreExitCode) return { status: "succeeded" };
-  const why = ended.signal === undefined ? `exited with code ${ended.exitCode}` : `was ended by ${ended.signal} (exit code ${ended.exitCode})`;
+  const why =
+    ended.signal === undefined
+      ? `exited with code ${ended.exitCode}`
+      : `was ended by ${ended.signal} (exit code ${ended.exitCode})`;
   return { status: "failed", message: `The command ${why}.` };
 }
 
@@ -106,7 +125,10 @@ class Recorder {
       file.append(bytes);
     });
     this.#stderr = new Capture(inlineBytes, (bytes) => spool.append(bytes));
-    this.#lines = { stdout: new LineSplitter((line) => context.output("stdout", line)), stderr: new LineSplitter((line) => context.output("stderr", line)) };
+    this.#lines = {
+      stdout: new LineSplitter((line) => context.output("stdout", line)),
+      stderr: new LineSplitter((line) => context.output("stderr", line)),
+    };
   }
 
   static async open(context: MethodContext): Promise<Recorder> {

@@ -12,7 +12,10 @@ export async function claimFile(machine: Machine, path: string): Promise<{ relea
   const kernel = new KernelLocks(machine.host.platform, machine.host.architecture);
   for (;;) {
     const fd = openInMadeFolder(path, "a+");
-    if (kernel.tryLock(fd, whole, "exclusive") && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) {
+    if (
+      kernel.tryLock(fd, whole, "exclusive") &&
+      statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino
+    ) {
       return {
         release: () => {
           removeFile(path); // while it is locked: who opened it meanwhile sees that it is gone

@@ -1,8 +1,27 @@
 /** Bytes of a datastore in a folder. What becomes visible does so by one rename; what says "durable" has been synced. */
-import { close, closeSync, createReadStream, existsSync, fsync, lstatSync, readdirSync, realpathSync, renameSync, rmSync } from "node:fs";
+import {
+  close,
+  closeSync,
+  createReadStream,
+  existsSync,
+  fsync,
+  lstatSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, makeFolder, openInMadeFolder, readBytes, syncFolder, writeAll, writeFileAtomicSync } from "../../../kernel/files.ts";
+import {
+  isAbsence,
+  makeFolder,
+  openInMadeFolder,
+  readBytes,
+  syncFolder,
+  writeAll,
+  writeFileAtomicSync,
+} from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
 import type { Appender, Entry, FileInfo, Files } from "../../contract.ts";
@@ -35,7 +54,9 @@ export class FilesystemFiles implements Files {
     const full = this.#inside(path);
     try {
       const entries = readdirSync(full, { withFileTypes: true });
-      return entries.map((entry) => ({ name: entry.name, kind: kindOf(entry) })).sort((a, b) => compareCodePoints(a.name, b.name));
+      return entries
+        .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
+        .sort((a, b) => compareCodePoints(a.name, b.name));
     } catch (error) {
       if (isAbsence(error)) return [];
       throw storeError(error, "the folder", full);

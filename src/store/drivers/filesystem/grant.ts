@@ -51,7 +51,8 @@ export class FilesystemGrant implements Grant {
 
   async check(): Promise<"held" | "lost"> {
     const { table } = this.#lockFolder;
-    if (this.#released || !table.isCurrent(this.#held.fd) || table.generation(this.resource) !== this.#generation) return "lost";
+    if (this.#released || !table.isCurrent(this.#held.fd) || table.generation(this.resource) !== this.#generation)
+      return "lost";
     return this.#recordIsOurs() ? "held" : "lost";
   }
 
@@ -59,7 +60,10 @@ export class FilesystemGrant implements Grant {
     if (this.#released || !this.#recordIsOurs()) return;
     const found = readRecord(this.#held.path);
     if (found.kind === "ours" && found.record.nonce !== this.nonce) return;
-    replaceRecord(this.#held.path, { ...this.#held.record, acquiredAt: new Date(this.#machine.clock.now()).toISOString() });
+    replaceRecord(this.#held.path, {
+      ...this.#held.record,
+      acquiredAt: new Date(this.#machine.clock.now()).toISOString(),
+    });
   }
 
   async release(): Promise<void> {

@@ -3,7 +3,13 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { storeError } from "../../../kernel/errors.ts";
 import { isAbsence } from "../../../kernel/files.ts";
-import { type HeldLock, type LockTable as Table, type Resource, resourceKey, type WaitingLock } from "../../contract.ts";
+import {
+  type HeldLock,
+  type LockTable as Table,
+  type Resource,
+  resourceKey,
+  type WaitingLock,
+} from "../../contract.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import { type FoundRecord, readRecord, recordPath } from "./records.ts";
 
@@ -20,7 +26,13 @@ export function inspectLocks(locks: LockFolder): Table {
   return { held: [...held.values()], waiting };
 }
 
-function inspectQueue(locks: LockFolder, resource: Resource, held: Map<string, HeldLock>, waiting: WaitingLock[], known: Set<string>): void {
+function inspectQueue(
+  locks: LockFolder,
+  resource: Resource,
+  held: Map<string, HeldLock>,
+  waiting: WaitingLock[],
+  known: Set<string>,
+): void {
   const queue = locks.queue(resource);
   let place = 0;
   for (const ticket of queue.tickets()) {
@@ -32,12 +44,23 @@ function inspectQueue(locks: LockFolder, resource: Resource, held: Map<string, H
     }
     known.add(ticket.nonce);
     const path = join(locks.root, recordPath(resource));
-    held.set(`${resourceKey(resource)} ${ticket.nonce}`, { resource, state: "held", record: text.granted, processes: [{ pid: text.granted.pid, command: text.granted.command ?? "?" }], path });
+    held.set(`${resourceKey(resource)} ${ticket.nonce}`, {
+      resource,
+      state: "held",
+      record: text.granted,
+      processes: [{ pid: text.granted.pid, command: text.granted.command ?? "?" }],
+      path,
+    });
   }
 }
 
 /** A record whose writer has no live ticket. */
-function leftBehind(locks: LockFolder, resource: Resource, path: string, found: Exclude<FoundRecord, { kind: "absent" }>): HeldLock {
+function leftBehind(
+  locks: LockFolder,
+  resource: Resource,
+  path: string,
+  found: Exclude<FoundRecord, { kind: "absent" }>,
+): HeldLock {
   if (found.kind === "unreadable") return { resource, state: "unreadable", processes: [], path };
   if (found.kind === "foreign") return { resource, state: "foreign", record: found.record, processes: [], path };
   const processes = locks.processesHolding(locks.table.ranges(resource));
@@ -54,7 +77,9 @@ const deepestType = 8;
 
 /** Where records of a datastore are or could be: costs a look per model, not per version of its data. */
 export function walkRecords(root: string): RecordPlace[] {
-  const places: RecordPlace[] = [{ resource: { kind: "datastore" }, path: join(root, recordPath({ kind: "datastore" })) }];
+  const places: RecordPlace[] = [
+    { resource: { kind: "datastore" }, path: join(root, recordPath({ kind: "datastore" })) },
+  ];
   const walk = (segments: readonly string[]): void => {
     for (const name of foldersIn(join(root, "data", ...segments))) {
       if (!uuidShape.test(name)) {

@@ -54,7 +54,9 @@ function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
   try {
     // Straight to the library: the package's own loader costs several milliseconds.
     const folder = dirname(require.resolve("fs-native-extensions/package.json"));
-    const library: Binding = require(join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node"));
+    const library: Binding = require(
+      join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node"),
+    );
     return library;
   } catch (error) {
     throw unsupported(error);

@@ -153,4 +153,3 @@ export function namesIn(folder: string): string[] {
     throw storeError(error, "the folder", folder);
   }
 }
-

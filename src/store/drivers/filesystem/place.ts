@@ -17,7 +17,15 @@ import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import { walkRecords } from "./inspect.ts";
 import type { OwnTicket, Queue, Ticket } from "./queue.ts";
-import { ForeignWatch, type FoundRecord, publishRecord, readRecord, recordPath, recordTtlMs, replaceRecord } from "./records.ts";
+import {
+  ForeignWatch,
+  type FoundRecord,
+  publishRecord,
+  readRecord,
+  recordPath,
+  recordTtlMs,
+  replaceRecord,
+} from "./records.ts";
 import { takeToken } from "./tokens.ts";
 
 /** How often a dead predecessor or an unannounced change is looked for. */
@@ -43,7 +51,11 @@ export class FilesystemPlace implements Place {
   #explained: { readonly at: number; readonly by: BlockedBy } | undefined;
   #spent = false;
 
-  constructor(machine: Machine, lockFolder: LockFolder, request: { resource: Resource; mode: LockMode; claim: Claim; queue: Queue; ticket: OwnTicket }) {
+  constructor(
+    machine: Machine,
+    lockFolder: LockFolder,
+    request: { resource: Resource; mode: LockMode; claim: Claim; queue: Queue; ticket: OwnTicket },
+  ) {
     this.#machine = machine;
     this.#lockFolder = lockFolder;
     this.#resource = request.resource;
@@ -55,7 +67,8 @@ export class FilesystemPlace implements Place {
 
   async attempt(): Promise<Attempt> {
     this.#watched = undefined;
-    const blocked = this.#blockedInQueue() ?? this.#blockedByStructural() ?? this.#blockedInTable() ?? this.#blockedByForeign();
+    const blocked =
+      this.#blockedInQueue() ?? this.#blockedByStructural() ?? this.#blockedInTable() ?? this.#blockedByForeign();
     return blocked ?? { outcome: "granted", grant: this.#grant() };
   }
 
@@ -113,7 +126,9 @@ export class FilesystemPlace implements Place {
   #blockedByStructural(): Attempt | undefined {
     if (this.#resource.kind === "datastore" || this.#locked !== undefined) return undefined;
     const queue = this.#lockFolder.queue({ kind: "datastore" });
-    const alive = queue.tickets().filter((ticket) => this.#structural?.has(ticket.nonce) !== false && queue.isAlive(ticket));
+    const alive = queue
+      .tickets()
+      .filter((ticket) => this.#structural?.has(ticket.nonce) !== false && queue.isAlive(ticket));
     this.#structural = new Set(alive.map((ticket) => ticket.nonce));
     const [first] = alive;
     if (first === undefined) return undefined;
@@ -139,7 +154,10 @@ export class FilesystemPlace implements Place {
 
   /** Step 4, first half: older clients. The kernel lock stays ours meanwhile. */
   #blockedByForeign(): Attempt | undefined {
-    const paths = this.#resource.kind === "datastore" ? walkRecords(this.#lockFolder.root).map(({ path }) => path) : [this.#path({ kind: "datastore" })];
+    const paths =
+      this.#resource.kind === "datastore"
+        ? walkRecords(this.#lockFolder.root).map(({ path }) => path)
+        : [this.#path({ kind: "datastore" })];
     for (const path of [...paths, this.#path(this.#resource)]) {
       const found = readRecord(path);
       if (found.kind === "absent" || found.kind === "ours" || this.#isStale(path, found)) continue;
@@ -163,12 +181,26 @@ export class FilesystemPlace implements Place {
     const { clock } = this.#machine;
     const token = takeToken(this.#lockFolder.fenFolder, this.#resource, this.#mode, clock);
     const now = new Date(clock.now()).toISOString();
-    const record: LockRecord = { ...recordOf(this.#claim), acquiredAt: now, token, mode: this.#mode, command: this.#claim.command, since: now };
+    const record: LockRecord = {
+      ...recordOf(this.#claim),
+      acquiredAt: now,
+      token,
+      mode: this.#mode,
+      command: this.#claim.command,
+      since: now,
+    };
     const path = this.#path(this.#resource);
     if (!publishRecord(path, record)) replaceRecord(path, record);
     this.#ticket.markGranted(record);
     this.#spent = true;
-    return new FilesystemGrant(this.#machine, this.#lockFolder, { resource: this.#resource, record, path, fd, ranges, ticket: this.#ticket });
+    return new FilesystemGrant(this.#machine, this.#lockFolder, {
+      resource: this.#resource,
+      record,
+      path,
+      fd,
+      ranges,
+      ticket: this.#ticket,
+    });
   }
 
   #blocked(by: BlockedBy, place: number): Attempt {
@@ -178,7 +210,9 @@ export class FilesystemPlace implements Place {
   #describe(queue: Queue, ticket: Ticket): BlockedBy {
     const text = queue.read(ticket);
     if (text === undefined) return { kind: "unknown" };
-    return text.granted === undefined ? { kind: "waiter", record: text.waiting } : { kind: "holder", record: text.granted };
+    return text.granted === undefined
+      ? { kind: "waiter", record: text.waiting }
+      : { kind: "holder", record: text.granted };
   }
 
   #asStructural(queue: Queue, ticket: Ticket): BlockedBy {
@@ -196,11 +230,14 @@ export class FilesystemPlace implements Place {
   }
 
   #findBlocker(ranges: readonly ByteRange[]): BlockedBy {
-    const others = this.#resource.kind === "datastore" ? this.#lockFolder.queues() : [this.#lockFolder.queue({ kind: "datastore" })];
+    const others =
+      this.#resource.kind === "datastore" ? this.#lockFolder.queues() : [this.#lockFolder.queue({ kind: "datastore" })];
     for (const queue of others) {
       for (const ticket of queue.tickets()) {
-        const granted = ticket.nonce !== this.#claim.nonce && queue.isAlive(ticket) ? queue.read(ticket)?.granted : undefined;
-        if (granted !== undefined) return { kind: this.#resource.kind === "datastore" ? "holder" : "structural", record: granted };
+        const granted =
+          ticket.nonce !== this.#claim.nonce && queue.isAlive(ticket) ? queue.read(ticket)?.granted : undefined;
+        if (granted !== undefined)
+          return { kind: this.#resource.kind === "datastore" ? "holder" : "structural", record: granted };
       }
     }
     const found = readRecord(this.#path(this.#resource));
@@ -225,7 +262,10 @@ export function recordOf(claim: Claim): LockRecord {
 }
 
 function sameRanges(a: readonly ByteRange[], b: readonly ByteRange[]): boolean {
-  return a.length === b.length && a.every((range, index) => range.start === b[index]?.start && range.length === b[index]?.length);
+  return (
+    a.length === b.length &&
+    a.every((range, index) => range.start === b[index]?.start && range.length === b[index]?.length)
+  );
 }
 
 /** Undefined where the system has no watches left: then the caller polls more often. */

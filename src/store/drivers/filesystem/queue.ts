@@ -133,7 +133,10 @@ export class OwnTicket {
 
   /** Makes the ticket visible under its number. */
   show(number: number): void {
-    const path = join(this.#folder, `${String(number).padStart(numberWidth, "0")}.${this.mode === "exclusive" ? "x" : "s"}.${this.nonce}`);
+    const path = join(
+      this.#folder,
+      `${String(number).padStart(numberWidth, "0")}.${this.mode === "exclusive" ? "x" : "s"}.${this.nonce}`,
+    );
     try {
       renameSync(this.#path, path);
     } catch (error) {
@@ -168,10 +171,10 @@ export class OwnTicket {
       rmdirSync(this.#folder);
     } catch (error) {
       // Others queue here, or one of them removed it first.
-      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemErrorCode(error) ?? "")) throw storeError(error, "the queue", this.#folder);
+      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemErrorCode(error) ?? ""))
+        throw storeError(error, "the queue", this.#folder);
     }
   }
-
 }
 
 /** A look at another's ticket through an open descriptor. */

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Installs what the tests use beside Node: shells for the completions, unshare and mount for bad-disk tests, script(1) for a terminal.
+set -eu
+missing=""
+for program in zsh:zsh fish:fish unshare:util-linux mount:mount script:bsdutils; do
+  command -v "${program%%:*}" >/dev/null 2>&1 || missing="$missing ${program##*:}"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "The tests need:$missing. Install them and run the tests again." >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq || echo "apt-get update failed; trying what is known" >&2
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
