@@ -14,6 +14,7 @@ const force: FlagSpec = { type: "switch", short: "f", summary: "Don't ask" };
 const dryRun: FlagSpec = { type: "switch", summary: "Only say what would be done" };
 const limit: FlagSpec = { type: "text", value: "N", summary: "At most so many (default 50)" };
 const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
+const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
 const version: FlagSpec = { type: "text", value: "N", summary: "This version (default: the newest)" };
 
 export const groups: Readonly<Record<string, string>> = {
@@ -157,7 +158,7 @@ export const catalog: readonly CommandSpec[] = [
       },
       "input-file": { type: "text", value: "FILE", summary: "Inputs from a YAML file" },
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag on the data" },
-      stream: { type: "switch", summary: "Events as newline-delimited JSON on stdout" },
+      stream,
     },
     locks: true,
     examples: [
@@ -265,7 +266,7 @@ export const catalog: readonly CommandSpec[] = [
     summary: "Delete data that has expired and versions beyond what is kept",
     details:
       "Works on the whole datastore: waits for runs that hold a model, and runs that come meanwhile wait for it.",
-    flags: { "dry-run": dryRun, force },
+    flags: { "dry-run": dryRun, force, stream },
     locks: true,
     examples: ["fen data gc --dry-run", "fen data gc --force"],
     load: () => import("./commands/data/gc.ts"),

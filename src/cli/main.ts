@@ -1,4 +1,5 @@
 /** The entry: words to a command, signals to an abort, errors to text or JSON and an exit code. */
+import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
 import { asError, FenError } from "../kernel/errors.ts";
@@ -114,6 +115,7 @@ function printError(
 /** INT, TERM and HUP end the work first. */
 function watchSignals(): { readonly signal: AbortSignal; done(): void } {
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // one for each thing that the command waits for
   const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
   const onSignal = (signal: NodeJS.Signals) => {
     const code = 128 + (signal === "SIGTERM" ? numbers.SIGTERM : signal === "SIGHUP" ? numbers.SIGHUP : numbers.SIGINT);

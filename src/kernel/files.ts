@@ -24,10 +24,15 @@ export async function writeFileAtomic(
   writeFileAtomicSync(path, bytes, options);
 }
 
+/** A name for a temporary file in the same folder, never used before. */
+export function asidePath(path: string): string {
+  return join(dirname(path), `.${randomUUID()}.tmp`);
+}
+
 /** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */
 export function writeFileAtomicSync(path: string, bytes: Uint8Array | string, options: WriteOptions = {}): void {
   const durable = options.durable ?? true;
-  const aside = join(dirname(path), `.${randomUUID()}.tmp`);
+  const aside = asidePath(path);
   try {
     writeNew(aside, bytes, { durable, mode: options.mode ?? 0o666 });
     renameSync(aside, path);

@@ -3,11 +3,9 @@
  * They decide nothing among us. A record without a token is an older client's: it is honoured while it keeps changing
  * within its TTL, judged by our own monotonic clock only.
  */
-import { randomUUID } from "node:crypto";
 import { linkSync, readFileSync, renameSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, removeFile, writeNew } from "../../../kernel/files.ts";
+import { asidePath, isAbsence, removeFile, writeNew } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
 
@@ -72,7 +70,7 @@ export function removeRecord(path: string, nonce: string): void {
 }
 
 function putRecord(path: string, record: LockRecord, place: (aside: string) => boolean): boolean {
-  const aside = join(dirname(path), `.${randomUUID()}.tmp`);
+  const aside = asidePath(path);
   try {
     writeNew(aside, `${JSON.stringify(record, undefined, 2)}\n`, { durable: false, mode: 0o666 });
     return place(aside);
