@@ -50,7 +50,7 @@ export async function createModel(
     methods: example,
   };
   const path = await workspace.definitions.create(fields, (file) => claimFile(context.machine, file));
-  return { id, type: type.name, name, path, version: 1, methods: await describeMethods(type) };
+  return { id, type: type.name, name, path, version: 1, methods: describeMethods(type) };
 }
 
 export interface ModelEditResult {

@@ -41,7 +41,7 @@ export async function getModel(context: AppContext, options: { readonly model: s
   warn(context, warnings);
   const type = workspace.types.find(definition.type);
   const { id, name, version, tags, globalArguments, inputs } = definition;
-  const methods = await describeMethods(type);
+  const methods = describeMethods(type);
   return {
     id,
     name,
@@ -105,14 +105,13 @@ export interface TypeDescription {
 
 export async function describeType(_context: AppContext, options: { readonly type: string }): Promise<TypeDescription> {
   const type = builtinTypes().find(options.type);
-  const globals = await type.globalArguments?.();
-  const schema = globals === undefined ? undefined : await toJsonSchema(() => Promise.resolve(globals));
+  const schema = type.globalArguments;
   return {
     type: { raw: options.type, normalized: normalizeType(options.type) },
     version: type.version,
     description: type.description,
     ...(schema === undefined ? {} : { globalArguments: schema }),
-    methods: await describeMethods(type),
+    methods: describeMethods(type),
   };
 }
 
@@ -135,15 +134,15 @@ export async function describeMethod(
     modelName: definition.name,
     modelType: type.name,
     version: type.version,
-    method: await describe(type, options.method, method),
+    method: describe(type, options.method, method),
   };
 }
 
-export function describeMethods(type: ModelType): Promise<MethodDescription[]> {
-  return Promise.all(Object.entries(type.methods).map(([name, method]) => describe(type, name, method)));
+export function describeMethods(type: ModelType): MethodDescription[] {
+  return Object.entries(type.methods).map(([name, method]) => describe(type, name, method));
 }
 
-async function describe(type: ModelType, name: string, method: MethodSpec): Promise<MethodDescription> {
+function describe(type: ModelType, name: string, method: MethodSpec): MethodDescription {
   const outputs = [
     ...Object.entries(type.resources).map(([specName, spec]) => ({ specName, kind: "resource" as const, spec })),
     ...Object.entries(type.files).map(([specName, spec]) => ({ specName, kind: "file" as const, spec })),
@@ -152,7 +151,7 @@ async function describe(type: ModelType, name: string, method: MethodSpec): Prom
     name,
     description: method.description,
     kind: method.kind,
-    arguments: await toJsonSchema(() => method.arguments()),
+    arguments: method.arguments,
     dataOutputSpecs: outputs.map(({ specName, kind, spec }) => ({
       specName,
       type: kind,
@@ -162,11 +161,6 @@ async function describe(type: ModelType, name: string, method: MethodSpec): Prom
       garbageCollection: spec.garbageCollection,
     })),
   };
-}
-
-async function toJsonSchema(schema: () => ReturnType<MethodSpec["arguments"]>): Promise<JsonSchema> {
-  const z = await import("zod");
-  return { ...z.toJSONSchema(await schema()) };
 }
 
 function warn(context: AppContext, problems: readonly Problem[]): void {

@@ -79,7 +79,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       inputs,
       env: context.machine.host.env,
     });
-    await checkArguments({ type, method: options.method, arguments: resolved.arguments });
+    checkArguments({ type, method: options.method, arguments: resolved.arguments });
     const run = new Run(context, workspace, { loaded, type, method: options.method, resolved, tags, lease });
     return await run.execute();
   } finally {

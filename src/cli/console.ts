@@ -1,6 +1,4 @@
 /** The console: stdout is data, stderr is talk. */
-import { spawnSync } from "node:child_process";
-import { createInterface } from "node:readline/promises";
 import { FenError } from "../kernel/errors.ts";
 
 export interface ConsoleOptions {
@@ -53,11 +51,12 @@ export class Console {
   }
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */
-  page(text: string): void {
+  async page(text: string): Promise<void> {
     const rows = process.stdout.rows ?? 0;
     const pager = process.env["PAGER"] ?? "less";
     if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows)
       return this.out(text);
+    const { spawnSync } = await import("node:child_process");
     const done = spawnSync(pager, {
       shell: true,
       input: text,
@@ -73,6 +72,7 @@ export class Console {
       throw new FenError("confirmation_needed", `${question} Nobody is here to confirm.`, {
         hint: "Say --force to go on without asking.",
       });
+    const { createInterface } = await import("node:readline/promises");
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
@@ -96,9 +96,10 @@ export class Console {
   }
 
   /** Opens $VISUAL or $EDITOR on a file and waits for it. */
-  edit(path: string): void {
+  async edit(path: string): Promise<void> {
+    const { spawnSync } = await import("node:child_process");
     const editor = process.env["VISUAL"] ?? process.env["EDITOR"] ?? "vi";
-    const done = spawnSync(`${editor} "$1"`, ["sh", path], { shell: "/bin/sh", stdio: "inherit", argv0: "sh" });
+    const done = spawnSync("/bin/sh", ["-c", `${editor} "$1"`, "sh", path], { stdio: "inherit" });
     const status = done.status ?? 1;
     if (done.error !== undefined || status !== 0)
       throw new FenError("editor_failed", `The editor ended with an error: ${editor}`, {

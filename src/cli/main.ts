@@ -36,6 +36,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     printError(console, error, { json: wantsJson, debug });
     process.exitCode = exitCodeOf(error);
   }
+  // Nothing is left to be done; what is still open (a watch, a timer) need not be waited for.
+  if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
 }
 
 async function dispatch(line: ParsedLine, argv: readonly string[], console: Console): Promise<number> {
@@ -46,7 +48,7 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
   }
   if (command === undefined || flags.on("help")) {
     const { helpText } = await import("./help.ts");
-    console.page(helpText(words, (text) => console.bold(text)));
+    await console.page(helpText(words, (text) => console.bold(text)));
     return 0;
   }
   const { handler } = await command.load();
@@ -68,20 +70,20 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
       console,
       json: flags.on("json") || flags.on("stream"),
     });
-    print(console, outcome, flags);
+    await print(console, outcome, flags);
     return outcome.exitCode ?? 0;
   } finally {
     signals.done();
   }
 }
 
-function print(console: Console, outcome: Outcome, flags: Flags): void {
+async function print(console: Console, outcome: Outcome, flags: Flags): Promise<void> {
   if (outcome.silent === true) return;
   if (flags.on("stream")) return console.out(JSON.stringify({ event: "result", result: outcome.document }));
   if (flags.on("json")) return console.out(JSON.stringify(outcome.document, undefined, 2));
   const text = outcome.text();
   if (text === "") return;
-  if (outcome.paged === true) console.page(text);
+  if (outcome.paged === true) await console.page(text);
   else console.out(text);
 }
 

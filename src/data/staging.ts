@@ -128,7 +128,9 @@ export class Staging {
       await item.file.close();
       const version = ((await data.numbers(this.#model, item.name)).at(-1) ?? 0) + 1;
       const metadata = this.#metadata(item, version, options);
-      await this.#files.write(`${item.folder}/metadata.yaml`, stringifyMetadata(metadata));
+      const file = await this.#files.create(`${item.folder}/metadata.yaml`);
+      file.append(stringifyMetadata(metadata));
+      await file.close();
       plan.push({ from: item.folder, name: item.name, version });
       metadatas.push(metadata);
     }

@@ -1,5 +1,4 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
-import { randomUUID } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -26,7 +25,7 @@ export async function writeFileAtomic(
 
 /** A name for a temporary file in the same folder, never used before. */
 export function asidePath(path: string): string {
-  return join(dirname(path), `.${randomUUID()}.tmp`);
+  return join(dirname(path), `.${process.getBuiltinModule("node:crypto").randomUUID()}.tmp`);
 }
 
 /** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */
@@ -45,7 +44,7 @@ export function writeFileAtomicSync(path: string, bytes: Uint8Array | string, op
 
 /** Writes a new file in one go; fails where one exists. Makes missing folders. Throws system errors as they are. */
 export function writeNew(path: string, bytes: Uint8Array | string, options: Required<WriteOptions>): void {
-  const fd = openInMadeFolder(path, "wx", options.mode);
+  const fd = openInMadeFolder(path, "wx", options);
   try {
     writeAll(fd, bytes);
     if (options.durable) fsyncSync(fd);
@@ -54,23 +53,23 @@ export function writeNew(path: string, bytes: Uint8Array | string, options: Requ
   }
 }
 
-/** Opens a file, making its folders where they are missing. Throws system errors as they are. */
-export function openInMadeFolder(path: string, flags: string, mode = 0o666): number {
+/** Opens a file, making its folders where they are missing (durably if asked). Throws system errors as they are. */
+export function openInMadeFolder(path: string, flags: string, options: WriteOptions = {}): number {
   for (let attempt = 1; ; attempt++) {
     try {
-      return openSync(path, flags, mode);
+      return openSync(path, flags, options.mode ?? 0o666);
     } catch (error) {
       // A folder that is empty may be removed by others between our making it and our using it: try again.
       if (systemErrorCode(error) !== "ENOENT" || attempt > 20) throw error;
-      makeFolder(dirname(path));
+      makeFolder(dirname(path), { durable: options.durable ?? false });
     }
   }
 }
 
-/** Makes a folder and those above it; the new names are durable. */
-export function makeFolder(path: string): void {
+/** Makes a folder and those above it; the new names are durable unless told otherwise. */
+export function makeFolder(path: string, options: { readonly durable?: boolean } = {}): void {
   const first = mkdirSync(path, { recursive: true });
-  if (first === undefined) return;
+  if (first === undefined || options.durable === false) return;
   for (let folder = path; folder.length >= first.length; folder = dirname(folder)) syncFolder(dirname(folder));
 }
 

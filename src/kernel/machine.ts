@@ -2,7 +2,6 @@
  * The only door to time, chance and the process. Everything above the kernel gets a `Machine` passed in,
  * so that a test can turn the clock and a simulation can replay a run.
  */
-import { randomBytes, randomUUID } from "node:crypto";
 import { hostname, userInfo } from "node:os";
 
 export interface Clock {
@@ -67,11 +66,17 @@ export function systemClock(): Clock {
   };
 }
 
+/** Loaded when first asked: most commands that only read need no chance, and the library takes 2 ms. */
+function systemRandom(): Random {
+  const crypto = () => process.getBuiltinModule("node:crypto");
+  return { uuid: () => crypto().randomUUID(), bytes: (length) => crypto().randomBytes(length) };
+}
+
 /** `command` is what people see as "what command holds the lock"; it must not hold secrets. */
 export function systemMachine(command: string): Machine {
   return {
     clock: systemClock(),
-    random: { uuid: () => randomUUID(), bytes: (length) => randomBytes(length) },
+    random: systemRandom(),
     host: {
       hostname: hostname(),
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),

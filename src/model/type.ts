@@ -1,5 +1,5 @@
 /** Model types: what a model can do (methods) and what its methods leave behind (resources and files). */
-import type { ZodObject } from "zod";
+import type { Schema } from "../expression/schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { nearest } from "../kernel/suggest.ts";
@@ -13,7 +13,7 @@ export interface ModelType {
   readonly description: string;
   readonly methods: Readonly<Record<string, MethodSpec>>;
   /** Undefined where any global argument is accepted. */
-  readonly globalArguments?: (() => Promise<ZodObject>) | undefined;
+  readonly globalArguments?: Schema | undefined;
   readonly resources: Readonly<Record<string, OutputSpec>>;
   readonly files: Readonly<Record<string, OutputSpec>>;
 }
@@ -32,8 +32,8 @@ export interface OutputSpec {
 export interface MethodSpec {
   readonly description: string;
   readonly kind: "create" | "read" | "update" | "delete" | "list" | "action";
-  /** Built when first needed: the schema library isn't loaded by commands that don't validate. */
-  arguments(): Promise<ZodObject>;
+  /** A JSON Schema of an object. */
+  readonly arguments: Schema;
   execute(args: Readonly<Record<string, unknown>>, context: MethodContext): Promise<MethodResult>;
 }
 

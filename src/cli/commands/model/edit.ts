@@ -17,7 +17,7 @@ export const handler: Handler = async ({ context, args, console }) => {
     const copy = join(folder, `${args[0] ?? "model"}.yaml`.replaceAll(/[/\\]/g, "_"));
     try {
       writeFileSync(copy, text, { mode: 0o600 });
-      console.edit(copy);
+      await console.edit(copy);
       return readFileSync(copy, "utf8");
     } finally {
       rmSync(folder, { recursive: true, force: true });

@@ -1,6 +1,7 @@
 /** `command/shell`: runs `sh -c <run>` and keeps what it said. A failure keeps its output too. */
 import { resolve } from "node:path";
 import { type ProcessResult, runProcess } from "../../../kernel/processes.ts";
+import type { Schema } from "../../../expression/schema.ts";
 import type { Appender } from "../../../store/contract.ts";
 import type { MethodContext, MethodResult, ModelType, OutputSpec, Spool } from "../../type.ts";
 import { Capture } from "./capture.ts";
@@ -23,6 +24,27 @@ const log: OutputSpec = {
   ...kept,
 };
 
+const schema: Schema = {
+  type: "object",
+  properties: {
+    run: { type: "string", minLength: 1, description: "The command, for sh -c" },
+    workingDir: { type: "string", description: "Folder to run in; default: where fen was called" },
+    timeout: {
+      type: "integer",
+      exclusiveMinimum: 0,
+      description: "Milliseconds until the command and all that it started are ended",
+    },
+    env: {
+      type: "object",
+      additionalProperties: { type: "string" },
+      description: "Variables added to the environment",
+    },
+    ignoreExitCode: { type: "boolean", description: "Succeed whatever the exit code" },
+  },
+  required: ["run"],
+  additionalProperties: false,
+};
+
 export const commandShell: ModelType = {
   name: "command/shell",
   version: "2026.02.09.1",
@@ -33,22 +55,6 @@ export const commandShell: ModelType = {
     execute: { description: "Run a shell command and keep its output", kind: "action", arguments: schema, execute },
   },
 };
-
-async function schema() {
-  const z = await import("zod");
-  return z.strictObject({
-    run: z.string().min(1).describe("The command, for sh -c"),
-    workingDir: z.string().optional().describe("Folder to run in; default: where fen was called"),
-    timeout: z
-      .number()
-      .int()
-      .positive()
-      .optional()
-      .describe("Milliseconds until the command and all that it started are ended"),
-    env: z.record(z.string(), z.string()).optional().describe("Variables added to the environment"),
-    ignoreExitCode: z.boolean().optional().describe("Succeed whatever the exit code"),
-  });
-}
 
 interface Arguments {
   readonly run: string;

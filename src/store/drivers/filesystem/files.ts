@@ -110,7 +110,6 @@ export class FilesystemFiles implements Files {
     try {
       lstatSync(full);
       rmSync(full, { recursive: true });
-      syncFolder(dirname(full));
       return true;
     } catch (error) {
       if (isAbsence(error)) return false;
