@@ -25,7 +25,7 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
     const read = await datastore.files.read(probe, { maxBytes: 100 });
     await datastore.files.remove(probe);
     if (read === undefined) throw new FenError("store_unavailable", "What was written can't be read back.");
-    await datastore.locks.inspect();
+    await datastore.locks.inspect("live");
     const latencyMs = Math.round((clock.monotonic() - start) * 100) / 100;
     const directories = (await datastore.files.list(""))
       .filter((entry) => entry.kind === "folder" && !entry.name.startsWith("."))
@@ -68,7 +68,7 @@ export interface LockStatusResult {
 /** Takes no lock itself. */
 export async function lockStatus(context: AppContext): Promise<LockStatusResult> {
   const workspace = await openWorkspace(context);
-  const { held, waiting } = await workspace.datastore.locks.inspect();
+  const { held, waiting } = await workspace.datastore.locks.inspect("all");
   const names = held.length + waiting.length === 0 ? new Map<string, string>() : await modelNames(workspace);
   const locks = held.map((lock) => toInfo(lock, names));
   return {
@@ -124,8 +124,8 @@ export async function releaseLock(
   const workspace = await openWorkspace(context);
   const resource = await resourceOf(workspace, options.model);
   const key = resourceKey(resource);
-  const { locks, files } = workspace.datastore;
-  const mine = (await locks.inspect()).held.filter((lock) => resourceKey(lock.resource) === key);
+  const { locks } = workspace.datastore;
+  const mine = (await locks.inspect(resource)).held.filter((lock) => lock.under === undefined);
   const lock = options.nonce === undefined ? mine[0] : mine.find((one) => one.record?.nonce === options.nonce);
   if (lock === undefined) {
     if (mine[0] === undefined)
@@ -139,7 +139,7 @@ export async function releaseLock(
     });
   }
   if (lock.record === undefined) {
-    await files.remove(resource.kind === "datastore" ? ".datastore.lock" : `data/${key}/.lock`);
+    await locks.revoke(resource, undefined);
     return { released: true, resource: key, reason: "the record could not be read" };
   }
   const { record } = lock;

@@ -75,7 +75,7 @@ class Liveness {
 
   async statusOf({ record }: StoredOutput): Promise<OutputRecord["status"]> {
     if (record.status !== "running" && record.status !== "pending") return record.status;
-    this.#table ??= this.#workspace.datastore.locks.inspect();
+    this.#table ??= this.#workspace.datastore.locks.inspect("all");
     const { held } = await this.#table;
     const own = held.some(
       (lock) =>

@@ -331,7 +331,7 @@ class Run {
       signal,
       cwd: machine.host.cwd,
       model: { id, name, type: type.name, version, tags, globalArguments: resolved.globalArguments },
-      inherit: lease.inherit,
+      handDown: lease.handDown(),
       storable: resolved.storable,
       output: (stream, line) => {
         log.output(stream, line);

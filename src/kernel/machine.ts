@@ -11,6 +11,8 @@ export interface Clock {
   monotonic(): number;
   /** Resolves after `ms`; rejects with `signal.reason` at once when the signal fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `task` once after `ms`, unless disposed before. */
+  after(ms: number, task: () => void): Disposable;
   /** Calls `task` every `ms`, without keeping the process alive, until disposed. */
   every(ms: number, task: () => void): Disposable;
 }
@@ -29,6 +31,8 @@ export interface Host {
   readonly platform: NodeJS.Platform;
   /** `x64`, `arm64`, ... */
   readonly architecture: string;
+  /** The Node.js program itself. */
+  readonly execPath: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** The command line without the interpreter, for people: `fen model method run web-01 execute`. */
@@ -58,6 +62,10 @@ export function systemClock(): Clock {
         }, ms);
         signal?.addEventListener("abort", onAbort, { once: true });
       }),
+    after: (ms, task) => {
+      const timer = setTimeout(task, ms);
+      return { [Symbol.dispose]: () => clearTimeout(timer) };
+    },
     every: (ms, task) => {
       const timer = setInterval(task, ms);
       timer.unref();
@@ -83,6 +91,7 @@ export function systemMachine(command: string): Machine {
       pid: process.pid,
       platform: process.platform,
       architecture: process.arch,
+      execPath: process.execPath,
       env: process.env,
       cwd: process.cwd(),
       command,

@@ -5,7 +5,8 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
-import { type Grant, type LockMode, type Resource, resourceKey } from "../store/contract.ts";
+import { type Grant, type Holding, type LockMode, type Resource, resourceKey } from "../store/contract.ts";
+import { type HandedDown, handDown } from "./hand-down.ts";
 
 export interface LockRequest {
   readonly resource: Resource;
@@ -17,8 +18,10 @@ export interface Lease extends AsyncDisposable {
   readonly grants: readonly Grant[];
   /** Fires once with a `FenError` (`lock_lost`) when any of the locks is lost. */
   readonly signal: AbortSignal;
-  /** Descriptors for a child's `stdio`, so that the locks live as long as the child works. */
-  readonly inherit: readonly number[];
+  /** What is held here and above: what the commands that the holder calls work within. */
+  readonly holdings: readonly Holding[];
+  /** What a child process must get, so that the locks live as long as it works and a fen that it calls works within them. */
+  handDown(): HandedDown;
   /** The fencing token of one resource. */
   token(resource: Resource): number;
   /** Throws `lock_lost` unless the store says that every lock is still ours. Call before each commit. */
@@ -41,12 +44,15 @@ const checkEveryMs = 2000;
 
 export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
+  readonly holdings: readonly Holding[];
   readonly #lost = new AbortController();
   readonly #timers: Disposable[];
   #released: Promise<void> | undefined;
 
-  constructor(machine: Machine, grants: readonly Grant[]) {
+  /** `above`: what the command that called us holds. */
+  constructor(machine: Machine, grants: readonly Grant[], above: readonly Holding[]) {
     this.grants = grants;
+    this.holdings = [...above, ...grants.map((grant) => grant.holding)];
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
       machine.clock.every(checkEveryMs, () => void this.assertHeld().catch(() => undefined)), // told through the signal
@@ -57,8 +63,8 @@ export class HeldLease implements Lease {
     return this.#lost.signal;
   }
 
-  get inherit(): readonly number[] {
-    return this.grants.flatMap((grant) => grant.inherit);
+  handDown(): HandedDown {
+    return handDown(this.holdings);
   }
 
   token(resource: Resource): number {

@@ -76,7 +76,7 @@ describe("records", () => {
   test("a timed-out wait leaves no place in the queue", async () => {
     await using _lease = await take(web);
     await expect(take(web)).rejects.toEqual(refused);
-    expect((await datastore.locks.inspect()).waiting).toEqual([]);
+    expect((await datastore.locks.inspect("all")).waiting).toEqual([]);
   });
 
   test("tokens grow with every exclusive grant", async () => {
@@ -101,7 +101,7 @@ describe("waiting", () => {
           await mine.release();
         }),
       );
-      while ((await datastore.locks.inspect()).waiting.length < i + 1) await machine.clock.sleep(1);
+      while ((await datastore.locks.inspect("all")).waiting.length < i + 1) await machine.clock.sleep(1);
     }
     await lease.release();
     await Promise.all(waiters);
@@ -115,12 +115,12 @@ describe("waiting", () => {
       order.push("structural");
       await mine.release();
     });
-    while ((await datastore.locks.inspect()).waiting.length < 1) await machine.clock.sleep(1);
+    while ((await datastore.locks.inspect("all")).waiting.length < 1) await machine.clock.sleep(1);
     const newcomer = locks.acquire([{ resource: db, mode: "exclusive" }]).then(async (mine) => {
       order.push("newcomer");
       await mine.release();
     });
-    while ((await datastore.locks.inspect()).waiting.length < 2) await machine.clock.sleep(1);
+    while ((await datastore.locks.inspect("all")).waiting.length < 2) await machine.clock.sleep(1);
     await lease.release();
     await Promise.all([structural, newcomer]);
     expect(order).toEqual(["structural", "newcomer"]);
@@ -140,7 +140,7 @@ describe("waiting", () => {
     await expect(waiting).rejects.toEqual(expect.objectContaining({ code: "interrupted" }));
     expect(notices[0]?.by).toMatchObject({ kind: "holder", record: { pid: process.pid, command: "test" } });
     expect(notices[0]?.place).toBe(1);
-    expect((await datastore.locks.inspect()).waiting).toEqual([]);
+    expect((await datastore.locks.inspect("all")).waiting).toEqual([]);
   });
 
   test("what was taken is given back when a later resource times out", async () => {

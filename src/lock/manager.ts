@@ -12,13 +12,18 @@ import {
   type BlockedBy,
   type Claim,
   type Grant,
+  type Holding,
+  type Inherited,
   type LockDriver,
   type LockRecord,
   type Place,
   type Resource,
   resourceKey,
 } from "../store/contract.ts";
+import { findCycle, type WaitCycle } from "./cycles.ts";
+import { readHandedDown } from "./hand-down.ts";
 import { HeldLease, type Lease, type LockRequest } from "./lease.ts";
+import { coverOf } from "./nesting.ts";
 
 /** Told within a second of waiting, and again whenever what we wait for changes. */
 export interface WaitNotice {
@@ -37,6 +42,8 @@ export interface AcquireOptions {
   /** Ends the wait at once, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly onWait?: ((notice: WaitNotice) => void) | undefined;
+  /** A lease of the same manager that the asker works within: what it covers is shared, what would wait for it is refused. */
+  readonly within?: Lease | undefined;
 }
 
 type Blocked = Extract<Attempt, { outcome: "blocked" }>;
@@ -45,10 +52,13 @@ type Blocked = Extract<Attempt, { outcome: "blocked" }>;
 const firstNoticeMs = 250;
 /** How often a change of what we wait for is told. */
 const noticeEveryMs = 1000;
+/** How often one who holds something already looks whether it waits in a circle; twice the same circle is one. */
+const cycleEveryMs = 300;
 
 export class LockManager {
   readonly #driver: LockDriver;
   readonly #machine: Machine;
+  #inherited: Promise<Inherited> | undefined;
 
   constructor(driver: LockDriver, machine: Machine) {
     this.#driver = driver;
@@ -60,19 +70,35 @@ export class LockManager {
    * Throws `lock_timeout` (with who holds it), the signal's reason, or what the store says; then nothing is held and no place is kept.
    */
   async acquire(requests: readonly LockRequest[], options: AcquireOptions = {}): Promise<Lease> {
-    const wait = new Wait(this.#machine, options);
+    const wait = new Wait(this.#machine, this.#driver, options);
+    this.#inherited ??= this.#inherit();
+    const inherited = await this.#inherited;
+    const above = options.within?.holdings ?? inherited.holdings;
     const grants: Grant[] = [];
     try {
-      for (const request of inOrder(requests)) grants.push(await this.#take(request, wait));
+      const covers = inOrder(requests).map((request) => ({
+        request,
+        under: coverOf(request, { holdings: above, unshared: inherited.unshared }),
+      }));
+      for (const { request, under } of covers) {
+        const within = [...inherited.unshared, ...above, ...grants.map((grant) => grant.holding)];
+        grants.push(await this.#take(request, this.#claim(within, under), wait));
+      }
     } catch (error) {
       throw await giveBack(grants, error);
     }
-    return new HeldLease(this.#machine, grants);
+    return new HeldLease(this.#machine, grants, above);
   }
 
-  async #take(request: LockRequest, wait: Wait): Promise<Grant> {
+  /** Locks of the command that called this one, as far as they are real. */
+  async #inherit(): Promise<Inherited> {
+    const said = readHandedDown(this.#machine.host.env);
+    return said.length === 0 ? { holdings: [], unshared: [] } : this.#driver.inherit(said);
+  }
+
+  async #take(request: LockRequest, claim: Claim, wait: Wait): Promise<Grant> {
     if (wait.signal.aborted) throw wait.signal.reason;
-    const place = await this.#driver.join(request.resource, request.mode, this.#claim());
+    const place = await this.#driver.join(request.resource, request.mode, claim);
     let grant: Grant | undefined;
     try {
       for (;;) {
@@ -81,7 +107,7 @@ export class LockManager {
           grant = attempt.grant;
           return grant;
         }
-        await wait.sit(place, attempt);
+        await wait.sit(place, attempt, claim);
       }
     } catch (error) {
       if (grant === undefined) await leaveQuietly(place, error);
@@ -89,7 +115,7 @@ export class LockManager {
     }
   }
 
-  #claim(): Claim {
+  #claim(within: readonly Holding[], under: Holding | undefined): Claim {
     const { host, random, clock } = this.#machine;
     return {
       holder: `${host.user}@${host.hostname}`,
@@ -98,6 +124,8 @@ export class LockManager {
       command: host.command,
       nonce: random.uuid(),
       since: new Date(clock.now()).toISOString(),
+      within,
+      ...(under === undefined ? {} : { under }),
     };
   }
 }
@@ -106,24 +134,44 @@ export class LockManager {
 class Wait {
   readonly signal: AbortSignal;
   readonly #machine: Machine;
+  readonly #driver: LockDriver;
   readonly #options: AcquireOptions;
   readonly #start: number;
   #told = "";
   #toldAt = -Infinity;
+  #lookedAt = 0;
+  #suspected = "";
 
-  constructor(machine: Machine, options: AcquireOptions) {
+  constructor(machine: Machine, driver: LockDriver, options: AcquireOptions) {
     this.#machine = machine;
+    this.#driver = driver;
     this.#options = options;
     this.signal = options.signal ?? new AbortController().signal;
     this.#start = machine.clock.monotonic();
   }
 
   /** Waits until another attempt makes sense. */
-  async sit(place: Place, blocked: Blocked): Promise<void> {
+  async sit(place: Place, blocked: Blocked, claim: Claim): Promise<void> {
     const remainingMs = this.#remaining();
     if (remainingMs !== undefined && remainingMs <= 0) throw lockTimeout(blocked, this.#waited());
     const nextNoticeMs = this.#tell(blocked, remainingMs);
-    await place.changed(Math.min(nextNoticeMs, remainingMs ?? Infinity), this.signal);
+    const mayBeInCycle = claim.within.length > 0;
+    if (mayBeInCycle) await this.#refuseCycle(claim);
+    await place.changed(
+      Math.min(nextNoticeMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs : Infinity),
+      this.signal,
+    );
+  }
+
+  /** Throws `lock_wait_cycle` where we wait for ourselves through others and it is for us to give way. */
+  async #refuseCycle(claim: Claim): Promise<void> {
+    const now = this.#waited();
+    if (now - this.#lookedAt < cycleEveryMs) return;
+    this.#lookedAt = now;
+    const cycle = findCycle(await this.#driver.inspect("live"), claim.nonce);
+    const found = cycle === undefined ? "" : cycle.waits.map((one) => one.record.nonce).join(" ");
+    if (cycle !== undefined && found === this.#suspected && cycle.victim === claim.nonce) throw waitCycle(cycle);
+    this.#suspected = found;
   }
 
   /** Tells when it is time to; gives the milliseconds until the next time. */
@@ -188,6 +236,22 @@ function lockTimeout(blocked: Blocked, waitedMs: number): FenError {
       },
     },
   );
+}
+
+function waitCycle({ waits }: WaitCycle): FenError {
+  const steps = waits.map(
+    ({ record, resource }) => `pid ${record.pid} (${record.command ?? "?"}) waits for ${resourceKey(resource)}`,
+  );
+  return new FenError("lock_wait_cycle", `Commands wait for each other in a circle:\n  ${steps.join("\n  ")}`, {
+    hint: "This one gave way; the others go on. Run it again later.",
+    facts: {
+      waits: waits.map(({ record, resource }) => ({
+        resource: resourceKey(resource),
+        pid: record.pid,
+        nonce: record.nonce,
+      })),
+    },
+  });
 }
 
 function inOrder(requests: readonly LockRequest[]): LockRequest[] {

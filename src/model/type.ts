@@ -3,6 +3,7 @@ import type { Schema } from "../expression/schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { nearest } from "../kernel/suggest.ts";
+import type { HandedDown } from "../lock/hand-down.ts";
 import type { Appender } from "../store/contract.ts";
 
 export interface ModelType {
@@ -56,8 +57,8 @@ export interface MethodContext {
     readonly tags: Readonly<Record<string, string>>;
     readonly globalArguments: Readonly<Record<string, unknown>>;
   };
-  /** Descriptors that every child process must inherit, so that the lock lives as long as the work. */
-  readonly inherit: readonly number[];
+  /** Descriptors and variables that every child process must get, so that the locks live as long as the work, and a fen called by it works within them. */
+  readonly handDown: HandedDown;
   /** Arguments as they are written in the definition where they hold values that mustn't be stored (environment). */
   readonly storable: Readonly<Record<string, unknown>>;
   /** One line for the console and the run log. */

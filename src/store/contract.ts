@@ -91,6 +91,8 @@ export interface LockRecord {
   readonly command?: string;
   /** ISO 8601: since when it held or waited (`acquiredAt` is kept fresh for older clients). */
   readonly since?: string;
+  /** Nonces of the locks that its owner (or the command that called its owner) holds already: what wait cycles are found by. */
+  readonly within?: readonly string[];
 }
 
 /** Who asks: becomes part of the record. */
@@ -102,6 +104,35 @@ export interface Claim {
   readonly nonce: string;
   /** ISO 8601, when the request was made. */
   readonly since: string;
+  /** What the asker holds already, by itself or through the command that called it. */
+  readonly within: readonly Holding[];
+  /**
+   * The one of `within` that covers the request. The place is then one among those who share that holding (a parent's two children): they exclude
+   * each other, and the holding keeps everybody else out.
+   */
+  readonly under?: Holding;
+}
+
+/** A lock that somebody holds, as it is handed down to the commands that it calls. */
+export interface Holding {
+  readonly resource: Resource;
+  readonly mode: LockMode;
+  readonly nonce: string;
+  readonly token: number;
+  /** The process that holds it. */
+  readonly pid: number;
+  /** The descriptor in this process that carries the lock, where the driver has such. */
+  readonly descriptor?: number;
+  /** The nonce of the holding that covers this one. */
+  readonly under?: string;
+}
+
+/** What a caller says that it handed down to us, before and after the store was asked. */
+export interface Inherited {
+  /** Live, and truly handed down. */
+  readonly holdings: readonly Holding[];
+  /** Held by a command above us, but without what would let us share it (a program between dropped the descriptor, or the holder died). */
+  readonly unshared: readonly Holding[];
 }
 
 export type BlockedBy =
@@ -137,20 +168,25 @@ export interface LockDriver {
    * an earlier, conflicting one that is still alive.
    */
   join(resource: Resource, mode: LockMode, claim: Claim): Promise<Place>;
-  /** Everything held and awaited now, without taking any lock. Costs as much as there are holders and waiters. */
-  inspect(): Promise<LockTable>;
   /**
-   * Break-glass: takes the lock from the holder with this nonce. Needs no lock itself. Its former holder fails its next
-   * `check`. `false` where the nonce holds nothing (any more).
+   * What is held and awaited now, without taking any lock: everything, of one resource, or only what living commands hold and await (that costs
+   * as much as there are of them; "all" also looks for records that were left behind).
    */
-  revoke(resource: Resource, nonce: string): Promise<boolean>;
+  inspect(scope: "all" | "live" | Resource): Promise<LockTable>;
+  /** Checks what a caller says that it handed down, against the live locks. Anything that isn't so is left out. */
+  inherit(said: readonly Holding[]): Promise<Inherited>;
+  /**
+   * Break-glass: takes the lock from the holder with this nonce; without a nonce, removes a record that can't be read. Needs no lock itself.
+   * The former holder fails its next `check`. `false` where that holds nothing (any more).
+   */
+  revoke(resource: Resource, nonce: string | undefined): Promise<boolean>;
 }
 
 /** A place in one queue. Dies with its process, however that ends. */
 export interface Place {
   /** One attempt; never waits. After `granted` the place is spent and the grant owns everything. */
   attempt(): Promise<Attempt>;
-  /** Resolves when another attempt may succeed, after `maxMs` at the latest; rejects with `signal.reason`. */
+  /** Resolves when another attempt may succeed or tell more, after `maxMs` at the latest; rejects with `signal.reason`. */
   changed(maxMs: number, signal: AbortSignal): Promise<void>;
   /** Gives the place up. Idempotent; never throws for a place that is already gone. */
   leave(): Promise<void>;
@@ -161,8 +197,8 @@ export interface Grant {
   readonly mode: LockMode;
   readonly nonce: string;
   readonly token: number;
-  /** Descriptors that a child must inherit so that the lock lives as long as the work (empty where the driver has none). */
-  readonly inherit: readonly number[];
+  /** What is handed down to commands that the holder calls; a child must inherit the descriptor, so that the lock lives as long as the work. */
+  readonly holding: Holding;
   /** Asks the store: is it still ours? Cheap; called before every commit. */
   check(): Promise<"held" | "lost">;
   /** Keeps the record fresh for older clients. */
@@ -179,17 +215,24 @@ export interface HeldLock {
   readonly processes: readonly ProcessInfo[];
   /** Path of the record, for people. */
   readonly path: string;
+  /** The nonce of the holding under which it is held (a command that another called). */
+  readonly under?: string;
 }
 
 export interface WaitingLock {
   readonly resource: Resource;
   readonly record: LockRecord;
   readonly place: number;
+  readonly under?: string;
 }
 
 export interface LockTable {
   readonly held: readonly HeldLock[];
   readonly waiting: readonly WaitingLock[];
+}
+
+export function sameResource(a: Resource, b: Resource): boolean {
+  return resourceKey(a) === resourceKey(b);
 }
 
 /** `type/id`, or "datastore": the key that locks are ordered by (code point order, the same everywhere). */

@@ -85,8 +85,8 @@ async function execute(given: Readonly<Record<string, unknown>>, context: Method
   const ended = await runProcess(context.machine, {
     command: ["sh", "-c", args.run],
     cwd: args.workingDir === undefined ? context.cwd : resolve(context.cwd, args.workingDir),
-    env: { ...host.env, ...args.env },
-    inherit: context.inherit,
+    env: { ...host.env, ...args.env, ...context.handDown.env },
+    inherit: context.handDown.descriptors,
     timeoutMs: args.timeout,
     signal: context.signal,
     onOutput: (stream, chunk) => recorder.push(stream, chunk),

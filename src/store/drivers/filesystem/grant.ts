@@ -1,36 +1,38 @@
-/** A held lock: the kernel lock, its record and its ticket. Given back in this order, so that whoever is woken finds the lock free. */
-import type { Machine } from "../../../kernel/machine.ts";
-import type { Grant, LockMode, LockRecord, Resource } from "../../contract.ts";
+/** A held lock: the kernel lock, its record and its ticket. Given back in this order: record, lock, ticket; so whoever the end of the ticket wakes finds the lock free. */
+import { closeSync } from "node:fs";
+import { FenError } from "../../../kernel/errors.ts";
+import type { Grant, Holding, LockMode, LockRecord, Resource } from "../../contract.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
+import { type Slot, slotOf } from "./lock-table.ts";
 import type { OwnTicket } from "./queue.ts";
-import { publishRecord, readRecord, removeRecord, replaceRecord } from "./records.ts";
+import { publishRecord, readRecord, refreshRecord, removeRecord, replaceOwnRecord } from "./records.ts";
 
 interface Held {
-  readonly resource: Resource;
   readonly record: LockRecord;
-  readonly path: string;
+  /** The holding that covers this one. */
+  readonly under: Holding | undefined;
   readonly fd: number;
   readonly ranges: readonly ByteRange[];
   readonly ticket: OwnTicket;
 }
 
 export class FilesystemGrant implements Grant {
-  readonly #machine: Machine;
-  readonly #lockFolder: LockFolder;
+  readonly #folder: LockFolder;
+  readonly #slot: Slot;
   readonly #held: Held;
   readonly #generation: number;
   #released = false;
 
-  constructor(machine: Machine, lockFolder: LockFolder, held: Held) {
-    this.#machine = machine;
-    this.#lockFolder = lockFolder;
+  constructor(folder: LockFolder, slot: Slot, held: Held) {
+    this.#folder = folder;
+    this.#slot = slot;
     this.#held = held;
-    this.#generation = lockFolder.table.generation(held.resource);
+    this.#generation = folder.table.generation(slot.resource);
   }
 
   get resource(): Resource {
-    return this.#held.resource;
+    return this.#slot.resource;
   }
 
   get mode(): LockMode {
@@ -45,47 +47,76 @@ export class FilesystemGrant implements Grant {
     return this.#held.record.token ?? 0;
   }
 
-  get inherit(): readonly number[] {
-    return [this.#held.fd];
+  get holding(): Holding {
+    const under = this.#held.under === undefined ? {} : { under: this.#held.under.nonce };
+    const { resource, mode, nonce, token } = this;
+    return { resource, mode, nonce, token, pid: this.#held.record.pid, descriptor: this.#held.fd, ...under };
   }
 
+  /** Lost: revoked, the table replaced, the kernel's lock dropped (a network filesystem may), the record another's, or the covering lock over. */
   async check(): Promise<"held" | "lost"> {
-    const { table } = this.#lockFolder;
-    if (this.#released || !table.isCurrent(this.#held.fd) || table.generation(this.resource) !== this.#generation)
-      return "lost";
+    const { table } = this.#folder;
+    const { fd, ranges, under } = this.#held;
+    if (this.#released || !table.isCurrent(fd) || table.generation(this.resource) !== this.#generation) return "lost";
+    if (!table.isLocked(ranges)) return "lost";
+    if (under !== undefined) return this.#folder.queue(slotOf(under)).isHeldBy(under.nonce) ? "held" : "lost";
     return this.#recordIsOurs() ? "held" : "lost";
   }
 
   async refresh(): Promise<void> {
-    if (this.#released || !this.#recordIsOurs()) return;
-    const found = readRecord(this.#held.path);
-    if (found.kind === "ours" && found.record.nonce !== this.nonce) return;
-    replaceRecord(this.#held.path, {
-      ...this.#held.record,
-      acquiredAt: new Date(this.#machine.clock.now()).toISOString(),
-    });
+    if (this.#released || this.#held.under !== undefined) return;
+    refreshRecord(this.#path, this.nonce, new Date(this.#folder.machine.clock.now()).toISOString());
   }
 
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    try {
-      removeRecord(this.#held.path, this.nonce);
-    } finally {
-      this.#lockFolder.table.unlock(this.#held.fd, this.#held.ranges);
-      try {
-        this.#held.ticket.leave();
-      } finally {
-        this.#lockFolder.close(this.#held.fd);
-      }
-    }
+    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => this.#held.ticket.leave()];
+    const giveBack = () => runAll([...steps, () => closeSync(this.#held.fd)]);
+    // Those who share take turns here, so that the record of one who stays is never taken away.
+    if (this.mode === "shared" && this.#held.under === undefined) await this.#folder.throughGate(this.#slot, giveBack);
+    else giveBack();
   }
 
-  /** An older client that thought us dead replaces the record; a record that somebody removed is put back. */
-  #recordIsOurs(): boolean {
-    const found = readRecord(this.#held.path);
-    if (found.kind === "absent") return publishRecord(this.#held.path, this.#held.record) || this.#recordIsOurs();
-    if (found.kind !== "ours") return false;
-    return found.record.nonce === this.nonce || this.mode === "shared";
+  #removeRecord(): void {
+    if (this.#held.under !== undefined) return;
+    const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
+    if (other === undefined) removeRecord(this.#path, this.nonce);
+    else replaceOwnRecord(this.#path, this.nonce, other);
   }
+
+  #unlock(): void {
+    this.#folder.table.unlock(this.#held.fd, this.#held.ranges);
+  }
+
+  /** An older client that thought us dead replaces the record: then it is lost. One that somebody removed is put back. */
+  #recordIsOurs(): boolean {
+    const found = readRecord(this.#path);
+    const there = found.kind === "absent" ? publishRecord(this.#path, this.#held.record, () => false) : found;
+    if (there === undefined || there.kind === "absent") return true;
+    if (there.kind !== "ours") return false;
+    return (
+      there.record.nonce === this.nonce ||
+      (this.mode === "shared" && this.#folder.queue(this.#slot).isHeldBy(there.record.nonce))
+    );
+  }
+
+  get #path(): string {
+    return this.#folder.recordPath(this.resource);
+  }
+}
+
+/** Runs every step, whatever fails; throws the first failure. */
+function runAll(steps: readonly (() => void)[]): void {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  const [first] = failures;
+  if (first === undefined) return;
+  throw first instanceof Error ? first : new FenError("internal", String(first));
 }

@@ -11,59 +11,72 @@ import {
   type WaitingLock,
 } from "../../contract.ts";
 import type { LockFolder } from "./lock-folder.ts";
+import type { Slot } from "./lock-table.ts";
 import { type FoundRecord, readRecord, recordPath } from "./records.ts";
 
-export function inspectLocks(locks: LockFolder): Table {
-  const held = new Map<string, HeldLock>();
+/** "live": without the walk over all models. One resource: without a look at the others. */
+export function inspectLocks(locks: LockFolder, scope: "all" | "live" | Resource): Table {
+  const resource = typeof scope === "string" ? undefined : scope;
+  const held: HeldLock[] = [];
   const waiting: WaitingLock[] = [];
   const known = new Set<string>();
-  for (const resource of locks.queuedResources()) inspectQueue(locks, resource, held, waiting, known);
-  for (const { resource, path } of walkRecords(locks.root)) {
-    const found = readRecord(path);
-    if (found.kind === "absent" || (found.kind === "ours" && known.has(found.record.nonce))) continue;
-    held.set(`${resourceKey(resource)} record`, leftBehind(locks, resource, path, found));
+  const wanted = resource === undefined ? undefined : resourceKey(resource);
+  for (const slot of locks.queuedSlots()) {
+    if (wanted === undefined || resourceKey(slot.resource) === wanted)
+      inspectQueue(locks, slot, { held, waiting, known });
   }
-  return { held: [...held.values()], waiting };
+  const places =
+    resource === undefined
+      ? scope === "all"
+        ? walkRecords(locks.root)
+        : []
+      : [{ resource, path: locks.recordPath(resource) }];
+  for (const place of places) {
+    const found = readRecord(place.path);
+    if (found.kind === "absent" || (found.kind === "ours" && known.has(found.record.nonce))) continue;
+    held.push(leftBehind(locks, place, found));
+  }
+  return { held, waiting };
 }
 
 function inspectQueue(
   locks: LockFolder,
-  resource: Resource,
-  held: Map<string, HeldLock>,
-  waiting: WaitingLock[],
-  known: Set<string>,
+  slot: Slot,
+  into: { readonly held: HeldLock[]; readonly waiting: WaitingLock[]; readonly known: Set<string> },
 ): void {
-  const queue = locks.queue(resource);
+  const { resource } = slot;
+  const under = slot.under === undefined ? {} : { under: slot.under };
+  const queue = locks.queue(slot);
   let place = 0;
   for (const ticket of queue.tickets()) {
     const text = queue.isAlive(ticket) ? queue.read(ticket) : undefined;
     if (text === undefined) continue;
-    if (text.granted === undefined) {
-      waiting.push({ resource, record: text.waiting, place: ++place });
-      continue;
+    into.known.add(ticket.nonce);
+    const { granted, waiting } = text;
+    if (granted === undefined) into.waiting.push({ resource, record: waiting, place: ++place, ...under });
+    else {
+      const processes = [{ pid: granted.pid, command: granted.command ?? "?" }];
+      into.held.push({
+        resource,
+        state: "held",
+        record: granted,
+        processes,
+        path: locks.recordPath(resource),
+        ...under,
+      });
     }
-    known.add(ticket.nonce);
-    const path = join(locks.root, recordPath(resource));
-    held.set(`${resourceKey(resource)} ${ticket.nonce}`, {
-      resource,
-      state: "held",
-      record: text.granted,
-      processes: [{ pid: text.granted.pid, command: text.granted.command ?? "?" }],
-      path,
-    });
   }
 }
 
 /** A record whose writer has no live ticket. */
 function leftBehind(
   locks: LockFolder,
-  resource: Resource,
-  path: string,
+  { resource, path }: RecordPlace,
   found: Exclude<FoundRecord, { kind: "absent" }>,
 ): HeldLock {
   if (found.kind === "unreadable") return { resource, state: "unreadable", processes: [], path };
   if (found.kind === "foreign") return { resource, state: "foreign", record: found.record, processes: [], path };
-  const processes = locks.processesHolding(locks.table.ranges(resource));
+  const processes = locks.processesHolding(locks.table.ranges({ resource }));
   return { resource, state: processes.length > 0 ? "orphaned" : "stale", record: found.record, processes, path };
 }
 

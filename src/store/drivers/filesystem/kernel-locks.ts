@@ -50,15 +50,16 @@ function unsupported(cause: unknown): FenError {
 }
 
 function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
-  const require = createRequire(import.meta.url);
   try {
-    // Straight to the library: the package's own loader costs several milliseconds.
-    const folder = dirname(require.resolve("fs-native-extensions/package.json"));
-    const library: Binding = require(
-      join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node"),
-    );
+    const library: Binding = createRequire(import.meta.url)(bindingPath(platform, architecture));
     return library;
   } catch (error) {
     throw unsupported(error);
   }
+}
+
+/** The library itself: the package's own loader costs several milliseconds. */
+export function bindingPath(platform: NodeJS.Platform, architecture: string): string {
+  const folder = dirname(createRequire(import.meta.url).resolve("fs-native-extensions/package.json"));
+  return join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node");
 }

@@ -1,39 +1,49 @@
 /** Everything of the locks that is on disk, under one roof: `<datastore>/.fen` and the records beside the data. */
 import { closeSync, statSync } from "node:fs";
 import { join } from "node:path";
+import type { Machine } from "../../../kernel/machine.ts";
 import type { ProcessInfo, Resource } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
-import { LockTable, namesIn, resourceOfFolder } from "./lock-table.ts";
-import { processesHolding } from "./processes.ts";
+import { LockTable, namesIn, type Slot, slotOfFolder } from "./lock-table.ts";
+import { processesHolding, readBootId } from "./processes.ts";
 import { Queue } from "./queue.ts";
+import { recordPath } from "./records.ts";
+
+/** A gate is held for microseconds; one that stays closed for so long belongs to a process that was paused in it. */
+const gatePatienceMs = 1000;
+const gateRetryMs = 0.5;
+const gateRetryMostMs = 8;
 
 export class LockFolder {
   /** The datastore's folder. */
   readonly root: string;
   readonly fenFolder: string;
   readonly table: LockTable;
+  readonly machine: Machine;
   readonly #kernel: KernelLocks;
+  #boot: { readonly id: string | undefined } | undefined;
 
-  constructor(root: string, kernel: KernelLocks) {
+  constructor(root: string, machine: Machine, kernel: KernelLocks) {
     this.root = root;
     this.fenFolder = join(root, ".fen");
     this.table = new LockTable(this.fenFolder, kernel);
+    this.machine = machine;
     this.#kernel = kernel;
   }
 
-  queue(resource: Resource): Queue {
-    return new Queue(this.fenFolder, resource, this.#kernel);
+  queue(slot: Slot): Queue {
+    return new Queue(this.fenFolder, slot, this.#kernel);
   }
 
-  /** Resources that somebody holds or waits for. */
-  queuedResources(): Resource[] {
+  recordPath(resource: Resource): string {
+    return join(this.root, recordPath(resource));
+  }
+
+  /** What somebody holds or waits for. */
+  queuedSlots(): Slot[] {
     return namesIn(join(this.fenFolder, "queue"))
-      .map(resourceOfFolder)
-      .filter((resource) => resource !== undefined);
-  }
-
-  queues(): Queue[] {
-    return this.queuedResources().map((resource) => this.queue(resource));
+      .map(slotOfFolder)
+      .filter((slot) => slot !== undefined);
   }
 
   processesHolding(ranges: readonly ByteRange[]): ProcessInfo[] {
@@ -41,7 +51,30 @@ export class LockFolder {
     return info === undefined ? [] : processesHolding(info.ino, ranges);
   }
 
-  close(fd: number): void {
-    closeSync(fd);
+  /** Names this start of the machine, where the system tells it. */
+  bootId(): string | undefined {
+    this.#boot ??= { id: readBootId() };
+    return this.#boot.id;
+  }
+
+  /**
+   * Runs `task` as the only one in this slot's gate. One that was paused in there holds nobody up for long: order suffers then, exclusion
+   * doesn't.
+   */
+  async throughGate<T>(slot: Slot, task: () => T): Promise<T> {
+    const { clock } = this.machine;
+    const fd = this.table.open();
+    try {
+      const gate = [this.table.gate(slot)];
+      const until = clock.monotonic() + gatePatienceMs;
+      let pause = gateRetryMs;
+      while (!this.table.tryLock(fd, gate, "exclusive") && clock.monotonic() < until) {
+        await clock.sleep(pause);
+        pause = Math.min(pause * 1.5, gateRetryMostMs);
+      }
+      return task();
+    } finally {
+      closeSync(fd); // frees the gate
+    }
   }
 }

@@ -1,23 +1,45 @@
 /**
  * The lock table: one permanent empty file whose byte ranges are the locks (decision 0002).
  *
- *   [0, 2^51]           models: a byte each, by hash. The whole range is the datastore, so a lock on the datastore
- *                       conflicts with every model's, and a model's lock implies the intention on the datastore.
- *   [2^52, 2^52 + 2^51] gates: a byte each, held for microseconds while a place in a queue is given out.
+ *   [0, 2^51]             models: a byte each, by hash. The whole range is the datastore, so a lock on the datastore
+ *                         conflicts with every model's, and a model's lock implies the intention on the datastore.
+ *   2^52 + [0, 2^51)      gates: a byte each, held for microseconds while a place in a queue is given out.
+ *   2^52 + 2^51 + [0, 2^50)  shares: a byte each, for those who share a holding (commands that a holder calls).
  *
  * A lock that was revoked can't be taken from a living process; its byte is left to it and the model moves on to the next byte of
- * its series. `revoked/<key>` counts how far.
+ * its series. `revoked/<key>` counts how far. The datastore's own lock is revoked by putting a new table in the place of the old.
  */
 import { createHash } from "node:crypto";
-import { fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { storeError } from "../../../kernel/errors.ts";
+import { FenError, storeError } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, writeFileAtomicSync } from "../../../kernel/files.ts";
-import { type LockMode, type Resource, resourceKey } from "../../contract.ts";
+import { type Holding, type LockMode, type Resource, resourceKey } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
 
 const modelBytes = 2 ** 51;
 const gatesStart = 2 ** 52;
+const sharesStart = gatesStart + 2 ** 51;
+const shareBytes = 2 ** 50;
+
+/** What one queue and one lock are about: a resource, or the share of a holding among the commands that it covers. */
+export interface Slot {
+  readonly resource: Resource;
+  /** The nonce of the holding. */
+  readonly under?: string | undefined;
+}
+
+export function slotOf({ resource, under }: Holding): Slot {
+  return { resource, under };
+}
+
+export function slotKey({ resource, under }: Slot): string {
+  return under === undefined ? resourceKey(resource) : `${resourceKey(resource)}${separator}${under}`;
+}
+
+/** No name may hold it. */
+const separator = "\0";
+const longestFolderName = 255;
 
 export class LockTable {
   readonly path: string;
@@ -50,20 +72,27 @@ export class LockTable {
     }
   }
 
-  /** The ranges that stand for `resource` now. More than one only for a datastore around revoked bytes. */
-  ranges(resource: Resource): readonly ByteRange[] {
+  /** The ranges that stand for `slot` now. More than one only for a datastore around revoked bytes. */
+  ranges(slot: Slot): readonly ByteRange[] {
+    const { resource } = slot;
+    if (slot.under !== undefined)
+      return [
+        { start: sharesStart + (hash51(`${slotKey(slot)}#${this.generation(resource)}`) % shareBytes), length: 1 },
+      ];
     if (resource.kind === "model") return [{ start: byteOf(resource, this.generation(resource)), length: 1 }];
     return around(this.#revokedBytes());
   }
 
   /** How often this resource's lock was revoked. */
   generation(resource: Resource): number {
-    return this.#readGeneration(folderName(resource));
+    return this.#readGeneration(folderName({ resource }));
   }
 
-  /** Moves the resource to the next byte of its series. Call it under the resource's gate. */
+  /** Leaves the present lock to its holder and makes it mean nothing. Call it under the resource's gate. */
   revoke(resource: Resource): void {
-    writeFileAtomicSync(join(this.#revokedFolder, folderName(resource)), `${this.generation(resource) + 1}\n`);
+    const next = `${this.generation(resource) + 1}\n`;
+    writeFileAtomicSync(join(this.#revokedFolder, folderName({ resource })), next);
+    if (resource.kind === "datastore") writeFileAtomicSync(this.path, "");
   }
 
   /** All ranges or none. */
@@ -80,15 +109,27 @@ export class LockTable {
     for (const range of ranges) this.#kernel.unlock(fd, range);
   }
 
-  gate(resource: Resource): ByteRange {
-    return { start: gatesStart + hash51(resourceKey(resource)), length: 1 };
+  /** True where somebody, through whatever descriptor but `fd`, keeps a lock in one of the ranges from being taken. */
+  isLocked(ranges: readonly ByteRange[]): boolean {
+    const fd = this.open();
+    try {
+      if (!this.tryLock(fd, ranges, "exclusive")) return true;
+      this.unlock(fd, ranges);
+      return false;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  gate(slot: Slot): ByteRange {
+    return { start: gatesStart + hash51(slotKey(slot)), length: 1 };
   }
 
   #revokedBytes(): number[] {
     const bytes: number[] = [];
     for (const name of namesIn(this.#revokedFolder)) {
       const generation = this.#readGeneration(name);
-      const resource = resourceOfFolder(name);
+      const resource = slotOfFolder(name)?.resource;
       if (resource?.kind !== "model") continue;
       for (let k = 0; k < generation; k++) bytes.push(byteOf(resource, k));
     }
@@ -96,12 +137,14 @@ export class LockTable {
   }
 
   #readGeneration(name: string): number {
+    const path = join(this.#revokedFolder, name);
     try {
-      const text = readFileSync(join(this.#revokedFolder, name), "utf8");
-      return Math.max(0, Number.parseInt(text, 10) || 0);
+      // Few locks are ever revoked: an exception for the others would cost more than the look.
+      if (statSync(path, { throwIfNoEntry: false }) === undefined) return 0;
+      return Math.max(0, Number.parseInt(readFileSync(path, "utf8"), 10) || 0);
     } catch (error) {
       if (isAbsence(error)) return 0;
-      throw storeError(error, "the list of revoked locks", join(this.#revokedFolder, name));
+      throw storeError(error, "the list of revoked locks", path);
     }
   }
 }
@@ -127,21 +170,26 @@ function around(holes: readonly number[]): ByteRange[] {
   return ranges;
 }
 
-/** A resource's name as one folder name. Models always have a `/` in theirs, so none is called "datastore". */
-export function folderName(resource: Resource): string {
-  return encodeURIComponent(resourceKey(resource)).replaceAll("*", "%2A");
+/** A slot's name as one folder name. Models always have a `/` in theirs, so none is called "datastore". */
+export function folderName(slot: Slot): string {
+  const name = encodeURIComponent(slotKey(slot)).replaceAll("*", "%2A");
+  if (name.length <= longestFolderName) return name;
+  throw new FenError("name_invalid", `The name is too long for a lock: ${resourceKey(slot.resource)}`, {
+    hint: `Written as a file name it has ${name.length} characters; ${longestFolderName} are possible.`,
+  });
 }
 
-export function resourceOfFolder(name: string): Resource | undefined {
-  if (name === "datastore") return { kind: "datastore" };
-  let key: string;
+export function slotOfFolder(name: string): Slot | undefined {
+  let decoded: string;
   try {
-    key = decodeURIComponent(name);
+    decoded = decodeURIComponent(name);
   } catch {
     return undefined; // not one of our names
   }
+  const [key = "", under] = decoded.split(separator);
+  if (key === "datastore") return { resource: { kind: "datastore" }, under };
   const cut = key.lastIndexOf("/");
-  return cut > 0 ? { kind: "model", type: key.slice(0, cut), id: key.slice(cut + 1) } : undefined;
+  return cut > 0 ? { resource: { kind: "model", type: key.slice(0, cut), id: key.slice(cut + 1) }, under } : undefined;
 }
 
 /** The names in a folder; none where there is no folder. */

@@ -1,264 +1,259 @@
 /**
- * A place in a queue and the steps from it to a grant:
- *
- *   1. nobody alive and conflicting before us in our queue;
- *   2. (models) the structural commands that we saw on our turn are gone;
- *   3. the kernel gives us the range of the lock table;
- *   4. no fresh record of an older client; ours is published.
- *
- * `attempt` goes as far as it can and says what stops it; `changed` waits for that one thing.
+ * A place in a queue, carried from there to a grant by the steps of `protocol.ts`. `attempt` goes as far as it can and says what stops it;
+ * `changed` waits for that one thing: for the end of one ticket where there is one to watch, else for a while.
  */
-import { watch } from "node:fs";
-import { join } from "node:path";
-import type { Machine } from "../../../kernel/machine.ts";
-import type { Attempt, BlockedBy, Claim, LockMode, LockRecord, Place, Resource } from "../../contract.ts";
+import { closeSync } from "node:fs";
+import type { Attempt, BlockedBy, Claim, LockMode, LockRecord, Place } from "../../contract.ts";
+import { Blockers } from "./blockers.ts";
+import { ForeignRecords } from "./foreign.ts";
 import { FilesystemGrant } from "./grant.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
-import { walkRecords } from "./inspect.ts";
-import type { OwnTicket, Queue, Ticket } from "./queue.ts";
-import {
-  ForeignWatch,
-  type FoundRecord,
-  publishRecord,
-  readRecord,
-  recordPath,
-  recordTtlMs,
-  replaceRecord,
-} from "./records.ts";
+import type { Slot } from "./lock-table.ts";
+import { advance, type Progress, type Request, type Seen, start } from "./protocol.ts";
+import type { OwnTicket, Ticket } from "./queue.ts";
+import { publishRecord, recordTtlMs, removeRecord } from "./records.ts";
 import { takeToken } from "./tokens.ts";
+import { TicketWatch } from "./ticket-watch.ts";
 
-/** How often a dead predecessor or an unannounced change is looked for. */
-const deathPollMs = 20;
-/** How often the kernel lock is tried when nothing announces that it becomes free. */
+/** How often the kernel lock is tried when nothing announces that it becomes free; slower when it takes long. */
 const lockPollMs = 8;
-/** How often /proc is searched for what holds the lock: that costs milliseconds. */
-const explainEveryMs = 1000;
+const lockPollMostMs = 25;
+const slowAfterMs = 1000;
+/** Nothing but the end of a ticket changes what we know of the queue; our place in it is looked up anew this often, and more rarely far behind. */
+const placeEveryMs = 1000;
+const placeEveryMsPerPlace = 20;
+
+interface Stopped {
+  readonly by: BlockedBy;
+  readonly place: number;
+  readonly at: number;
+}
 
 export class FilesystemPlace implements Place {
-  readonly #machine: Machine;
-  readonly #lockFolder: LockFolder;
-  readonly #resource: Resource;
+  readonly #folder: LockFolder;
+  readonly #slot: Slot;
   readonly #claim: Claim;
   readonly #mode: LockMode;
-  readonly #queue: Queue;
+  readonly #request: Request;
   readonly #ticket: OwnTicket;
-  readonly #foreign = new Map<string, ForeignWatch>();
-  #structural: ReadonlySet<string> | undefined;
-  #watched: { readonly queue: Queue; readonly ticket: Ticket } | undefined;
+  readonly #foreign: ForeignRecords;
+  readonly #blockers: Blockers;
+  readonly #since: number;
+  #progress: Progress = start;
+  #watch: TicketWatch | undefined;
+  #stopped: Stopped | undefined;
   #fd: number | undefined;
   #locked: readonly ByteRange[] | undefined;
-  #explained: { readonly at: number; readonly by: BlockedBy } | undefined;
   #spent = false;
 
   constructor(
-    machine: Machine,
-    lockFolder: LockFolder,
-    request: { resource: Resource; mode: LockMode; claim: Claim; queue: Queue; ticket: OwnTicket },
+    folder: LockFolder,
+    slot: Slot,
+    own: { readonly mode: LockMode; readonly claim: Claim; readonly ticket: OwnTicket },
   ) {
-    this.#machine = machine;
-    this.#lockFolder = lockFolder;
-    this.#resource = request.resource;
-    this.#mode = request.mode;
-    this.#claim = request.claim;
-    this.#queue = request.queue;
-    this.#ticket = request.ticket;
+    this.#folder = folder;
+    this.#slot = slot;
+    this.#mode = own.mode;
+    this.#claim = own.claim;
+    this.#ticket = own.ticket;
+    this.#request = {
+      kind: slot.under === undefined ? slot.resource.kind : "share",
+      isWithin: own.claim.within.length > 0,
+    };
+    this.#foreign = new ForeignRecords(folder, slot.resource);
+    this.#blockers = new Blockers(folder, slot, own.claim.nonce);
+    this.#since = folder.machine.clock.monotonic();
   }
 
   async attempt(): Promise<Attempt> {
-    this.#watched = undefined;
-    const blocked =
-      this.#blockedInQueue() ?? this.#blockedByStructural() ?? this.#blockedInTable() ?? this.#blockedByForeign();
-    return blocked ?? { outcome: "granted", grant: this.#grant() };
+    const known = this.#stillStopped();
+    if (known !== undefined) return this.#blocked(known);
+    while (this.#progress.stage !== "granted") {
+      const seen = await this.#look();
+      const advanced = advance(this.#request, this.#progress, seen);
+      this.#progress = advanced.progress;
+      if (!("blocked" in advanced)) continue;
+      const { by, watch } = this.#blockers.explain(seen, advanced.watch, this.#locked ?? this.#ranges());
+      this.#unwatch();
+      if (watch !== undefined) {
+        this.#watch = TicketWatch.open(watch.queue, watch.ticket);
+        if (this.#watch === undefined) continue; // it ended just now: look again
+      }
+      this.#stopped = { by, place: advanced.place, at: this.#now() };
+      return this.#blocked(this.#stopped);
+    }
+    return { outcome: "granted", grant: this.#grant() };
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
-    if (this.#watched === undefined) return this.#machine.clock.sleep(Math.min(maxMs, lockPollMs), signal);
-    const { queue, ticket } = this.#watched;
-    const probe = queue.openProbe(ticket);
-    if (probe === undefined) return;
-    const { clock } = this.#machine;
-    const wake = new AbortController();
-    const stop = () => wake.abort();
-    signal.addEventListener("abort", stop, { once: true });
-    const watcher = watchTicket(ticket.path, stop);
-    const until = clock.monotonic() + maxMs;
-    const pollMs = watcher === undefined ? lockPollMs : deathPollMs;
-    try {
-      while (!signal.aborted && !probe.isGone() && clock.monotonic() < until) {
-        if (wake.signal.aborted) return;
-        await clock.sleep(Math.min(pollMs, Math.max(0, until - clock.monotonic())), wake.signal).catch(() => undefined);
-      }
-      signal.throwIfAborted();
-    } finally {
-      watcher?.close();
-      probe.close();
-      signal.removeEventListener("abort", stop);
-    }
+    const { clock } = this.#folder.machine;
+    if (this.#watch !== undefined) return this.#watch.over(clock, { maxMs, signal, place: this.#stopped?.place ?? 1 });
+    const pollMs = this.#now() - this.#since < slowAfterMs ? lockPollMs : lockPollMostMs;
+    await clock.sleep(Math.min(maxMs, pollMs), signal);
   }
 
   async leave(): Promise<void> {
     if (this.#spent) return;
     this.#spent = true;
-    this.#unlock();
-    if (this.#fd !== undefined) this.#lockFolder.close(this.#fd);
-    this.#ticket.leave();
-  }
-
-  /** Step 1. The nearest live predecessor is the only one that is watched. */
-  #blockedInQueue(): Attempt | undefined {
-    const before = this.#queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
-    while (before.length > 0) {
-      const nearest = before.at(-1);
-      if (nearest === undefined) break;
-      if (!this.#queue.isAlive(nearest)) {
-        this.#queue.bury(nearest);
-        before.pop();
-        continue;
-      }
-      this.#watched = { queue: this.#queue, ticket: nearest };
-      return this.#blocked(this.#describe(this.#queue, before[0] ?? nearest), before.length);
+    this.#unwatch();
+    try {
+      if (this.#slot.resource.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
+    } finally {
+      this.#letGo();
+      this.#ticket.leave();
     }
-    return undefined;
   }
 
-  /** Step 2. Structural commands that come after our turn began wait for us, so that a row of them can't starve models. */
-  #blockedByStructural(): Attempt | undefined {
-    if (this.#resource.kind === "datastore" || this.#locked !== undefined) return undefined;
-    const queue = this.#lockFolder.queue({ kind: "datastore" });
-    const alive = queue
-      .tickets()
-      .filter((ticket) => this.#structural?.has(ticket.nonce) !== false && queue.isAlive(ticket));
-    this.#structural = new Set(alive.map((ticket) => ticket.nonce));
-    const [first] = alive;
-    if (first === undefined) return undefined;
-    this.#watched = { queue, ticket: first };
-    return this.#blocked(this.#asStructural(queue, first), 1);
+  /** What stopped us last, where nothing can have changed that. Keeps a thousand waiters from reading a queue of a thousand each second. */
+  #stillStopped(): Stopped | undefined {
+    const stopped = this.#stopped;
+    if (stopped === undefined || this.#watch === undefined || this.#watch.isOver()) return undefined;
+    const due = stopped.at + Math.max(placeEveryMs, stopped.place * placeEveryMsPerPlace);
+    return this.#now() < due && !this.#watch.isGone() ? stopped : undefined;
   }
 
-  /** Step 3. */
-  #blockedInTable(): Attempt | undefined {
-    if (this.#locked !== undefined) return undefined;
-    const { table } = this.#lockFolder;
+  async #look(): Promise<Seen<Ticket>> {
+    const { stage } = this.#progress;
+    switch (stage) {
+      case "queue":
+        return { stage, before: this.#before() };
+      case "structural": {
+        const queue = this.#folder.queue({ resource: { kind: "datastore" } });
+        return { stage, live: queue.tickets().filter((ticket) => queue.isAlive(ticket)) };
+      }
+      case "table":
+        return { stage, lock: this.#tryTable() };
+      case "foreign":
+        return { stage, foreign: await this.#foreign.find() };
+      case "announce":
+        return { stage, foreign: this.#publish(this.#record()) };
+      case "publish":
+        return { stage, foreign: await this.#publishGranted() };
+      case "granted":
+        throw new Error("nothing is left to look at");
+    }
+  }
+
+  /** Live conflicting tickets before ours. Only the nearest is certain to live: it is the one to watch. Dead ones are buried on the way to it. */
+  #before(): Ticket[] {
+    const queue = this.#folder.queue(this.#slot);
+    const before = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
+    for (let last = before.at(-1); last !== undefined && !queue.isAlive(last); last = before.at(-1)) {
+      queue.bury(last);
+      before.pop();
+    }
+    return before;
+  }
+
+  #ranges(): readonly ByteRange[] {
+    return this.#folder.table.ranges(this.#slot);
+  }
+
+  #tryTable(): "locked" | "busy" | "replaced" {
+    const { table } = this.#folder;
     this.#fd ??= table.open();
-    const ranges = table.ranges(this.#resource);
-    if (!table.tryLock(this.#fd, ranges, this.#mode)) return this.#blocked(this.#explain(ranges), 1);
+    const ranges = this.#ranges();
+    if (!table.tryLock(this.#fd, ranges, this.#mode)) return table.isCurrent(this.#fd) ? "busy" : this.#reopen();
     this.#locked = ranges;
     // The table may have been replaced, or the lock revoked, between our look and our lock: then this lock means nothing.
-    if (table.isCurrent(this.#fd) && sameRanges(ranges, table.ranges(this.#resource))) return undefined;
-    this.#unlock();
-    this.#lockFolder.close(this.#fd);
-    this.#fd = undefined;
-    return this.#blocked({ kind: "unknown" }, 1);
+    return table.isCurrent(this.#fd) && sameRanges(ranges, this.#ranges()) ? "locked" : this.#reopen();
   }
 
-  /** Step 4, first half: older clients. The kernel lock stays ours meanwhile. */
-  #blockedByForeign(): Attempt | undefined {
-    const paths =
-      this.#resource.kind === "datastore"
-        ? walkRecords(this.#lockFolder.root).map(({ path }) => path)
-        : [this.#path({ kind: "datastore" })];
-    for (const path of [...paths, this.#path(this.#resource)]) {
-      const found = readRecord(path);
-      if (found.kind === "absent" || found.kind === "ours" || this.#isStale(path, found)) continue;
-      const record = found.kind === "foreign" ? { record: found.record } : {};
-      return this.#blocked({ kind: "foreign", path, ...record }, 1);
-    }
-    return undefined;
+  #reopen(): "replaced" {
+    this.#letGo();
+    return "replaced";
   }
 
-  #isStale(path: string, found: Extract<FoundRecord, { text: string }>): boolean {
-    const watched = this.#foreign.get(path) ?? new ForeignWatch(this.#machine.clock);
-    this.#foreign.set(path, watched);
-    return watched.isStale(found);
-  }
-
-  /** Step 4, second half. */
-  #grant(): FilesystemGrant {
-    const fd = this.#fd;
-    const ranges = this.#locked;
-    if (fd === undefined || ranges === undefined) throw new Error("granted without a lock");
-    const { clock } = this.#machine;
-    const token = takeToken(this.#lockFolder.fenFolder, this.#resource, this.#mode, clock);
-    const now = new Date(clock.now()).toISOString();
-    const record: LockRecord = {
-      ...recordOf(this.#claim),
-      acquiredAt: now,
-      token,
-      mode: this.#mode,
-      command: this.#claim.command,
-      since: now,
+  /** Holders that share publish one at a time, so that one who leaves sees who stays. */
+  async #publishGranted(): Promise<string | undefined> {
+    const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
+    const publish = () => {
+      const foreign = this.#publish(record);
+      if (foreign === undefined) this.#ticket.markGranted(record);
+      return foreign;
     };
-    const path = this.#path(this.#resource);
-    if (!publishRecord(path, record)) replaceRecord(path, record);
-    this.#ticket.markGranted(record);
+    return this.#mode === "shared" ? this.#folder.throughGate(this.#slot, publish) : publish();
+  }
+
+  /** The path of a record that must be honoured, or undefined once ours (or, for a shared lock, that of one who shares it) is there. */
+  #publish(record: LockRecord): string | undefined {
+    const path = this.#recordPath();
+    const shares = this.#folder.queue(this.#slot);
+    const there = publishRecord(path, record, (found) =>
+      found.kind === "ours"
+        ? !(this.#mode === "shared" && found.record.nonce !== record.nonce && shares.isHeldBy(found.record.nonce))
+        : this.#foreign.isSpent(path, found),
+    );
+    return there === undefined || there.kind === "ours" ? undefined : path;
+  }
+
+  #grant(): FilesystemGrant {
+    const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
-    return new FilesystemGrant(this.#machine, this.#lockFolder, {
-      resource: this.#resource,
+    this.#unwatch();
+    const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
+    if (this.#request.kind === "share") this.#ticket.markGranted(record);
+    return new FilesystemGrant(this.#folder, this.#slot, {
       record,
-      path,
-      fd,
+      under: this.#claim.under,
+      fd: descriptor,
       ranges,
       ticket: this.#ticket,
     });
   }
 
-  #blocked(by: BlockedBy, place: number): Attempt {
-    return { outcome: "blocked", resource: this.#resource, by, place };
+  #tokenTaken: number | undefined;
+
+  /** Taken once, under the kernel lock; those who share a holding work with its token. */
+  #token(): number {
+    this.#tokenTaken ??= this.#claim.under?.token ?? takeToken(this.#folder, this.#slot.resource, this.#mode);
+    return this.#tokenTaken;
   }
 
-  #describe(queue: Queue, ticket: Ticket): BlockedBy {
-    const text = queue.read(ticket);
-    if (text === undefined) return { kind: "unknown" };
-    return text.granted === undefined
-      ? { kind: "waiter", record: text.waiting }
-      : { kind: "holder", record: text.granted };
+  #recordMade: LockRecord | undefined;
+
+  #record(): LockRecord {
+    const now = new Date(this.#folder.machine.clock.now()).toISOString();
+    this.#recordMade ??= { ...recordOf(this.#claim), token: 0, acquiredAt: now, since: now };
+    return this.#recordMade;
   }
 
-  #asStructural(queue: Queue, ticket: Ticket): BlockedBy {
-    const text = queue.read(ticket);
-    return text === undefined ? { kind: "unknown" } : { kind: "structural", record: text.granted ?? text.waiting };
+  #lockedOrThrow(): { descriptor: number; ranges: readonly ByteRange[] } {
+    if (this.#fd === undefined || this.#locked === undefined) throw new Error("granted without a lock");
+    return { descriptor: this.#fd, ranges: this.#locked };
   }
 
-  /** Nobody queues before us, but the kernel says no: who is it? */
-  #explain(ranges: readonly ByteRange[]): BlockedBy {
-    const now = this.#machine.clock.monotonic();
-    if (this.#explained === undefined || now - this.#explained.at >= explainEveryMs) {
-      this.#explained = { at: now, by: this.#findBlocker(ranges) };
-    }
-    return this.#explained.by;
+  #blocked({ by, place }: Stopped): Attempt {
+    return { outcome: "blocked", resource: this.#slot.resource, by, place };
   }
 
-  #findBlocker(ranges: readonly ByteRange[]): BlockedBy {
-    const others =
-      this.#resource.kind === "datastore" ? this.#lockFolder.queues() : [this.#lockFolder.queue({ kind: "datastore" })];
-    for (const queue of others) {
-      for (const ticket of queue.tickets()) {
-        const granted =
-          ticket.nonce !== this.#claim.nonce && queue.isAlive(ticket) ? queue.read(ticket)?.granted : undefined;
-        if (granted !== undefined)
-          return { kind: this.#resource.kind === "datastore" ? "holder" : "structural", record: granted };
-      }
-    }
-    const found = readRecord(this.#path(this.#resource));
-    const processes = this.#lockFolder.processesHolding(ranges);
-    return { kind: "orphan", processes, ...(found.kind === "ours" ? { record: found.record } : {}) };
+  #recordPath(): string {
+    return this.#folder.recordPath(this.#slot.resource);
   }
 
-  #path(resource: Resource): string {
-    return join(this.#lockFolder.root, recordPath(resource));
+  #now(): number {
+    return this.#folder.machine.clock.monotonic();
   }
 
-  #unlock(): void {
-    if (this.#fd !== undefined && this.#locked !== undefined) this.#lockFolder.table.unlock(this.#fd, this.#locked);
+  #unwatch(): void {
+    this.#watch?.close();
+    this.#watch = undefined;
+    this.#stopped = undefined;
+  }
+
+  #letGo(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd); // frees its locks: nobody else has this descriptor
+    this.#fd = undefined;
     this.#locked = undefined;
   }
 }
 
-/** The part of a record that every client knows. */
+/** The part of a record that every client knows, and what wait cycles are found by. */
 export function recordOf(claim: Claim): LockRecord {
-  const { holder, hostname, pid, nonce, since, command } = claim;
-  return { holder, hostname, pid, acquiredAt: since, ttlMs: recordTtlMs, nonce, command, since };
+  const { holder, hostname, pid, nonce, since, command, within } = claim;
+  const held = within.length === 0 ? {} : { within: within.map((one) => one.nonce) };
+  return { holder, hostname, pid, acquiredAt: since, ttlMs: recordTtlMs, nonce, command, since, ...held };
 }
 
 function sameRanges(a: readonly ByteRange[], b: readonly ByteRange[]): boolean {
@@ -266,15 +261,4 @@ function sameRanges(a: readonly ByteRange[], b: readonly ByteRange[]): boolean {
     a.length === b.length &&
     a.every((range, index) => range.start === b[index]?.start && range.length === b[index]?.length)
   );
-}
-
-/** Undefined where the system has no watches left: then the caller polls more often. */
-function watchTicket(path: string, onChange: () => void): { close(): void } | undefined {
-  try {
-    const watcher = watch(path, onChange);
-    watcher.on("error", onChange);
-    return watcher;
-  } catch {
-    return undefined; // gone already, or out of watches: the caller looks itself
-  }
 }

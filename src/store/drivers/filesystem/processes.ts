@@ -27,6 +27,23 @@ function holds(pid: number, inode: number, ranges: readonly ByteRange[]): boolea
   return false;
 }
 
+/** Names this start of the machine; undefined where the system doesn't tell. */
+export function readBootId(): string | undefined {
+  const id = readQuietly("/proc/sys/kernel/random/boot_id").trim();
+  return /^[0-9a-f-]{36}$/.test(id) ? id : undefined;
+}
+
+/** True where `pid` is a process above `child`. False where the system doesn't tell. */
+export function isAncestor(pid: number, child: number): boolean {
+  for (let current = child, depth = 0; current > 1 && depth < 1000; depth++) {
+    // pid (name) state ppid ...: the name may hold anything, so count from its end.
+    const text = readQuietly(`/proc/${current}/stat`);
+    current = Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1] ?? 0);
+    if (current === pid) return true;
+  }
+  return false;
+}
+
 /** The command line of a process; "?" where it can't be read. */
 function commandOf(pid: number): string {
   const text = readQuietly(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();

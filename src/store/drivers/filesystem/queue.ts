@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
-import type { LockMode, LockRecord, Resource } from "../../contract.ts";
+import type { LockMode, LockRecord } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
-import { folderName, namesIn } from "./lock-table.ts";
+import { folderName, namesIn, type Slot } from "./lock-table.ts";
 import { parseRecord } from "./records.ts";
 
 const wholeTicket = { start: 0, length: 0 };
@@ -37,8 +37,8 @@ export class Queue {
   readonly folder: string;
   readonly #kernel: KernelLocks;
 
-  constructor(fenFolder: string, resource: Resource, kernel: KernelLocks) {
-    this.folder = join(fenFolder, "queue", folderName(resource));
+  constructor(fenFolder: string, slot: Slot, kernel: KernelLocks) {
+    this.folder = join(fenFolder, "queue", folderName(slot));
     this.#kernel = kernel;
   }
 
@@ -63,12 +63,22 @@ export class Queue {
 
   /** An open look at a ticket, or undefined where it is gone. */
   openProbe(ticket: Ticket): TicketProbe | undefined {
-    try {
-      return new TicketProbe(openSync(ticket.path, "r"), this.#kernel);
-    } catch (error) {
-      if (isAbsence(error)) return undefined;
-      throw storeError(error, "a ticket of the queue", ticket.path);
+    return this.#probe(ticket.path);
+  }
+
+  /** True where the owner of this nonce lives and has been granted the lock. */
+  isHeldBy(nonce: string): boolean {
+    const ticket = this.tickets().find((one) => one.nonce === nonce);
+    return ticket !== undefined && this.isAlive(ticket) && this.read(ticket)?.granted !== undefined;
+  }
+
+  /** What another live holder's ticket says, or undefined where there is none but the one with this nonce. */
+  otherHolder(nonce: string): LockRecord | undefined {
+    for (const ticket of this.tickets()) {
+      const granted = ticket.nonce !== nonce && this.isAlive(ticket) ? this.read(ticket)?.granted : undefined;
+      if (granted !== undefined) return granted;
     }
+    return undefined;
   }
 
   /** Removes a ticket that is known to be dead. */
@@ -89,28 +99,56 @@ export class Queue {
     }
   }
 
-  /** Makes a ticket that is locked but not yet visible. */
-  prepare(nonce: string, mode: LockMode, record: LockRecord): OwnTicket {
-    const hidden = join(this.folder, `.${nonce}`);
-    try {
-      const fd = openInMadeFolder(hidden, "wx+");
+  /**
+   * Makes a ticket: locked before it is visible, numbered behind all others. Call it in the gate of the slot, else two may get one number.
+   * Buries what was left of those who died in here.
+   */
+  take(nonce: string, mode: LockMode, record: LockRecord): OwnTicket {
+    for (;;) {
+      const hidden = join(this.folder, `.${nonce}`);
       try {
-        writeSync(fd, `${JSON.stringify(record)}\n`);
-        this.#kernel.tryLock(fd, wholeTicket, "exclusive");
+        const fd = openInMadeFolder(hidden, "wx+");
+        try {
+          if (!this.#kernel.tryLock(fd, wholeTicket, "exclusive")) throw new Error("a new ticket is locked by another");
+          writeSync(fd, `${JSON.stringify(record)}\n`);
+          const ticket = new OwnTicket(this.folder, hidden, { fd, nonce, mode });
+          if (ticket.show(this.#nextNumber(nonce))) return ticket;
+          closeSync(fd); // swept away by somebody who took us for dead: once more
+        } catch (error) {
+          closeSync(fd);
+          removeFile(hidden);
+          throw error;
+        }
       } catch (error) {
-        closeSync(fd);
-        removeFile(hidden);
-        throw error;
+        throw storeError(error, "the queue", this.folder);
       }
-      return new OwnTicket(this.folder, hidden, fd, nonce, mode);
-    } catch (error) {
-      throw storeError(error, "the queue", this.folder);
     }
   }
 
-  /** The number behind the last. Only under the gate of the resource is it the only one of its kind. */
-  nextNumber(): number {
-    return (this.tickets().at(-1)?.number ?? 0) + 1;
+  /** The number behind the last; sweeps hidden tickets whose owners died before they were shown. */
+  #nextNumber(own: string): number {
+    let last = 0;
+    for (const name of namesIn(this.folder)) {
+      const ticket = ticketOf(this.folder, name);
+      if (ticket !== undefined) last = Math.max(last, ticket.number);
+      else if (name.startsWith(".") && name !== `.${own}`) this.#sweep(join(this.folder, name));
+    }
+    return last + 1;
+  }
+
+  #sweep(path: string): void {
+    const probe = this.#probe(path);
+    if (probe?.isGone() === true) removeFile(path);
+    probe?.close();
+  }
+
+  #probe(path: string): TicketProbe | undefined {
+    try {
+      return new TicketProbe(openSync(path, "r"), this.#kernel);
+    } catch (error) {
+      if (isAbsence(error)) return undefined;
+      throw storeError(error, "a ticket of the queue", path);
+    }
   }
 }
 
@@ -123,27 +161,31 @@ export class OwnTicket {
   #number = 0;
   #left = false;
 
-  constructor(folder: string, path: string, fd: number, nonce: string, mode: LockMode) {
+  constructor(
+    folder: string,
+    path: string,
+    own: { readonly fd: number; readonly nonce: string; readonly mode: LockMode },
+  ) {
     this.#folder = folder;
     this.#path = path;
-    this.#fd = fd;
-    this.nonce = nonce;
-    this.mode = mode;
+    this.#fd = own.fd;
+    this.nonce = own.nonce;
+    this.mode = own.mode;
   }
 
-  /** Makes the ticket visible under its number. */
-  show(number: number): void {
-    const path = join(
-      this.#folder,
-      `${String(number).padStart(numberWidth, "0")}.${this.mode === "exclusive" ? "x" : "s"}.${this.nonce}`,
-    );
+  /** Makes the ticket visible under its number; false where it is gone. */
+  show(number: number): boolean {
+    const mark = this.mode === "exclusive" ? "x" : "s";
+    const path = join(this.#folder, `${String(number).padStart(numberWidth, "0")}.${mark}.${this.nonce}`);
     try {
       renameSync(this.#path, path);
     } catch (error) {
-      throw storeError(error, "the queue", path);
+      if (isAbsence(error)) return false;
+      throw error;
     }
     this.#path = path;
     this.#number = number;
+    return true;
   }
 
   /** True where `other` came earlier and conflicts. */

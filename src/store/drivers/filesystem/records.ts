@@ -3,19 +3,33 @@
  * They decide nothing among us. A record without a token is an older client's: it is honoured while it keeps changing
  * within its TTL, judged by our own monotonic clock only.
  */
-import { linkSync, readFileSync, renameSync, statSync } from "node:fs";
+import {
+  closeSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { asidePath, isAbsence, removeFile, writeNew } from "../../../kernel/files.ts";
+import { isAbsence, removeFile, writeNew } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
 
 export const recordTtlMs = 30_000;
+/** A TTL outside of these is nonsense and taken for the nearer one. */
+const leastTtlMs = 1000;
+const mostTtlMs = 10 * 60_000;
 const maxRecordBytes = 64 * 1024;
 
 export type FoundRecord =
   | { readonly kind: "absent" }
   /** Written by fen. */
-  | { readonly kind: "ours"; readonly record: LockRecord }
+  | { readonly kind: "ours"; readonly record: LockRecord; readonly text: string }
   /** Written by a client that knows only lock files. */
   | { readonly kind: "foreign"; readonly record: LockRecord; readonly text: string }
   | { readonly kind: "unreadable"; readonly text: string };
@@ -28,56 +42,127 @@ export function recordPath(resource: Resource): string {
 export function readRecord(path: string): FoundRecord {
   let text: string;
   try {
-    if (statSync(path).size > maxRecordBytes) return { kind: "unreadable", text: `${statSync(path).mtimeMs}` };
+    const info = statSync(path, { throwIfNoEntry: false }); // most often there is none: an exception costs more than a look
+    if (info === undefined) return { kind: "absent" };
+    if (info.size > maxRecordBytes) return { kind: "unreadable", text: `${info.mtimeMs}` };
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (isAbsence(error)) return { kind: "absent" };
     if (systemErrorCode(error) === "EISDIR") return { kind: "unreadable", text: "a folder" };
+    if (systemErrorCode(error) === "EACCES") return { kind: "unreadable", text: "no permission to read it" };
     throw storeError(error, "the lock record", path);
   }
   const record = parseRecord(text);
   if (record === undefined) return { kind: "unreadable", text };
-  return record.token === undefined ? { kind: "foreign", record, text } : { kind: "ours", record };
+  return { kind: record.token === undefined ? "foreign" : "ours", record, text };
 }
 
-/** Publishes where there is no record yet; false where there is one. Never half-written. */
-export function publishRecord(path: string, record: LockRecord): boolean {
-  return putRecord(path, record, (aside) => {
-    try {
-      linkSync(aside, path);
-      return true;
-    } catch (error) {
-      if (systemErrorCode(error) === "EEXIST") return false;
-      throw error;
-    } finally {
-      removeFile(aside);
-    }
-  });
-}
-
-/** Replaces whatever record there is. */
-export function replaceRecord(path: string, record: LockRecord): void {
-  putRecord(path, record, (aside) => {
-    renameSync(aside, path);
-    return true;
-  });
-}
-
-/** Removes the record if it carries this nonce. */
-export function removeRecord(path: string, nonce: string): void {
-  const found = readRecord(path);
-  if (found.kind === "ours" && found.record.nonce === nonce) removeFile(path);
-}
-
-function putRecord(path: string, record: LockRecord, place: (aside: string) => boolean): boolean {
-  const aside = asidePath(path);
+/**
+ * Publishes our record where there is none, or only one that `isSpent` says may go. Undefined once ours is there; else what is there instead.
+ * Never half-written, and never over a record that wasn't judged.
+ */
+export function publishRecord(
+  path: string,
+  record: LockRecord,
+  isSpent: (found: FoundRecord) => boolean,
+): FoundRecord | undefined {
+  const aside = asideOf(path, record.nonce, "new");
   try {
     writeNew(aside, `${JSON.stringify(record, undefined, 2)}\n`, { durable: false, mode: 0o666 });
-    return place(aside);
+    for (;;) {
+      if (linkNew(aside, path)) return undefined;
+      const found = readRecord(path);
+      if (found.kind === "absent") continue;
+      if (!isSpent(found) || !takeAway(path, record.nonce, (now) => isSame(now, found))) return found;
+    }
   } catch (error) {
+    throw storeError(error, "the lock record", path);
+  } finally {
     removeQuietly(aside);
+  }
+}
+
+/** Puts another record in the place of ours (the one with this nonce). False where ours isn't there. */
+export function replaceOwnRecord(path: string, nonce: string, by: LockRecord): boolean {
+  if (!removeRecord(path, nonce)) return false;
+  publishRecord(path, by, () => false);
+  return true;
+}
+
+/** Removes the record if it carries this nonce, and no other that may have come meanwhile. */
+export function removeRecord(path: string, nonce: string): boolean {
+  const isOurs = (found: FoundRecord) =>
+    (found.kind === "ours" || found.kind === "foreign") && found.record.nonce === nonce;
+  return isOurs(readRecord(path)) && takeAway(path, nonce, isOurs);
+}
+
+/** Removes a record that can't be read, and no other. */
+export function removeUnreadable(path: string, by: string): boolean {
+  const isJunk = (found: FoundRecord) => found.kind === "unreadable";
+  return isJunk(readRecord(path)) && takeAway(path, by, isJunk);
+}
+
+/**
+ * Writes a new `acquiredAt` into our record where it stands. The file is opened before it is judged, so that a late refresh
+ * never touches a record that replaced ours.
+ */
+export function refreshRecord(path: string, nonce: string, acquiredAt: string): void {
+  let fd: number;
+  try {
+    fd = openSync(path, "r+");
+  } catch (error) {
+    if (isAbsence(error)) return;
     throw storeError(error, "the lock record", path);
   }
+  try {
+    const text = readFileSync(fd, "utf8");
+    const record = parseRecord(text);
+    if (record?.nonce !== nonce || record.acquiredAt.length !== acquiredAt.length) return;
+    const at = text.indexOf(`"${record.acquiredAt}"`);
+    writeSync(fd, acquiredAt, Buffer.byteLength(text.slice(0, at + 1)));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Moves the file away in one step, looks whether it is the one that was meant, and removes it; puts it back where it isn't. */
+function takeAway(path: string, by: string, isMeant: (found: FoundRecord) => boolean): boolean {
+  const aside = asideOf(path, by, "old");
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if (isAbsence(error)) return false;
+    throw error;
+  }
+  const isRight = isMeant(readRecord(aside));
+  if (!isRight) linkNew(aside, path);
+  try {
+    unlinkSync(aside);
+  } catch (error) {
+    if (systemErrorCode(error) !== "EISDIR" && systemErrorCode(error) !== "EPERM") throw error;
+    rmSync(aside, { recursive: true });
+  }
+  return isRight;
+}
+
+/** Two of one owner are never at work at once, so its nonce makes the name unique. */
+function asideOf(path: string, nonce: string, what: "new" | "old"): string {
+  return join(dirname(path), `.${nonce}.${what}.tmp`);
+}
+
+function linkNew(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function isSame(a: FoundRecord, b: FoundRecord): boolean {
+  if (a.kind === "absent" || b.kind === "absent") return a.kind === b.kind;
+  return a.text === b.text;
 }
 
 function removeQuietly(path: string): void {
@@ -99,14 +184,14 @@ export class ForeignWatch {
   }
 
   /** True once the record hasn't changed for its TTL on our own clock. */
-  isStale(found: Extract<FoundRecord, { text: string }>): boolean {
+  isStale(found: Exclude<FoundRecord, { kind: "absent" }>): boolean {
     const now = this.#clock.monotonic();
     if (found.text !== this.#text) {
       this.#text = found.text;
       this.#unchangedSince = now;
       return false;
     }
-    const ttl = found.kind === "foreign" ? Math.min(Math.max(found.record.ttlMs, 1000), 10 * 60_000) : recordTtlMs;
+    const ttl = found.kind === "foreign" ? Math.min(Math.max(found.record.ttlMs, leastTtlMs), mostTtlMs) : recordTtlMs;
     return now - this.#unchangedSince >= ttl;
   }
 }
@@ -137,6 +222,7 @@ export function parseRecord(text: string): LockRecord | undefined {
   const mode = string("mode");
   const command = string("command");
   const since = string("since");
+  const within = fields.get("within");
   return {
     holder,
     hostname: string("hostname") ?? holder.slice(holder.indexOf("@") + 1),
@@ -148,5 +234,6 @@ export function parseRecord(text: string): LockRecord | undefined {
     ...(mode === "shared" || mode === "exclusive" ? { mode } : {}),
     ...(command === undefined ? {} : { command }),
     ...(since === undefined ? {} : { since }),
+    ...(Array.isArray(within) ? { within: within.filter((one) => typeof one === "string") } : {}),
   };
 }

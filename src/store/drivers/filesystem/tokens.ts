@@ -1,27 +1,38 @@
 /** Fencing tokens: a number per resource that only grows. Written in place (one sector), under the exclusive lock. */
-import { closeSync, fdatasyncSync, readSync, writeSync } from "node:fs";
+import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { storeError } from "../../../kernel/errors.ts";
-import { openInMadeFolder } from "../../../kernel/files.ts";
+import { isAbsence, openInMadeFolder } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockMode, Resource } from "../../contract.ts";
+import type { LockFolder } from "./lock-folder.ts";
 import { folderName } from "./lock-table.ts";
 
 const width = 16;
+/** So many numbers are reserved at once: the others need no wait for the disk. */
+const block = 1024;
 
-/** The token of a new grant: the next one for an exclusive lock (durable before it is used), the present one for a shared lock. */
-export function takeToken(fenFolder: string, resource: Resource, mode: LockMode, clock: Clock): number {
-  const path = join(fenFolder, "tokens", folderName(resource));
+/**
+ * The token of a new grant: the next one for an exclusive lock, the present one for a shared lock. Call it while the kernel lock is held.
+ *
+ * The file says: the last number given, the last one reserved, and the start of the machine in which they were written. Only a reservation is
+ * forced to the disk. After a power cut the start differs, so the next grant goes on behind what was reserved: numbers may be
+ * left out, never given twice.
+ */
+export function takeToken(folder: LockFolder, resource: Resource, mode: LockMode): number {
+  const path = join(folder.fenFolder, "tokens", folderName({ resource }));
   try {
-    // "a+" makes the file; writing at a place needs it to be there already.
-    closeSync(openInMadeFolder(path, "a"));
-    const fd = openInMadeFolder(path, "r+");
+    const fd = openForUpdate(path);
     try {
-      const last = readNumber(fd, clock);
-      if (mode === "shared") return last;
-      writeSync(fd, `${String(last + 1).padStart(width, "0")}\n`, 0);
+      const before = readState(fd, folder.machine.clock);
+      if (mode === "shared") return before.last;
+      const boot = folder.bootId();
+      if (boot !== undefined && before.boot === boot && before.last < before.reserved)
+        return write(fd, { ...before, last: before.last + 1 });
+      const base = Math.max(before.last, before.reserved);
+      const token = write(fd, { last: base + 1, reserved: base + (boot === undefined ? 1 : block), boot: boot ?? "-" });
       fdatasyncSync(fd);
-      return last + 1;
+      return token;
     } finally {
       closeSync(fd);
     }
@@ -30,11 +41,36 @@ export function takeToken(fenFolder: string, resource: Resource, mode: LockMode,
   }
 }
 
-function readNumber(fd: number, clock: Clock): number {
-  const buffer = Buffer.alloc(width);
-  const length = readSync(fd, buffer, 0, width, 0);
-  if (length === 0) return 0;
-  const value = Number(buffer.toString("latin1", 0, length));
+/** Opens for reading and writing at a place; makes the file where there is none. */
+function openForUpdate(path: string): number {
+  try {
+    return openSync(path, "r+");
+  } catch (error) {
+    if (!isAbsence(error)) throw error;
+    closeSync(openInMadeFolder(path, "a"));
+    return openSync(path, "r+");
+  }
+}
+
+interface State {
+  readonly last: number;
+  readonly reserved: number;
+  readonly boot: string;
+}
+
+function write(fd: number, { last, reserved, boot }: State): number {
+  const digits = (value: number) => String(value).padStart(width, "0");
+  writeSync(fd, `${digits(last)} ${digits(reserved)} ${boot}\n`, 0);
+  return last;
+}
+
+function readState(fd: number, clock: Clock): State {
+  const buffer = Buffer.alloc(256);
+  const length = readSync(fd, buffer, 0, buffer.length, 0);
+  if (length === 0) return { last: 0, reserved: 0, boot: "" };
+  const [last, reserved, boot = ""] = buffer.toString("latin1", 0, length).trim().split(" ");
+  const [a, b] = [Number(last), Number(reserved ?? last)];
+  if (Number.isSafeInteger(a) && Number.isSafeInteger(b) && a >= 0 && b >= 0) return { last: a, reserved: b, boot };
   // Damaged: go on from the wall clock in milliseconds, which no count of grants reaches.
-  return Number.isSafeInteger(value) && value >= 0 ? value : clock.now();
+  return { last: clock.now(), reserved: 0, boot: "" };
 }

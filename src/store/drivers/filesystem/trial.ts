@@ -1,0 +1,90 @@
+/**
+ * Whether locks work in this folder, tried once for each datastore and machine: two descriptors must exclude each other, in one process and in two.
+ * The verdict is remembered in `.fen/trial/`. A filesystem whose locks hold only on one machine is known by how it is mounted.
+ */
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { FenError, storeError } from "../../../kernel/errors.ts";
+import { isAbsence, makeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { bindingPath, type KernelLocks } from "./kernel-locks.ts";
+import type { LockFolder } from "./lock-folder.ts";
+import { mountOf } from "./mounts.ts";
+
+const whole = { start: 0, length: 0 };
+const patienceMs = 20_000;
+
+/** Throws `locks_unsupported`, with what was seen. Resolves at once where the verdict is known. */
+export async function assertLocksWork(folder: LockFolder, kernel: KernelLocks): Promise<void> {
+  const path = join(folder.fenFolder, "trial", verdictName(folder));
+  const known = read(path);
+  const verdict = known ?? (await tryLocks(folder, kernel));
+  if (known === undefined) writeFileAtomicSync(path, `${verdict}\n`, { durable: false });
+  if (verdict === "works") return;
+  throw new FenError("locks_unsupported", `File locks don't work in ${folder.root}: ${verdict}`, {
+    hint: `Put the datastore on a filesystem whose locks work (docs/locks.md lists them): set datastore.path in .swamp.yaml, or SWAMP_DATASTORE=filesystem:<path>. After a change of the mount, remove ${path}`,
+    facts: { path: folder.root, verdict },
+  });
+}
+
+/** Another machine, or another mount of the folder, is tried anew. */
+function verdictName(folder: LockFolder): string {
+  makeFolder(folder.fenFolder, { durable: false });
+  const device = statSync(folder.fenFolder).dev;
+  return `${encodeURIComponent(folder.machine.host.hostname).slice(0, 100)}-${device}`;
+}
+
+function read(path: string): string | undefined {
+  try {
+    const text = readFileSync(path, "utf8").trim();
+    return text === "" ? undefined : text;
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw storeError(error, "the verdict on locks", path);
+  }
+}
+
+async function tryLocks(folder: LockFolder, kernel: KernelLocks): Promise<string> {
+  const mount = mountOf(folder.fenFolder);
+  if (mount?.locksAreLocal === true)
+    return `it is mounted (${mount.type}, ${mount.options}) so that locks hold on one machine only`;
+  const path = join(folder.fenFolder, "trial", `.${folder.machine.random.uuid()}`);
+  makeFolder(join(folder.fenFolder, "trial"), { durable: false });
+  const first = openSync(path, "wx+");
+  try {
+    if (!kernel.tryLock(first, whole, "exclusive")) return "a new file is locked already";
+    const second = openSync(path, "r+");
+    try {
+      if (kernel.tryLock(second, whole, "exclusive")) return "two descriptors hold one lock";
+    } finally {
+      closeSync(second);
+    }
+    return await tryElsewhere(folder, path);
+  } finally {
+    closeSync(first);
+    removeFile(path);
+  }
+}
+
+/** Another process tries to take what we hold: it must be refused. */
+async function tryElsewhere(folder: LockFolder, path: string): Promise<string> {
+  const { platform, architecture, env } = folder.machine.host;
+  const script = `
+    const locks = require(process.argv[1]);
+    const fd = require("node:fs").openSync(process.argv[2], "r+");
+    let told = "got it";
+    try { locks.tryLock(fd, 0, 0, true); } catch (error) { told = error.code; }
+    process.stdout.write(told);`;
+  const { execPath } = folder.machine.host;
+  const { spawnSync } = await import("node:child_process"); // loaded once in a datastore's life
+  const done = spawnSync(execPath, ["-e", script, bindingPath(platform, architecture), path], {
+    encoding: "utf8",
+    timeout: patienceMs,
+    env: { ...env, NODE_OPTIONS: "", NODE_EXTRA_CA_CERTS: "" },
+  });
+  if (done.stdout === "EAGAIN" || done.stdout === "EACCES") return "works";
+  if (done.stdout === "got it") return "two processes hold one lock";
+  throw new FenError("locks_unsupported", "The trial of file locks could not be made.", {
+    hint: "Run the command again; if it goes on, report it with --debug.",
+    facts: { said: done.stdout, error: done.error?.message ?? done.stderr },
+  });
+}
