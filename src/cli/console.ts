@@ -56,7 +56,7 @@ export class Console {
     const pager = process.env["PAGER"] ?? "less";
     if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows)
       return this.out(text);
-    const { spawnSync } = await import("node:child_process");
+    const { spawnSync } = process.getBuiltinModule("node:child_process");
     const done = spawnSync(pager, {
       shell: true,
       input: text,
@@ -72,7 +72,7 @@ export class Console {
       throw new FenError("confirmation_needed", `${question} Nobody is here to confirm.`, {
         hint: "Say --force to go on without asking.",
       });
-    const { createInterface } = await import("node:readline/promises");
+    const { createInterface } = process.getBuiltinModule("node:readline/promises");
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
@@ -97,7 +97,7 @@ export class Console {
 
   /** Opens $VISUAL or $EDITOR on a file and waits for it. */
   async edit(path: string): Promise<void> {
-    const { spawnSync } = await import("node:child_process");
+    const { spawnSync } = process.getBuiltinModule("node:child_process");
     const editor = process.env["VISUAL"] ?? process.env["EDITOR"] ?? "vi";
     const done = spawnSync("/bin/sh", ["-c", `${editor} "$1"`, "sh", path], { stdio: "inherit" });
     const status = done.status ?? 1;

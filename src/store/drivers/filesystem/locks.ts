@@ -22,7 +22,7 @@ import { assertLocksWork } from "./trial.ts";
 export class FilesystemLocks implements LockDriver {
   readonly #folder: LockFolder;
   readonly #kernel: KernelLocks;
-  #tried: Promise<void> | undefined;
+  #isTried = false;
 
   constructor(root: string, machine: Machine, kernel: KernelLocks) {
     this.#folder = new LockFolder(root, machine, kernel);
@@ -30,8 +30,8 @@ export class FilesystemLocks implements LockDriver {
   }
 
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<Place> {
-    this.#tried ??= assertLocksWork(this.#folder, this.#kernel);
-    await this.#tried;
+    if (!this.#isTried) assertLocksWork(this.#folder, this.#kernel);
+    this.#isTried = true;
     this.#folder.bootId(); // read before the lock is ours, so that others don't wait for it
     const slot = { resource, under: claim.under?.nonce };
     const queue = this.#folder.queue(slot);

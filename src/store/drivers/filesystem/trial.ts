@@ -6,6 +6,7 @@ import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { FenError, storeError } from "../../../kernel/errors.ts";
 import { isAbsence, makeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { runSync } from "../../../kernel/run-sync.ts";
 import { bindingPath, type KernelLocks } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import { mountOf } from "./mounts.ts";
@@ -13,11 +14,11 @@ import { mountOf } from "./mounts.ts";
 const whole = { start: 0, length: 0 };
 const patienceMs = 20_000;
 
-/** Throws `locks_unsupported`, with what was seen. Resolves at once where the verdict is known. */
-export async function assertLocksWork(folder: LockFolder, kernel: KernelLocks): Promise<void> {
+/** Throws `locks_unsupported`, with what was seen. Returns at once where the verdict is known. */
+export function assertLocksWork(folder: LockFolder, kernel: KernelLocks): void {
   const path = join(folder.fenFolder, "trial", verdictName(folder));
   const known = read(path);
-  const verdict = known ?? (await tryLocks(folder, kernel));
+  const verdict = known ?? tryLocks(folder, kernel);
   if (known === undefined) writeFileAtomicSync(path, `${verdict}\n`, { durable: false });
   if (verdict === "works") return;
   throw new FenError("locks_unsupported", `File locks don't work in ${folder.root}: ${verdict}`, {
@@ -43,7 +44,7 @@ function read(path: string): string | undefined {
   }
 }
 
-async function tryLocks(folder: LockFolder, kernel: KernelLocks): Promise<string> {
+function tryLocks(folder: LockFolder, kernel: KernelLocks): string {
   const mount = mountOf(folder.fenFolder);
   if (mount?.locksAreLocal === true)
     return `it is mounted (${mount.type}, ${mount.options}) so that locks hold on one machine only`;
@@ -58,7 +59,7 @@ async function tryLocks(folder: LockFolder, kernel: KernelLocks): Promise<string
     } finally {
       closeSync(second);
     }
-    return await tryElsewhere(folder, path);
+    return tryElsewhere(folder, path);
   } finally {
     closeSync(first);
     removeFile(path);
@@ -66,7 +67,7 @@ async function tryLocks(folder: LockFolder, kernel: KernelLocks): Promise<string
 }
 
 /** Another process tries to take what we hold: it must be refused. */
-async function tryElsewhere(folder: LockFolder, path: string): Promise<string> {
+function tryElsewhere(folder: LockFolder, path: string): string {
   const { platform, architecture, env } = folder.machine.host;
   const script = `
     const locks = require(process.argv[1]);
@@ -75,10 +76,8 @@ async function tryElsewhere(folder: LockFolder, path: string): Promise<string> {
     try { locks.tryLock(fd, 0, 0, true); } catch (error) { told = error.code; }
     process.stdout.write(told);`;
   const { execPath } = folder.machine.host;
-  const { spawnSync } = await import("node:child_process"); // loaded once in a datastore's life
-  const done = spawnSync(execPath, ["-e", script, bindingPath(platform, architecture), path], {
-    encoding: "utf8",
-    timeout: patienceMs,
+  const done = runSync([execPath, "-e", script, bindingPath(platform, architecture), path], {
+    timeoutMs: patienceMs,
     env: { ...env, NODE_OPTIONS: "", NODE_EXTRA_CA_CERTS: "" },
   });
   if (done.stdout === "EAGAIN" || done.stdout === "EACCES") return "works";
