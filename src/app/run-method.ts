@@ -72,7 +72,9 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
         ...(warning.hint === undefined ? {} : { hint: warning.hint }),
       });
     const type = workspace.types.find(loaded.definition.type);
-    await settlePast(workspace, loaded.definition);
+    // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
+    const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
+    if (isAlone) await settlePast(workspace, loaded.definition);
     const resolved = await resolveArguments({
       ...loaded,
       method: options.method,
