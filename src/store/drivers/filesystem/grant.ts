@@ -6,7 +6,10 @@ import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import { type Slot, slotOf } from "./lock-table.ts";
 import type { OwnTicket } from "./queue.ts";
-import { publishRecord, readRecord, refreshRecord, removeRecord, replaceOwnRecord } from "./records.ts";
+import { putRecord, type RecordDraft, readRecord, refreshRecord, removeRecord, replaceOwnRecord } from "./records.ts";
+
+/** What needn't be done before the holder gets to work is done so much later. */
+const tidyAfterMs = 2;
 
 interface Held {
   readonly record: LockRecord;
@@ -15,6 +18,8 @@ interface Held {
   readonly fd: number;
   readonly ranges: readonly ByteRange[];
   readonly ticket: OwnTicket;
+  /** What the record was made from: of no use any more. */
+  readonly draft: RecordDraft;
 }
 
 export class FilesystemGrant implements Grant {
@@ -22,6 +27,7 @@ export class FilesystemGrant implements Grant {
   readonly #slot: Slot;
   readonly #held: Held;
   readonly #generation: number;
+  readonly #tidying: Disposable;
   #released = false;
 
   constructor(folder: LockFolder, slot: Slot, held: Held) {
@@ -29,6 +35,7 @@ export class FilesystemGrant implements Grant {
     this.#slot = slot;
     this.#held = held;
     this.#generation = folder.table.generation(slot.resource);
+    this.#tidying = folder.machine.clock.after(tidyAfterMs, () => held.draft.discard());
   }
 
   get resource(): Resource {
@@ -71,8 +78,10 @@ export class FilesystemGrant implements Grant {
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
-    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => this.#held.ticket.leave()];
-    const giveBack = () => runAll([...steps, () => closeSync(this.#held.fd)]);
+    this.#tidying[Symbol.dispose]();
+    const { ticket, draft, fd } = this.#held;
+    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave(), () => draft.discard()];
+    const giveBack = () => runAll([...steps, () => closeSync(fd)]);
     // Those who share take turns here, so that the record of one who stays is never taken away.
     if (this.mode === "shared" && this.#held.under === undefined) await this.#folder.throughGate(this.#slot, giveBack);
     else giveBack();
@@ -83,6 +92,7 @@ export class FilesystemGrant implements Grant {
     const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
     if (other === undefined) removeRecord(this.#path, this.nonce);
     else replaceOwnRecord(this.#path, this.nonce, other);
+    this.#held.draft.removeMadeFolder();
   }
 
   #unlock(): void {
@@ -92,7 +102,7 @@ export class FilesystemGrant implements Grant {
   /** An older client that thought us dead replaces the record: then it is lost. One that somebody removed is put back. */
   #recordIsOurs(): boolean {
     const found = readRecord(this.#path);
-    const there = found.kind === "absent" ? publishRecord(this.#path, this.#held.record, () => false) : found;
+    const there = found.kind === "absent" ? putRecord(this.#path, this.#held.record, this.nonce) : found;
     if (there === undefined || there.kind === "absent") return true;
     if (there.kind !== "ours") return false;
     return (

@@ -12,7 +12,7 @@ import type { LockFolder } from "./lock-folder.ts";
 import type { Slot } from "./lock-table.ts";
 import { advance, type Progress, type Request, type Seen, start } from "./protocol.ts";
 import type { OwnTicket, Ticket } from "./queue.ts";
-import { publishRecord, recordTtlMs, removeRecord } from "./records.ts";
+import { RecordDraft, recordTtlMs, removeRecord } from "./records.ts";
 import { takeToken } from "./tokens.ts";
 import { TicketWatch } from "./ticket-watch.ts";
 
@@ -40,6 +40,7 @@ export class FilesystemPlace implements Place {
   readonly #foreign: ForeignRecords;
   readonly #blockers: Blockers;
   readonly #since: number;
+  readonly #draft: RecordDraft;
   #progress: Progress = start;
   #watch: TicketWatch | undefined;
   #stopped: Stopped | undefined;
@@ -64,6 +65,7 @@ export class FilesystemPlace implements Place {
     this.#foreign = new ForeignRecords(folder, slot.resource);
     this.#blockers = new Blockers(folder, slot, own.claim.nonce);
     this.#since = folder.machine.clock.monotonic();
+    this.#draft = new RecordDraft(this.#recordPath(), own.claim.nonce);
   }
 
   async attempt(): Promise<Attempt> {
@@ -81,9 +83,12 @@ export class FilesystemPlace implements Place {
         if (this.#watch === undefined) continue; // it ended just now: look again
       }
       this.#stopped = { by, place: advanced.place, at: this.#now() };
+      if (this.#request.kind !== "share") this.#draft.prepare(); // while we wait: then it needn't be done when it is our turn
       return this.#blocked(this.#stopped);
     }
-    return { outcome: "granted", grant: this.#grant() };
+    const grant = this.#grant();
+    this.#unwatch();
+    return { outcome: "granted", grant };
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
@@ -98,7 +103,9 @@ export class FilesystemPlace implements Place {
     this.#spent = true;
     this.#unwatch();
     try {
-      if (this.#slot.resource.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
+      if (this.#request.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
+      this.#draft.discard();
+      this.#draft.removeMadeFolder();
     } finally {
       this.#letGo();
       this.#ticket.leave();
@@ -180,7 +187,7 @@ export class FilesystemPlace implements Place {
   #publish(record: LockRecord): string | undefined {
     const path = this.#recordPath();
     const shares = this.#folder.queue(this.#slot);
-    const there = publishRecord(path, record, (found) =>
+    const there = this.#draft.publish(record, (found) =>
       found.kind === "ours"
         ? !(this.#mode === "shared" && found.record.nonce !== record.nonce && shares.isHeldBy(found.record.nonce))
         : this.#foreign.isSpent(path, found),
@@ -191,7 +198,6 @@ export class FilesystemPlace implements Place {
   #grant(): FilesystemGrant {
     const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
-    this.#unwatch();
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     if (this.#request.kind === "share") this.#ticket.markGranted(record);
     return new FilesystemGrant(this.#folder, this.#slot, {
@@ -200,6 +206,7 @@ export class FilesystemPlace implements Place {
       fd: descriptor,
       ranges,
       ticket: this.#ticket,
+      draft: this.#draft,
     });
   }
 

@@ -5,10 +5,12 @@
  */
 import {
   closeSync,
+  ftruncateSync,
   linkSync,
   openSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   unlinkSync,
@@ -16,7 +18,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, removeFile, writeNew } from "../../../kernel/files.ts";
+import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
 
@@ -57,35 +59,91 @@ export function readRecord(path: string): FoundRecord {
   return { kind: record.token === undefined ? "foreign" : "ours", record, text };
 }
 
-/**
- * Publishes our record where there is none, or only one that `isSpent` says may go. Undefined once ours is there; else what is there instead.
- * Never half-written, and never over a record that wasn't judged.
- */
-export function publishRecord(
-  path: string,
-  record: LockRecord,
-  isSpent: (found: FoundRecord) => boolean,
-): FoundRecord | undefined {
-  const aside = asideOf(path, record.nonce, "new");
+/** Puts a record where there is none; undefined once it is there, else what is. `by`: the nonce of whoever does it. */
+export function putRecord(path: string, record: LockRecord, by: string): FoundRecord | undefined {
+  const draft = new RecordDraft(path, by, "put");
   try {
-    writeNew(aside, `${JSON.stringify(record, undefined, 2)}\n`, { durable: false, mode: 0o666 });
-    for (;;) {
-      if (linkNew(aside, path)) return undefined;
-      const found = readRecord(path);
-      if (found.kind === "absent") continue;
-      if (!isSpent(found) || !takeAway(path, record.nonce, (now) => isSame(now, found))) return found;
-    }
-  } catch (error) {
-    throw storeError(error, "the lock record", path);
+    return draft.publish(record, () => false);
   } finally {
-    removeQuietly(aside);
+    draft.discard();
+  }
+}
+
+/**
+ * A record that is written beside its place, and put there whole by a link. Most of what that costs can be done before (`prepare`), while the lock is
+ * still another's, and after (`discard`), when it is ours already.
+ */
+export class RecordDraft {
+  readonly #path: string;
+  readonly #nonce: string;
+  readonly #aside: string;
+  #fd: number | undefined;
+  #madeFolder = false;
+
+  /** `nonce`: of whoever writes it. Two drafts of one writer need different `label`s. */
+  constructor(path: string, nonce: string, label: "new" | "put" = "new") {
+    this.#path = path;
+    this.#nonce = nonce;
+    this.#aside = asideOf(path, nonce, label);
+  }
+
+  prepare(): number {
+    if (this.#fd !== undefined) return this.#fd;
+    try {
+      this.#madeFolder ||= statSync(dirname(this.#path), { throwIfNoEntry: false }) === undefined;
+      this.#fd = openInMadeFolder(this.#aside, "wx+");
+      return this.#fd;
+    } catch (error) {
+      throw storeError(error, "the lock record", this.#path);
+    }
+  }
+
+  /**
+   * Puts the record where there is none, or only one that `isSpent` says may go. Undefined once ours is there; else what is there instead.
+   * Never half-written, and never over a record that wasn't judged.
+   */
+  publish(record: LockRecord, isSpent: (found: FoundRecord) => boolean): FoundRecord | undefined {
+    const fd = this.prepare();
+    try {
+      ftruncateSync(fd);
+      writeSync(fd, `${JSON.stringify(record, undefined, 2)}\n`, 0);
+      for (;;) {
+        if (linkNew(this.#aside, this.#path)) return undefined;
+        const found = readRecord(this.#path);
+        if (found.kind === "absent") continue;
+        if (!isSpent(found) || !takeAway(this.#path, this.#nonce, (now) => isSame(now, found))) return found;
+        // What was spent may have been our own announcement, by this very file: a new one is written.
+        this.discard();
+        return this.publish(record, isSpent);
+      }
+    } catch (error) {
+      throw storeError(error, "the lock record", this.#path);
+    }
+  }
+
+  /** Removes the draft, not what was published from it. Idempotent. */
+  discard(): void {
+    if (this.#fd === undefined) return;
+    closeSync(this.#fd);
+    this.#fd = undefined;
+    removeQuietly(this.#aside);
+  }
+
+  /** Removes the folder where it was made for the record and nothing else came into it. */
+  removeMadeFolder(): void {
+    if (!this.#madeFolder) return;
+    try {
+      rmdirSync(dirname(this.#path));
+    } catch {
+      // In use, or gone: both are fine.
+    }
   }
 }
 
 /** Puts another record in the place of ours (the one with this nonce). False where ours isn't there. */
 export function replaceOwnRecord(path: string, nonce: string, by: LockRecord): boolean {
   if (!removeRecord(path, nonce)) return false;
-  publishRecord(path, by, () => false);
+  putRecord(path, by, nonce);
   return true;
 }
 
@@ -146,7 +204,7 @@ function takeAway(path: string, by: string, isMeant: (found: FoundRecord) => boo
 }
 
 /** Two of one owner are never at work at once, so its nonce makes the name unique. */
-function asideOf(path: string, nonce: string, what: "new" | "old"): string {
+function asideOf(path: string, nonce: string, what: "new" | "put" | "old"): string {
   return join(dirname(path), `.${nonce}.${what}.tmp`);
 }
 
