@@ -19,14 +19,28 @@ export class ForeignRecords {
     this.#resource = resource;
   }
 
+  /** Walks again at the next `find`. */
+  forget(): void {
+    this.#suspects = undefined;
+  }
+
   /** The path of one that must be honoured: it is an older client's, or unreadable, and has changed within its TTL. */
   async find(): Promise<string | undefined> {
     const own = this.#folder.recordPath(this.#resource);
-    const others =
-      this.#resource.kind === "datastore"
-        ? (this.#suspects ??= await this.#walk())
-        : [this.#folder.recordPath({ kind: "datastore" })];
-    return [...others, own].find((path) => {
+    if (this.#resource.kind !== "datastore") return this.structural() ?? this.#honoured([own]);
+    this.#suspects ??= await this.#walk();
+    return this.#honoured([...this.#suspects, own]);
+  }
+
+  /** For a model: an older client's record of the whole datastore that must be honoured. */
+  structural(): string | undefined {
+    return this.#resource.kind === "datastore"
+      ? undefined
+      : this.#honoured([this.#folder.recordPath({ kind: "datastore" })]);
+  }
+
+  #honoured(paths: readonly string[]): string | undefined {
+    return paths.find((path) => {
       const found = readRecord(path);
       return found.kind !== "absent" && found.kind !== "ours" && !this.isSpent(path, found);
     });

@@ -12,7 +12,7 @@ import type { LockFolder } from "./lock-folder.ts";
 import type { Slot } from "./lock-table.ts";
 import { advance, type Progress, type Request, type Seen, start } from "./protocol.ts";
 import type { OwnTicket, Ticket } from "./queue.ts";
-import { RecordDraft, recordTtlMs, removeRecord } from "./records.ts";
+import { isOwnRecord, RecordDraft, recordTtlMs, refreshRecord, removeRecord } from "./records.ts";
 import { takeToken } from "./tokens.ts";
 import { TicketWatch } from "./ticket-watch.ts";
 
@@ -23,6 +23,7 @@ const slowAfterMs = 1000;
 /** Nothing but the end of a ticket changes what we know of the queue; our place in it is looked up anew this often, and more rarely far behind. */
 const placeEveryMs = 1000;
 const placeEveryMsPerPlace = 20;
+const renewEveryMs = 10_000;
 
 interface Stopped {
   readonly by: BlockedBy;
@@ -46,6 +47,7 @@ export class FilesystemPlace implements Place {
   #stopped: Stopped | undefined;
   #fd: number | undefined;
   #locked: readonly ByteRange[] | undefined;
+  #announcedAt: number | undefined;
   #spent = false;
 
   constructor(
@@ -69,6 +71,7 @@ export class FilesystemPlace implements Place {
   }
 
   async attempt(): Promise<Attempt> {
+    this.#renewAnnouncement();
     const known = this.#stillStopped();
     if (known !== undefined) return this.#blocked(known);
     while (this.#progress.stage !== "granted") {
@@ -134,7 +137,7 @@ export class FilesystemPlace implements Place {
       case "foreign":
         return { stage, foreign: await this.#foreign.find() };
       case "announce":
-        return { stage, foreign: this.#publish(this.#record()) };
+        return { stage, foreign: this.#announce() };
       case "publish":
         return { stage, foreign: await this.#publishGranted() };
       case "granted":
@@ -172,12 +175,32 @@ export class FilesystemPlace implements Place {
     return "replaced";
   }
 
+  /** Tells older clients to stay away while we wait for those who are here; they look for this record after they made theirs. */
+  #announce(): string | undefined {
+    this.#foreign.forget();
+    const foreign = this.#publish(this.#record());
+    if (foreign === undefined) this.#announcedAt = this.#now();
+    return foreign;
+  }
+
+  /** An announcement that isn't renewed would be taken for a dead one's. */
+  #renewAnnouncement(): void {
+    if (this.#announcedAt === undefined || this.#now() - this.#announcedAt < renewEveryMs) return;
+    this.#announcedAt = this.#now();
+    refreshRecord(this.#recordPath(), this.#claim.nonce, new Date(this.#folder.machine.clock.now()).toISOString());
+  }
+
   /** Holders that share publish one at a time, so that one who leaves sees who stays. */
   async #publishGranted(): Promise<string | undefined> {
+    // While we waited an older client may have taken our announcement for a dead one's: then it may be at work somewhere.
+    if (this.#announcedAt !== undefined && !isOwnRecord(this.#recordPath(), this.#claim.nonce))
+      return this.#recordPath();
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     const publish = () => {
-      const foreign = this.#publish(record);
+      const foreign = this.#publish(record) ?? this.#foreign.structural();
       if (foreign === undefined) this.#ticket.markGranted(record);
+      // An older client that works on the whole datastore came meanwhile, and may not have seen our record: it goes first.
+      else removeRecord(this.#recordPath(), this.#claim.nonce);
       return foreign;
     };
     return this.#mode === "shared" ? this.#folder.throughGate(this.#slot, publish) : publish();

@@ -8,7 +8,8 @@
  *
  * What makes it right (docs/protocol/locking.md has the argument):
  *   - only `table` decides exclusion; everything before it is order, everything after it is courtesy to older clients;
- *   - a step that was passed is never gone back over, but for `publish`, which an older client can race;
+ *   - a step that was passed is never gone back over, but for `publish`, which an older client can race: then what concerns older clients is
+ *     done again;
  *   - a command that works within a lock already skips `structural`: the structural command waits for that lock.
  */
 export type Stage = "queue" | "structural" | "announce" | "foreign" | "table" | "publish" | "granted";
@@ -77,7 +78,9 @@ export function advance<T extends Other>(request: Request, progress: Progress, s
     case "announce":
     case "foreign":
       return seen.foreign === undefined ? { progress: next } : stop();
-    case "publish":
-      return seen.foreign === undefined ? { progress: next } : stop(undefined, 1, { ...progress, stage: "foreign" });
+    case "publish": {
+      const again = request.kind === "datastore" ? "announce" : "foreign";
+      return seen.foreign === undefined ? { progress: next } : stop(undefined, 1, { ...progress, stage: again });
+    }
   }
 }

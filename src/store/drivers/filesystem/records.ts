@@ -147,6 +147,11 @@ export function replaceOwnRecord(path: string, nonce: string, by: LockRecord): b
   return true;
 }
 
+export function isOwnRecord(path: string, nonce: string): boolean {
+  const found = readRecord(path);
+  return found.kind === "ours" && found.record.nonce === nonce;
+}
+
 /** Removes the record if it carries this nonce, and no other that may have come meanwhile. */
 export function removeRecord(path: string, nonce: string): boolean {
   const isOurs = (found: FoundRecord) =>
