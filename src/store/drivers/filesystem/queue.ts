@@ -231,10 +231,15 @@ export class TicketProbe {
 
   /** True once the ticket was removed or its owner died. */
   isGone(): boolean {
-    if (fstatSync(this.#fd).nlink === 0) return true;
-    if (!this.#kernel.tryLock(this.#fd, wholeTicket, "shared")) return false;
-    this.#kernel.unlock(this.#fd, wholeTicket);
-    return true;
+    try {
+      if (fstatSync(this.#fd).nlink === 0) return true;
+      if (!this.#kernel.tryLock(this.#fd, wholeTicket, "shared")) return false;
+      this.#kernel.unlock(this.#fd, wholeTicket);
+      return true;
+    } catch (error) {
+      if (systemErrorCode(error) === "ESTALE") return true; // removed by another machine of a network filesystem
+      throw error;
+    }
   }
 
   close(): void {
