@@ -1,6 +1,6 @@
 /** Changing models: create, edit, delete, validate. */
 import { FenError } from "../kernel/errors.ts";
-import { modelFolder } from "../data/layout.ts";
+import { modelFolder, stagingFolder } from "../data/layout.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition, Problem } from "../model/definitions.ts";
@@ -156,6 +156,7 @@ export async function deleteModel(
     // The definition goes last: a crash in between leaves a model that can be deleted again.
     for (const name of names) await files.remove(`${modelFolder(definition)}/${name}`);
     const outputsDeleted = await workspace.outputs.removeAll(definition.id);
+    await files.remove(stagingFolder(definition));
     const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
     workspace.definitions.remove(file);
     return {

@@ -2,9 +2,10 @@
 import { isAbsolute, relative } from "node:path";
 import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
-import { type Committed, recoverStaging, Staging, type StagedSpec } from "../data/staging.ts";
+import { recoverStaging } from "../data/commit.ts";
+import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
-import { asError, FenError } from "../kernel/errors.ts";
+import { asError } from "../kernel/errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import { definitionHash, type ModelDefinition } from "../model/definition.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -190,7 +191,7 @@ class Run {
       if (thrown === undefined) committed = resourcesFirst(await this.#commit(status));
       else await this.#staging.discard();
     } catch (error) {
-      failure = await this.#keepAside(error);
+      failure = error;
     }
     if (message !== undefined) log.error(message);
     for (const { path } of committed) log.info(`Data saved to "${path}"`);
@@ -208,17 +209,6 @@ class Run {
       owner: { ownerType: "model-method", ownerRef: this.#definition.id },
       tags: status === "succeeded" ? {} : { status },
       assertHeld: () => this.#parts.lease.assertHeld(),
-    });
-  }
-
-  /** What may not, or can't, be committed is kept and named. */
-  async #keepAside(error: unknown): Promise<unknown> {
-    const path = await this.#staging.keepAside().catch(() => undefined); // the store fails: the first error is the one to tell
-    if (path === undefined || !(error instanceof FenError)) return error;
-    return new FenError(error.code, error.message, {
-      hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(),
-      facts: { ...error.facts, keptAside: path },
-      cause: error,
     });
   }
 

@@ -49,6 +49,12 @@ export class DataVersions {
       .sort((a, b) => a - b);
   }
 
+  /** One more than the highest number in use. */
+  async nextNumber(model: ModelRef, name: string): Promise<number> {
+    const entries = await this.#files.list(dataFolder(model, name));
+    return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
+  }
+
   /** The newest version: what `latest` says if it is there, else the highest number. Undefined where there is none. */
   async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
     const numbers = await this.numbers(model, name);
@@ -138,11 +144,15 @@ export class DataVersions {
     return size;
   }
 
-  /** Writes `latest` as the highest number there is. Only under the model's lock. */
+  /** Writes `latest` as the highest number there is. Several may do so at once: whoever writes last looks again after it. */
   async setLatest(model: ModelRef, name: string): Promise<void> {
-    const highest = (await this.numbers(model, name)).at(-1);
-    if (highest !== undefined)
+    let written: number | undefined;
+    for (;;) {
+      const highest = (await this.numbers(model, name)).at(-1);
+      if (highest === undefined || highest === written) return;
       await this.#files.write(`${dataFolder(model, name)}/latest`, String(highest), { durable: false });
+      written = highest;
+    }
   }
 
   /** What a clean-up at `now` (wall clock, milliseconds) would remove from one model. */
