@@ -15,9 +15,11 @@ import {
   type MethodContext,
   type MethodResult,
   type ModelType,
+  onlyReads,
   type OutputSpec,
   type WriteOutputOptions,
 } from "../model/type.ts";
+import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
@@ -56,38 +58,65 @@ export interface RunMethodResult {
   readonly error?: { readonly message: string };
 }
 
-/** A method that fails gives a result that says so; what kept it from running, or from committing, is thrown. */
+/**
+ * A method that fails gives a result that says so; what kept it from running, or from committing, is thrown. Everything that can be known
+ * before the lock is checked before it, and again under it if the definition has changed meanwhile.
+ */
 export async function runMethod(context: AppContext, options: RunMethodOptions): Promise<RunMethodResult> {
   const workspace = await openWorkspace(context);
-  const inputs = await parseInputs(context.machine, options);
-  const tags = parseTags(options.tag);
-  const before = await workspace.definitions.find(options.model);
-  findMethod(workspace.types.find(before.definition.type), options.method);
-  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
-  try {
-    const loaded = await workspace.definitions.reread(before);
-    for (const warning of loaded.warnings)
-      context.emit({
-        event: "warning",
-        message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
-        ...(warning.hint === undefined ? {} : { hint: warning.hint }),
-      });
-    const type = workspace.types.find(loaded.definition.type);
-    // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
-    const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
-    if (isAlone) await settlePast(workspace, loaded.definition);
-    const resolved = await resolveArguments({
-      ...loaded,
-      method: options.method,
-      inputs,
-      env: context.machine.host.env,
-    });
-    checkArguments({ type, method: options.method, arguments: resolved.arguments });
-    const run = new Run(context, workspace, { loaded, type, method: options.method, resolved, tags, lease });
-    return await run.execute();
-  } finally {
-    await lease.release();
+  const request: Request = {
+    method: options.method,
+    inputs: await parseInputs(context.machine, options),
+    tags: parseTags(options.tag),
+  };
+  let prepared = await prepare(context, workspace, await workspace.definitions.find(options.model), request);
+  for (;;) {
+    const { mode } = prepared;
+    const lease = await workspace.lock([{ resource: modelResource(prepared.loaded), mode }]);
+    try {
+      const loaded = await workspace.definitions.reread(prepared.loaded);
+      if (loaded !== prepared.loaded) prepared = await prepare(context, workspace, loaded, request);
+      if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
+      // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
+      const isAlone = lease.grants.every((grant) => grant.mode === "exclusive" && grant.holding.under === undefined);
+      if (isAlone) await settlePast(workspace, loaded.definition);
+      return await new Run(context, workspace, { ...request, ...prepared, lease }).execute();
+    } finally {
+      await lease.release();
+    }
   }
+}
+
+interface Request {
+  readonly method: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+interface Prepared {
+  readonly loaded: LoadedDefinition;
+  readonly type: ModelType;
+  readonly resolved: Resolved;
+  readonly mode: LockMode;
+}
+
+async function prepare(
+  context: AppContext,
+  workspace: Workspace,
+  loaded: LoadedDefinition,
+  { method, inputs }: Request,
+): Promise<Prepared> {
+  for (const warning of loaded.warnings)
+    context.emit({
+      event: "warning",
+      message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
+      ...(warning.hint === undefined ? {} : { hint: warning.hint }),
+    });
+  const type = workspace.types.find(loaded.definition.type);
+  const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
+  const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
+  checkArguments({ type, method, arguments: resolved.arguments });
+  return { loaded, type, resolved, mode: onlyReads(kind) ? "shared" : "exclusive" };
 }
 
 /** Runs that died are finished or removed, and their records say so. */
@@ -109,12 +138,7 @@ async function settlePast(workspace: Workspace, definition: ModelDefinition): Pr
   }
 }
 
-interface RunParts {
-  readonly loaded: LoadedDefinition;
-  readonly type: ModelType;
-  readonly method: string;
-  readonly resolved: Resolved;
-  readonly tags: Readonly<Record<string, string>>;
+interface RunParts extends Request, Prepared {
   readonly lease: Lease;
 }
 
