@@ -41,7 +41,7 @@ export async function moveToData(files: Files, model: ModelRef, planned: Planned
     metadata = { ...metadata, version: Math.max(metadata.version + 1, await data.nextNumber(model, name)) };
     if (!(await files.replace(`${planned.folder}/${metadataFile}`, stringifyMetadata(metadata)))) return undefined;
   }
-  await data.setLatest(model, name);
+  await data.setLatestFrom(model, name, metadata.version);
   return metadata;
 }
 

@@ -144,14 +144,24 @@ export class DataVersions {
     return size;
   }
 
-  /** Writes `latest` as the highest number there is. Several may do so at once: whoever writes last looks again after it. */
+  /** Writes `latest` as the highest number there is. */
   async setLatest(model: ModelRef, name: string): Promise<void> {
-    let written: number | undefined;
+    const highest = (await this.numbers(model, name)).at(-1);
+    if (highest !== undefined) await this.setLatestFrom(model, name, highest);
+  }
+
+  /**
+   * As `setLatest`, for whoever knows that `highest` was the highest. Several may do so at once: who finds a higher number
+   * after writing (numbers are given out one after the other) writes again.
+   */
+  async setLatestFrom(model: ModelRef, name: string, highest: number): Promise<void> {
+    let number = highest;
     for (;;) {
-      const highest = (await this.numbers(model, name)).at(-1);
-      if (highest === undefined || highest === written) return;
-      await this.#files.write(`${dataFolder(model, name)}/latest`, String(highest), { durable: false });
-      written = highest;
+      await this.#files.write(`${dataFolder(model, name)}/latest`, String(number), { durable: false });
+      if ((await this.#files.stat(versionFolder(model, name, number + 1))) === undefined) return;
+      const next = (await this.numbers(model, name)).at(-1) ?? number;
+      if (next <= number) return;
+      number = next;
     }
   }
 

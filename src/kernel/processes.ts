@@ -93,7 +93,6 @@ class Running {
   readonly #machine: Machine;
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
-  readonly #done = new AbortController();
   #lastOutput = 0;
   #ending: Promise<void> | undefined;
 
@@ -120,9 +119,11 @@ class Running {
     const onAbort = () => this.#end("signal-sent");
     this.#options.signal.addEventListener("abort", onAbort, { once: true });
     if (this.#options.signal.aborted) onAbort();
-    if (this.#options.timeoutMs !== undefined) this.#afterTimeout(this.#options.timeoutMs);
+    const { timeoutMs } = this.#options;
+    const timer =
+      timeoutMs === undefined ? undefined : this.#machine.clock.every(timeoutMs, () => this.#end("timeout"));
     const result = await exited;
-    this.#done.abort();
+    timer?.[Symbol.dispose]();
     this.#options.signal.removeEventListener("abort", onAbort);
     await this.#ending;
     await this.#drain(closed);
@@ -140,13 +141,6 @@ class Running {
         this.#end("signal-sent");
       }
     });
-  }
-
-  #afterTimeout(ms: number): void {
-    this.#machine.clock.sleep(ms, this.#done.signal).then(
-      () => this.#end("timeout"),
-      () => undefined, // it ended in time
-    );
   }
 
   #end(why: "timeout" | "signal-sent"): void {
@@ -189,20 +183,14 @@ class Running {
 
   /** What is in the pipes is read to the end; what a process in the background may write later isn't waited for. */
   async #drain(closed: Promise<void>): Promise<void> {
-    let open = true;
-    const end = closed.then(() => {
-      open = false;
-    });
     const { clock } = this.#machine;
     const since = clock.monotonic();
-    const stop = new AbortController();
-    void end.then(() => stop.abort());
-    while (open && clock.monotonic() - Math.max(this.#lastOutput, since) < silenceMs) {
-      await clock.sleep(groupPollMs, stop.signal).catch(() => undefined);
-    }
-    if (!open) return;
-    this.#child.stdout?.destroy();
-    this.#child.stderr?.destroy();
-    await end;
+    const timer = clock.every(groupPollMs, () => {
+      if (clock.monotonic() - Math.max(this.#lastOutput, since) < silenceMs) return;
+      this.#child.stdout?.destroy();
+      this.#child.stderr?.destroy();
+    });
+    await closed;
+    timer[Symbol.dispose]();
   }
 }

@@ -11,7 +11,6 @@ import {
   readdirSync,
   realpathSync,
   renameSync,
-  rmSync,
 } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
@@ -21,6 +20,7 @@ import {
   asidePath,
   readBytes,
   removeFile,
+  removeTree,
   syncAll,
   syncFolder,
   writeAll,
@@ -39,6 +39,8 @@ export class FilesystemFiles implements Files {
   readonly #kernel: () => KernelLocks;
   /** Folders in which we made folders whose names aren't durable yet. */
   readonly #unsettled = new Set<string>();
+  /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
+  readonly #inRoot = new Set<string>();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. */
@@ -169,11 +171,8 @@ export class FilesystemFiles implements Files {
     const full = this.#inside(path);
     if (full === this.#root) throw new FenError("path_escapes", "A whole datastore is never removed.");
     try {
-      lstatSync(full);
-      rmSync(full, { recursive: true });
-      return true;
+      return removeTree(full);
     } catch (error) {
-      if (isAbsence(error)) return false;
       throw storeError(error, "the file", full);
     }
   }
@@ -197,6 +196,7 @@ export class FilesystemFiles implements Files {
   #inside(path: string): string {
     const full = resolveInside(this.#root, path);
     if (full === this.#root) return full;
+    if (this.#inRoot.has(dirname(full))) return full;
     const realRoot = this.#findRealRoot();
     const folder = realRoot === undefined ? undefined : nearestReal(dirname(full));
     if (realRoot !== undefined && folder !== undefined && !isWithin(realRoot, folder)) {
@@ -205,6 +205,7 @@ export class FilesystemFiles implements Files {
         facts: { path: full },
       });
     }
+    if (realRoot !== undefined) this.#inRoot.add(dirname(full));
     return full;
   }
 
