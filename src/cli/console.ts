@@ -1,5 +1,6 @@
 /** The console: stdout is data, stderr is talk. */
 import { FenError } from "../kernel/errors.ts";
+import { isTerminal, type Output } from "./output.ts";
 
 export interface ConsoleOptions {
   readonly color: boolean;
@@ -9,20 +10,22 @@ export interface ConsoleOptions {
 
 export class Console {
   readonly #options: ConsoleOptions;
+  readonly #out: Output;
+  readonly #err: Output;
 
-  constructor(options: ConsoleOptions) {
+  constructor(options: ConsoleOptions, outputs: { readonly out: Output; readonly err: Output }) {
     this.#options = options;
-    // A reader that has seen enough closes the pipe: that ends the printing, not the work.
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+    this.#out = outputs.out;
+    this.#err = outputs.err;
   }
 
   /** True where a person is at both ends. */
   get isInteractive(): boolean {
-    return process.stdin.isTTY && process.stderr.isTTY;
+    return isTerminal(2) && isTerminal(0);
   }
 
   get isTerminal(): boolean {
-    return process.stdout.isTTY;
+    return isTerminal(1);
   }
 
   get width(): number {
@@ -30,24 +33,25 @@ export class Console {
   }
 
   out(text: string): void {
-    process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    this.#out.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
   /** Bytes as they are; waits where the reader is slow. */
   async rawSlowly(bytes: Uint8Array): Promise<void> {
-    if (!process.stdout.write(bytes) && !process.stdout.destroyed) {
+    const { stream } = this.#out;
+    if (!stream.write(bytes) && !stream.destroyed) {
       await new Promise<void>((resolve) => {
-        for (const event of ["drain", "close", "error"]) process.stdout.once(event, () => resolve());
+        for (const event of ["drain", "close", "error"]) stream.once(event, () => resolve());
       });
     }
   }
 
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(`${text}\n`);
+    if (!this.#options.quiet) this.#err.write(`${text}\n`);
   }
 
   error(text: string): void {
-    process.stderr.write(`${text}\n`);
+    this.#err.write(`${text}\n`);
   }
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */
@@ -83,7 +87,7 @@ export class Console {
 
   /** All of standard input as text, unless it is a terminal. */
   async readInput(maxBytes: number): Promise<string | undefined> {
-    if (process.stdin.isTTY) return undefined;
+    if (isTerminal(0)) return undefined;
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of process.stdin) {

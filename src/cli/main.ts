@@ -7,6 +7,7 @@ import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
 import { exitCodeOf } from "./exit-codes.ts";
+import { isTerminal, Output } from "./output.ts";
 import { type ParsedLine, parseLine } from "./parse.ts";
 import { eventPrinter } from "./render/events.ts";
 
@@ -22,22 +23,26 @@ const cleanupMs = 10_000;
 export async function main(argv: readonly string[]): Promise<void> {
   const wantsJson = argv.includes("--json");
   let debug = argv.includes("--debug");
-  let console = new Console({ color: false, quiet: false, pager: false });
+  const outputs = { out: new Output(1), err: new Output(2) };
+  let console = new Console({ color: false, quiet: false, pager: false }, outputs);
   try {
     const line = parseLine(argv);
     debug = line.flags.on("debug");
-    console = new Console({
-      color: wantsColor(line.flags),
-      quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""),
-      pager: !line.flags.on("no-pager"),
-    });
+    console = new Console(
+      {
+        color: wantsColor(line.flags),
+        quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""),
+        pager: !line.flags.on("no-pager"),
+      },
+      outputs,
+    );
     process.exitCode = await dispatch(line, argv, console);
   } catch (error) {
     printError(console, error, { json: wantsJson, debug });
     process.exitCode = exitCodeOf(error);
   }
   // Nothing is left to be done; what is still open (a watch, a timer) need not be waited for.
-  if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
+  if (outputs.out.isFlushed && outputs.err.isFlushed) process.exit();
 }
 
 async function dispatch(line: ParsedLine, argv: readonly string[], console: Console): Promise<number> {
@@ -138,7 +143,7 @@ function watchSignals(): { readonly signal: AbortSignal; done(): void } {
 function wantsColor(flags: Flags): boolean {
   const { env } = process;
   if (flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb") return false;
-  return process.stdout.isTTY || (env["FORCE_COLOR"] ?? "") !== "";
+  return isTerminal(1) || (env["FORCE_COLOR"] ?? "") !== "";
 }
 
 const units: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
