@@ -2,6 +2,7 @@
 import { FenError } from "../kernel/errors.ts";
 import { modelFolder } from "../data/layout.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
+import type { Schema } from "../expression/schema.ts";
 import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition, Problem } from "../model/definitions.ts";
 import { problemOf, showProblem } from "../model/definitions.ts";
@@ -19,6 +20,8 @@ export interface ModelCreateResult {
   readonly name: string;
   readonly path: string;
   readonly version: number;
+  /** JSON Schema of the type's global arguments, where it has one. */
+  readonly globalArguments?: Schema;
   readonly methods: readonly MethodDescription[];
 }
 
@@ -50,7 +53,16 @@ export async function createModel(
     methods: example,
   };
   const path = await workspace.definitions.create(fields, (file) => claimFile(context.machine, file));
-  return { id, type: type.name, name, path, version: 1, methods: describeMethods(type) };
+  const schema = type.globalArguments;
+  return {
+    id,
+    type: type.name,
+    name,
+    path,
+    version: 1,
+    ...(schema === undefined ? {} : { globalArguments: schema }),
+    methods: describeMethods(type),
+  };
 }
 
 export interface ModelEditResult {
@@ -196,6 +208,7 @@ export interface Validation {
 export interface ModelValidation {
   readonly modelId: string;
   readonly modelName: string;
+  readonly type: string;
   readonly validations: readonly Validation[];
   readonly passed: boolean;
 }
@@ -215,12 +228,7 @@ export async function validateModels(
   const workspace = await openWorkspace(context);
   if (options.model !== undefined) return validateOne(workspace, options.model);
   const { definitions, problems } = await workspace.definitions.list();
-  const models: ModelValidation[] = problems.map((problem) => ({
-    modelId: "",
-    modelName: problem.file,
-    validations: [{ name: "Definition", passed: false, error: problem.message }],
-    passed: false,
-  }));
+  const models = problems.map((problem) => unreadable(problem.file, problem.message));
   const seen = new Map<string, string>();
   for (const { file, name } of definitions) {
     const twin = seen.get(name);
@@ -240,13 +248,19 @@ async function validateOne(workspace: Workspace, name: string): Promise<ModelVal
       !["definition_invalid", "yaml_invalid", "file_too_large", "model_ambiguous"].includes(error.code)
     )
       throw error;
-    return {
-      modelId: "",
-      modelName: name,
-      validations: [{ name: "Definition", passed: false, error: error.message }],
-      passed: false,
-    };
+    return unreadable(name, error.message);
   }
+}
+
+/** What there is to say of a definition that can't be read. */
+function unreadable(modelName: string, error: string): ModelValidation {
+  return {
+    modelId: "",
+    modelName,
+    type: "",
+    validations: [{ name: "Definition", passed: false, error }],
+    passed: false,
+  };
 }
 
 async function loadOrProblem(workspace: Workspace, file: string): Promise<LoadedDefinition | Problem> {
@@ -262,13 +276,7 @@ async function validateLoaded(
   loaded: LoadedDefinition | Problem,
   twin: string | undefined,
 ): Promise<ModelValidation> {
-  if (!("definition" in loaded))
-    return {
-      modelId: "",
-      modelName: loaded.file,
-      validations: [{ name: "Definition", passed: false, error: loaded.message }],
-      passed: false,
-    };
+  if (!("definition" in loaded)) return unreadable(loaded.file, loaded.message);
   const { definition, warnings } = loaded;
   const validations: Validation[] = [check("Definition", warnings.map(showProblem))];
   if (twin !== undefined) validations.push(check("Unique name", [`the name is also used in ${twin}`]));
@@ -293,6 +301,7 @@ async function validateLoaded(
   return {
     modelId: definition.id,
     modelName: definition.name,
+    type: definition.type,
     validations,
     passed: validations.every((validation) => validation.passed),
   };
