@@ -25,7 +25,7 @@ export function parseLine(argv: readonly string[]): ParsedLine {
   const flags = new Flags(values);
   if (command === undefined) {
     const [unknown] = positionals;
-    if (unknown !== undefined && !flags.on("help")) throw unknownCommand([...words, unknown]);
+    if (unknown !== undefined) throw unknownCommand([...words, unknown]);
     return { command, words, args: [], flags };
   }
   if (!flags.on("help")) checkArguments(command, positionals);
