@@ -7,7 +7,7 @@ import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition, Problem } from "../model/definitions.ts";
 import { problemOf, showProblem } from "../model/definitions.ts";
 import { findMethod } from "../model/type.ts";
-import { editYaml } from "../repo/yaml.ts";
+import { editYaml, isRecord, parseYaml } from "../repo/yaml.ts";
 import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs } from "./inputs.ts";
@@ -130,9 +130,11 @@ export async function editModel(
   };
 }
 
-/** A text without an id gets the one that the model has. */
+/** A map without an id gets the one that the model has; everything else is left to the checks. Throws `yaml_invalid`. */
 async function keepIdentity(text: string, before: LoadedDefinition): Promise<string> {
-  return /^id:/m.test(text) ? text : editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
+  const value = parseYaml(text, before.file);
+  if (!isRecord(value) || Object.hasOwn(value, "id")) return text;
+  return editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
 }
 
 async function refuseTaken(workspace: Workspace, before: LoadedDefinition, name: string): Promise<void> {
