@@ -85,6 +85,7 @@ export function tidy(where: Where, text: string): string {
   return text
     .replaceAll(where.path, "<repo>")
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>")
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z/g, "<stamp>")
     .replaceAll(/\b[0-9a-f]{12}\b/g, "<checksum>")
     .replaceAll(/\b[0-9a-f]{8}\b/g, "<id>")
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, "<time>")
