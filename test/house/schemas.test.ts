@@ -1,10 +1,13 @@
 /** Every command says in a shipped JSON Schema what it prints; no schema is left over. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { catalog } from "../../src/cli/catalog.ts";
 import { exitCodes } from "../../src/cli/exit-codes.ts";
 import { commandTree, schemaOf } from "../../src/cli/help.ts";
 import { errorCodes } from "../../src/kernel/error-codes.ts";
 import { problemsOf, readSchema, schemaNames } from "../support/schemas.ts";
+import { root } from "./source.ts";
 
 const shared = ["common", "error", "events"];
 
@@ -62,6 +65,21 @@ describe("the command line as data", () => {
     expect(
       problemsOf("help", { version: "1", root, exitCodes: Object.values(exitCodes), errorCodes: [], errorSchema: "x" }),
     ).toEqual([]);
+  });
+});
+
+describe("tests of commands", () => {
+  const folder = join(root, "test/e2e/commands");
+  const text = readdirSync(folder)
+    .map((file) => readFileSync(join(folder, file), "utf8"))
+    .join("\n");
+  const paths = catalog.map((command) => command.path.join(" "));
+
+  test.each(paths)("fen %s is held to its schema, and to an error", (path) => {
+    const words = `["'\`]${path}\\b`;
+    expect(new RegExp(`documentOf\\(\\s*\\w+,\\s*${words}`).test(text)).toBe(true);
+    // Directly, or as a row of a table of what is refused.
+    expect(new RegExp(`(errorOf\\(\\s*\\w+,\\s*|[[,]\\s*)${words}`).test(text)).toBe(true);
   });
 });
 
