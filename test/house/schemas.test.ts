@@ -17,6 +17,10 @@ describe("schemas", () => {
     expect([...new Set(named), ...shared].sort()).toEqual([...schemaNames].sort());
   });
 
+  test("they are part of the package", () => {
+    expect(JSON.parse(readFileSync(join(root, "package.json"), "utf8")).files).toContain("schemas");
+  });
+
   test("every one is a JSON Schema of draft 2020-12 under its own name", () => {
     for (const name of schemaNames) {
       expect(readSchema(name)).toMatchObject({

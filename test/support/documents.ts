@@ -1,9 +1,10 @@
 /** Holds commands to their documents: what they print as JSON against the shipped schemas, their errors, their text. */
+import { spawnSync } from "node:child_process";
 import { expect } from "vitest";
 import { catalog } from "../../src/cli/catalog.ts";
 import { exitCodes } from "../../src/cli/exit-codes.ts";
 import { errorCodes } from "../../src/kernel/error-codes.ts";
-import { type Result, runFen } from "./cli.ts";
+import { program, type Result, runFen } from "./cli.ts";
 import { problemsOf } from "./schemas.ts";
 
 interface Where {
@@ -78,6 +79,20 @@ export async function textOf(where: Where, line: string, options: Options = {}):
   const result = await call(where, line, options);
   expect({ line, exitCode: result.exitCode, stderr: result.stderr }).toMatchObject({ exitCode: options.exitCode ?? 0 });
   return tidy(where, result.stdout);
+}
+
+/** The same on a terminal, where questions are asked, editors open and colours show: what the terminal got. */
+export function onTerminal(where: Where, line: string, options: Omit<Options, "exitCode"> = {}): string {
+  const command = [process.execPath, program, ...words(line)].map((word) => `'${word}'`).join(" ");
+  const done = spawnSync("script", ["-qec", command, "/dev/null"], {
+    cwd: where.path,
+    env: { ...process.env, SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "", NO_COLOR: "1", PAGER: "cat", ...options.env },
+    input: options.input ?? "",
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  if (done.error !== undefined) throw done.error;
+  return done.stdout.replaceAll("\r\n", "\n");
 }
 
 /** Replaces the folder, ids, times and durations. */

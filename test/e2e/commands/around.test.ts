@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { catalog } from "../../../src/cli/catalog.ts";
 import { program, runFen, type Scratch, scratchRepo } from "../../support/cli.ts";
-import { documentOf, errorOf, eventsIn, textOf } from "../../support/documents.ts";
+import { documentOf, errorOf, eventsIn, onTerminal, textOf } from "../../support/documents.ts";
 
 let repo: Scratch;
 let outside: { path: string };
@@ -173,6 +173,15 @@ describe("errors", () => {
     expect(await errorOf(repo, "model get web-1")).not.toHaveProperty("stack");
   });
 
+  test("an argument that is empty is one that is missing", async () => {
+    expect(await errorOf(repo, "model get ''")).toMatchObject({
+      code: "usage",
+      exitCode: 2,
+      message: "<model> is missing: name or id of a model.",
+      hint: "Usage: fen model get <model>",
+    });
+  });
+
   test("a value that is missing, or a switch that gets one", async () => {
     expect(await errorOf(repo, "model search --repo-dir")).toMatchObject({ code: "usage", exitCode: 2 });
     expect(await errorOf(repo, "model search --quiet=yes")).toMatchObject({ code: "usage", exitCode: 2 });
@@ -224,6 +233,8 @@ describe("colour", () => {
     expect(await search({ ...coloured, TERM: "dumb" })).not.toContain(esc);
     expect(await search(coloured, "--no-color")).not.toContain(esc);
     expect(await search(coloured, "--json")).not.toContain(esc);
+    expect(onTerminal(repo, "model search", { env: { NO_COLOR: "", TERM: "xterm" } })).toContain(esc);
+    expect(onTerminal(repo, "model search", { env: { TERM: "xterm" } })).not.toContain(esc);
   });
 });
 

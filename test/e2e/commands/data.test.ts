@@ -134,6 +134,7 @@ describe("data list", () => {
     expect(await textOf(repo, "data list fresh")).toBe(
       "fresh has no data. Run it: fen model method run fresh <method>",
     );
+    expect(await textOf(repo, "data list web-01 --type other")).toBe("web-01 has no data of type other.");
     expect(await errorOf(repo, "data list nothing")).toMatchObject({ code: "model_missing", exitCode: 1 });
   });
 });

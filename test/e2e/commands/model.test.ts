@@ -1,10 +1,10 @@
 /** `model create|get|search|list|edit|delete|validate`, `model type search|describe|get`, `model method describe`. */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { program, type Scratch, scratchRepo } from "../../support/cli.ts";
-import { documentOf, errorOf, textOf } from "../../support/documents.ts";
+import { type Scratch, scratchRepo } from "../../support/cli.ts";
+import { documentOf, errorOf, onTerminal, textOf } from "../../support/documents.ts";
 
 let repo: Scratch;
 beforeAll(async () => {
@@ -187,14 +187,12 @@ describe("model edit", () => {
     const before = readFileSync(file, "utf8");
     const script = join(repo.path, "editor.sh");
     writeFileSync(script, `sed -i 's/curl/wget/' "$1"`);
-    // Standard input must be a terminal for that; script(1) makes one.
-    const done = spawnSync("script", ["-qec", `${process.execPath} ${program} model edit web-01 --json`, "/dev/null"], {
-      cwd: repo.path,
-      env: { ...process.env, EDITOR: `sh ${script}`, SWAMP_REPO_DIR: "" },
-      encoding: "utf8",
-    });
-    expect(done.stdout).toContain('"status": "updated"');
+    const said = onTerminal(repo, "model edit web-01 --json", { env: { VISUAL: "", EDITOR: `sh ${script}` } });
+    expect(JSON.parse(said)).toMatchObject({ status: "updated", editor: `sh ${script}` });
     expect(readFileSync(file, "utf8")).toBe(before.replace("curl", "wget"));
+    expect(onTerminal(repo, "model edit web-01", { env: { VISUAL: "", EDITOR: "false" } })).toBe(
+      "error: The editor ended with an error: false\nSet EDITOR to an editor that is installed.\n",
+    );
   });
 
   test.each([
@@ -246,6 +244,16 @@ describe("model delete", () => {
     expect(await textOf(repo, "model delete doomed --force")).toBe(
       "Deleted doomed: its definition, 0 data, 0 outputs.",
     );
+  });
+
+  test("asks on a terminal, and takes only yes for yes", async () => {
+    repo.model("asked", "true");
+    expect(onTerminal(repo, "model delete asked", { input: "n\n" })).toMatch(
+      /Delete the model asked \(.*\)\? \[y\/N\] [^]*Nothing was deleted\.\n$/,
+    );
+    expect(existsSync(await fileOf("asked"))).toBe(true);
+    expect(onTerminal(repo, "model delete asked", { input: "y\n" })).toContain("Deleted asked");
+    expect(await errorOf(repo, "model get asked")).toMatchObject({ code: "model_missing" });
   });
 
   test("asks, and refuses where nobody can answer; refuses what a workflow names", async () => {

@@ -90,7 +90,7 @@ describe("get", () => {
       id       <id>
       started  <time>
       took     <duration>
-      log      .swamp/outputs/command/shell/execute/<id>-2026-11-25T16-41-41-828Z-<id>.log
+      log      .swamp/outputs/command/shell/execute/<id>-<stamp>-<id>.log
       data     result v1, log v1
       Log: fen model method history logs <id>   Data: fen model output data <id>"
     `);

@@ -23,8 +23,8 @@ export const handler: Handler = async ({ context, args, console }) => {
       rmSync(folder, { recursive: true, force: true });
     }
   };
-  const editor = context.machine.host.env["VISUAL"] ?? context.machine.host.env["EDITOR"] ?? "vi";
-  const document = await editModel(context, { model: args[0] ?? "", source: { text: piped, editor, edit } });
+  const source = { text: piped, editor: console.editor, edit };
+  const document = await editModel(context, { model: args[0] ?? "", source });
   return {
     document,
     text: () =>
