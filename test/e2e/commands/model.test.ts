@@ -1,7 +1,7 @@
 /** `model create|get|search|list|edit|delete|validate`, `model type search|describe|get`, `model method describe`. */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Scratch, scratchRepo } from "../../support/cli.ts";
 import { documentOf, errorOf, onTerminal, textOf } from "../../support/documents.ts";
@@ -182,7 +182,7 @@ describe("model edit", () => {
     );
   });
 
-  test("opens $EDITOR on a copy", async () => {
+  test("opens $EDITOR on a copy, and keeps what was written where it can't be used", async () => {
     const file = await fileOf("web-01");
     const before = readFileSync(file, "utf8");
     const script = join(repo.path, "editor.sh");
@@ -190,6 +190,13 @@ describe("model edit", () => {
     const said = onTerminal(repo, "model edit web-01 --json", { env: { VISUAL: "", EDITOR: `sh ${script}` } });
     expect(JSON.parse(said)).toMatchObject({ status: "updated", editor: `sh ${script}` });
     expect(readFileSync(file, "utf8")).toBe(before.replace("curl", "wget"));
+    writeFileSync(script, `sed -i 's/version/vresion/' "$1"`);
+    const refused = onTerminal(repo, "model edit web-01", { env: { VISUAL: "", EDITOR: `sh ${script}` } });
+    expect(refused).toContain("version is missing");
+    const [, kept = ""] = /Your text is kept: mend (\S+), then: fen model edit web-01 < /.exec(refused) ?? [];
+    expect(readFileSync(kept, "utf8")).toContain("vresion");
+    rmSync(dirname(kept), { recursive: true });
+    expect(readFileSync(file, "utf8")).not.toContain("vresion");
     expect(onTerminal(repo, "model edit web-01", { env: { VISUAL: "", EDITOR: "false" } })).toBe(
       "error: The editor ended with an error: false\nSet EDITOR to an editor that is installed.\n",
     );
