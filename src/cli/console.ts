@@ -99,10 +99,16 @@ export class Console {
     return Buffer.concat(chunks).toString("utf8");
   }
 
-  /** Opens $VISUAL or $EDITOR on a file and waits for it. */
+  /** $VISUAL or $EDITOR; a variable that is empty counts as unset. */
+  get editor(): string {
+    const { VISUAL, EDITOR } = process.env;
+    return [VISUAL, EDITOR].find((name) => name !== undefined && name !== "") ?? "vi";
+  }
+
+  /** Opens the editor on a file and waits for it. */
   async edit(path: string): Promise<void> {
     const { spawnSync } = process.getBuiltinModule("node:child_process");
-    const editor = process.env["VISUAL"] ?? process.env["EDITOR"] ?? "vi";
+    const { editor } = this;
     const done = spawnSync("/bin/sh", ["-c", `${editor} "$1"`, "sh", path], { stdio: "inherit" });
     const status = done.status ?? 1;
     if (done.error !== undefined || status !== 0)

@@ -86,6 +86,15 @@ export interface CommandTree {
     readonly description: string;
   }[];
   readonly subcommands: readonly CommandTree[];
+  /** The JSON Schema of what `--json` prints: a file of the package. */
+  readonly schema?: string;
+  /** The JSON Schema of each line that `--stream` prints. */
+  readonly events?: string;
+}
+
+/** The JSON Schema of a command's document: a file of the package. */
+export function schemaOf(path: readonly string[]): string {
+  return `schemas/${path.join("-")}.json`;
 }
 
 /** The command line below `words` as data. */
@@ -118,5 +127,7 @@ export function commandTree(words: readonly string[] = []): CommandTree {
       description: flag.summary,
     })),
     subcommands: [...children].sort().map((child) => commandTree([...words, child])),
+    ...(command === undefined ? {} : { schema: schemaOf(command.path) }),
+    ...(command?.flags?.["stream"] === undefined ? {} : { events: "schemas/events.json" }),
   };
 }

@@ -192,7 +192,8 @@ export class DataVersions {
       for (const number of numbers.slice(0, -1))
         if (age((await this.version(model, name, number)).metadata) > keepMs) old.push(number);
     } else if (Number.isInteger(count) && count >= 1) old = numbers.slice(0, -count);
-    return old.length === 0 ? undefined : this.#expiry(model, name, `more than ${rule} kept`, old, false);
+    const reason = keepMs === undefined ? `more than ${rule} kept` : `older than ${rule}`;
+    return old.length === 0 ? undefined : this.#expiry(model, name, reason, old, false);
   }
 
   async #expiry(
