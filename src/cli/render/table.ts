@@ -19,7 +19,8 @@ export function table(
   return [dim(line(head)), ...rows.map(line)].join("\n");
 }
 
-function lengthOf(text: string): number {
+/** Columns that a text takes. */
+export function lengthOf(text: string): number {
   return text.replaceAll(colorCodes, "").length;
 }
 
