@@ -9,7 +9,11 @@ export interface Call {
 
 /** `npx fen`, `fen` (or the name of the link that was called), or a path where nothing shorter would be found. */
 export function calledAs({ path, env }: Call): string {
-  if (env["npm_command"] === "exec") return `npx ${programName(path)}`;
+  // npx leaves its variables in all that it starts: only where it started this program itself is it the way to call it.
+  const name = programName(path);
+  const script = env["npm_lifecycle_script"] ?? "";
+  if (env["npm_command"] === "exec" && /^[\w-]+/.exec(script.replaceAll(/['"]/g, ""))?.[0] === name)
+    return `npx ${name}`;
   if (/\.c?js$/.test(path)) return `node ${shellQuote(path)}`;
   const folders = (env["PATH"] ?? "").split(delimiter);
   return folders.includes(dirname(path)) ? basename(path) : shellQuote(path);

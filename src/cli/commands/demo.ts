@@ -6,7 +6,7 @@ import type { Console } from "../console.ts";
 import { type Call, runCall } from "../demo/calls.ts";
 import { childEnv, contended, fleetSize, makeFleet, planCalls, slow } from "../demo/plan.ts";
 import { noScreen, screenFor, whom } from "../demo/screen.ts";
-import { type Axis, comparison, indent, legend, row } from "../demo/timeline.ts";
+import { type Axis, comparison, indent, legend, row, wrap } from "../demo/timeline.ts";
 import { version } from "../main.ts";
 import { duration } from "../render/table.ts";
 
@@ -116,7 +116,9 @@ function headline(console: Console, folder: string): string {
   return [
     `${console.bold(`${fleetSize} models`)} in ${folder}: ${fleetSize} processes run them at once.`,
     `${contended} is wanted four times; data gc wants all of them for itself.`,
-  ].join("\n");
+  ]
+    .map((sentence) => wrap(sentence, console.width))
+    .join("\n");
 }
 
 function summary(console: Console, calls: readonly Call[], document: DemoResult): string[] {
@@ -134,7 +136,10 @@ function summary(console: Console, calls: readonly Call[], document: DemoResult)
     ...legend(console, axis),
     "",
     ...comparison(console, { tookMs, globalMs, width }),
-    `The same work under one global lock, one call after another: ${console.bold(`${(globalMs / tookMs).toFixed(1)} times`)} as long.`,
+    wrap(
+      `The same work under one global lock, one call after another, takes ${(globalMs / tookMs).toFixed(1)} times as long.`,
+      console.width,
+    ),
   ];
 }
 

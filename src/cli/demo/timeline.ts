@@ -1,6 +1,6 @@
 /** Bars on a time axis: `·` starting, `░` waiting for the lock, `█` working. No line is longer than the width that it is given. */
 import type { Console } from "../console.ts";
-import { duration } from "../render/table.ts";
+import { duration, lengthOf } from "../render/table.ts";
 import type { Call } from "./calls.ts";
 
 const marks = { planned: " ", starting: "·", waiting: "◌", running: "●", done: "✔", failed: "✘" } as const;
@@ -106,4 +106,15 @@ export function comparison(
 export function clip(text: string, width: number): string {
   if (text.length <= width) return text;
   return width <= 1 ? text.slice(0, Math.max(0, width)) : `${text.slice(0, width - 1)}…`;
+}
+
+/** Words broken into lines of at most `width` columns; a longer word gets a line of its own. */
+export function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line !== undefined && lengthOf(line) + 1 + lengthOf(word) <= width) lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.join("\n");
 }

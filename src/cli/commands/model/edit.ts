@@ -23,7 +23,7 @@ export const handler: Handler = async ({ context, args, console }) => {
       rmSync(folder, { recursive: true, force: true });
     }
   };
-  const editor = context.machine.host.env["VISUAL"] ?? context.machine.host.env["EDITOR"] ?? "vi";
+  const { editor } = console;
   const document = await editModel(context, { model: args[0] ?? "", source: { text: piped, editor, edit } });
   return {
     document,
