@@ -19,14 +19,14 @@ const version: FlagSpec = { type: "text", value: "N", summary: "This version (de
 
 export const groups: Readonly<Record<string, string>> = {
   repo: "Repositories",
-  model: "Models: definitions of what is automated",
+  model: "Models: what is automated, each a YAML file",
   "model type": "Types that models can be of",
   "model method": "Methods: what models can do",
   "model method history": "Past runs",
   "model output": "Records of runs, their data and logs",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
-  "datastore lock": "Locks",
+  "datastore lock": "Locks: who holds which, and the last resort",
 };
 
 const init = {
@@ -56,14 +56,17 @@ export const catalog: readonly CommandSpec[] = [
   { path: ["repo", "init"], ...init },
   {
     path: ["demo"],
-    summary: "Watch a fleet being run at once, with its locks, in a scratch folder",
-    flags: { fast: { type: "switch", summary: "Shorter work, for tests" } },
+    summary: "Watch twenty models being run at once, with their locks, in a scratch folder",
+    details:
+      "Takes about ten seconds and needs nothing but this program. The folder stays, to be explored; delete it when you like.",
+    flags: { fast: { type: "switch", summary: "The same with shorter work" } },
     examples: ["fen demo"],
     load: () => import("./commands/demo.ts"),
   },
   {
     path: ["model", "create"],
     summary: "Make a new model",
+    details: "Writes models/<type>/<id>.yaml, with an example to change. fen model type search lists the types.",
     arguments: [
       { name: "type", summary: "For example command/shell", complete: "type" },
       { name: "name", summary: "Lowercase letters, digits, - and _, at most 64" },
@@ -82,6 +85,7 @@ export const catalog: readonly CommandSpec[] = [
   {
     path: ["model", "search"],
     summary: "List models",
+    details: "With a query: those whose name or type holds it.",
     arguments: [query],
     examples: ["fen model search web"],
     load: () => import("./commands/model/search.ts"),
@@ -285,7 +289,7 @@ export const catalog: readonly CommandSpec[] = [
     path: ["datastore", "lock", "release"],
     summary: "Break a lock (the last resort)",
     details:
-      "The former holder is told and can't commit. A holder that lives is only released by its nonce, which lock status shows.",
+      "The former holder is told and can't commit. A holder that is alive is only released when its nonce is named; fen datastore lock status --json shows it.",
     flags: {
       force: { type: "switch", summary: "Needed: this takes a lock from somebody" },
       model: {
@@ -294,7 +298,7 @@ export const catalog: readonly CommandSpec[] = [
         complete: "model",
         summary: "The model's lock (name, id or type/id); default: the datastore's",
       },
-      nonce: { type: "text", value: "NONCE", summary: "The holder that is meant" },
+      nonce: { type: "text", value: "NONCE", summary: "The holder that is meant (needed where it is alive)" },
     },
     examples: ["fen datastore lock release --force --model web-01"],
     load: () => import("./commands/datastore/lock-release.ts"),

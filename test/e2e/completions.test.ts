@@ -74,7 +74,7 @@ async function typed({ start, load }: ShellSpec, keys: string, name = "fen"): Pr
   const [first = "", rest] = keys.split(eraseLine);
   if (rest !== undefined) {
     terminal.type(first);
-    await terminal.shows("touch pwned"); // the list of what may come next
+    await terminal.shows("pwned"); // the list of what may come next
   }
   terminal.type(rest === undefined ? `${keys}\n` : `${eraseLine}${rest}\n`);
   await until(
