@@ -28,7 +28,7 @@ export async function makeFleet(
   await initRepository(machine, folder, { force: false, version: options.version });
   mkdirSync(join(folder, "models/command/shell"), { recursive: true });
   for (const [index, name] of names.entries()) {
-    const sleep = options.fast ? 0.2 : name === contended ? 0.8 : (seconds[index % seconds.length] ?? 1);
+    const sleep = options.fast ? 0.2 : name === contended ? 0.5 : (seconds[index % seconds.length] ?? 1);
     writeModel(folder, { id: machine.random.uuid(), name, site: index % 2 === 0 ? "ams" : "fra", sleep });
   }
   return folder;
