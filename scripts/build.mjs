@@ -103,6 +103,7 @@ function writeCodeCache() {
     for (const command of [
       "data list cache",
       "data get cache log",
+      "__complete -- model get c",
       "model output search",
       "datastore status",
       "datastore lock status",

@@ -1,6 +1,7 @@
 /** The console: stdout is data, stderr is talk. */
 import { FenError } from "../kernel/errors.ts";
 import { isTerminal, type Output } from "./output.ts";
+import { lengthOf } from "./render/table.ts";
 
 export interface ConsoleOptions {
   readonly color: boolean;
@@ -56,18 +57,23 @@ export class Console {
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */
   async page(text: string): Promise<void> {
-    const rows = process.stdout.rows ?? 0;
-    const pager = process.env["PAGER"] ?? "less";
-    if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows)
+    const { PAGER: chosen } = process.env;
+    if (!this.#options.pager || !this.isTerminal || chosen === "cat" || chosen === "" || this.#fits(text))
       return this.out(text);
     const { spawnSync } = process.getBuiltinModule("node:child_process");
-    const done = spawnSync(pager, {
+    const done = spawnSync(chosen ?? "command -v less >/dev/null || exit 127; exec less", {
       shell: true,
       input: text,
       stdio: ["pipe", "inherit", "inherit"],
       env: { LESS: "FRX", ...process.env },
     });
-    if (done.error !== undefined || (done.status ?? 0) === 127) this.out(text);
+    // Only where there is no pager: one that was left before the end of the text has shown what was wanted.
+    if (done.status === 127) this.out(text);
+  }
+
+  #fits(text: string): boolean {
+    const lines = text.split("\n").map((line) => Math.max(1, Math.ceil(lengthOf(line) / this.width)));
+    return lines.reduce((sum, rows) => sum + rows, 0) < (process.stdout.rows ?? 0);
   }
 
   /** Asks a person yes or no. Where nobody can answer: `confirmation_needed`. */

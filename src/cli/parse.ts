@@ -120,6 +120,18 @@ export function usageOf(command: CommandSpec): string {
   return [...command.path, ...args].join(" ");
 }
 
+/** `fen model run` means `fen model method run`: the first command of the group (or of all) that has this word further down. */
+function furtherDown(words: readonly string[]): string | undefined {
+  const word = words.at(-1) ?? "";
+  const within = (group: readonly string[]) =>
+    catalog.find(
+      ({ path, hidden }) =>
+        hidden !== true && path.includes(word, group.length) && group.every((one, index) => path[index] === one),
+    );
+  const found = within(words.slice(0, -1)) ?? within([]);
+  return found?.path.slice(0, found.path.indexOf(word) + 1).join(" ");
+}
+
 function unknownCommand(words: readonly string[]): FenError {
   const known = [
     ...new Set(
@@ -129,7 +141,7 @@ function unknownCommand(words: readonly string[]): FenError {
     ),
   ];
   const wanted = words.join(" ");
-  const near = known.includes(wanted) ? undefined : nearest(wanted, known);
+  const near = furtherDown(words) ?? (known.includes(wanted) ? undefined : nearest(wanted, known));
   const group = words.slice(0, -1).join(" ");
   const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
   return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, {

@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { Machine } from "./machine.ts";
 import { systemErrorCode } from "./errors.ts";
+import { groupLives } from "./process-group.ts";
 
 export interface ProcessOptions {
   readonly command: readonly [string, ...string[]];
@@ -166,18 +167,17 @@ class Running {
   }
 
   #groupLives(): boolean {
-    return this.#signal(0);
+    const { pid } = this.#child;
+    return pid !== undefined && groupLives(pid);
   }
 
-  /** False where the group is gone. */
-  #signal(signal: NodeJS.Signals | 0): boolean {
+  #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#child;
-    if (pid === undefined) return false;
+    if (pid === undefined) return;
     try {
       process.kill(-pid, signal);
-      return true;
     } catch {
-      return false; // no such group any more
+      // no such group any more
     }
   }
 
