@@ -36,7 +36,7 @@ process.exit(results.every((result) => result.violations.length === 0) ? 0 : 1);
 
 /** The runner is TypeScript, as the tests import it. */
 async function loadRunner(name = "runner") {
-  const folder = join(root, "node_modules/.cache/fen-torture");
+  const folder = join(root, "node_modules/.cache/fen-test", String(process.pid));
   const bundle = await rolldown({
     input: { [name]: join(root, `test/torture/${name}.ts`) },
     platform: "node",

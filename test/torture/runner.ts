@@ -8,15 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { rolldown } from "rolldown";
+import { bundleProgram, root } from "../support/bundle.ts";
+import { SmallDisk } from "../support/small-disk.ts";
+import type { Surroundings } from "../support/surroundings.ts";
 import { Chance } from "./chance.ts";
 import { Checker, type Verdict } from "./checker.ts";
 import { EventLog, parseEvent } from "./events.ts";
-import { makeOtherPaths, pathIn, SmallDisk, type Started, startIn, type Surroundings } from "./world.ts";
+import { makeOtherPaths, pathIn, type Started, startIn } from "./world.ts";
 import type { WorkerSpec } from "./worker.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/node_modules.*$/, "");
 const program = join(root, "dist/fen.cjs");
 
 export interface RoundOptions {
@@ -41,7 +41,7 @@ export interface RoundResult extends Verdict {
 
 const ids = Array.from({ length: 8 }, (_, n) => `${n}0000000-0000-4000-a000-00000000000${n}`);
 const resources = ids.map((id) => `command/shell/${id}`);
-const others: readonly Surroundings[] = ["namespaces", "hour-ahead", "hour-behind", "few-descriptors", "symlink"];
+const others: readonly Surroundings[] = ["namespaces", "hour-ahead", "hour-behind", "few-descriptors"];
 /** After the end of a round, the longest that may be waited for. */
 const drainMs = 90_000;
 
@@ -55,19 +55,9 @@ interface Worker {
   isKilled: boolean;
 }
 
-/** Bundles the worker so that a plain Node.js can run it; gives its path. */
-export async function buildWorker(): Promise<string> {
-  const folder = join(root, "node_modules/.cache/fen-torture");
-  const bundle = await rolldown({
-    input: { worker: join(root, "test/torture/worker.ts") },
-    platform: "node",
-    external: [/^fs-native-extensions/],
-    logLevel: "warn",
-    transform: { target: "node20.18" },
-  });
-  await bundle.write({ dir: folder, format: "esm", entryFileNames: "[name].mjs" });
-  await bundle.close();
-  return join(folder, "worker.mjs");
+/** Bundles the worker; gives its path. */
+export function buildWorker(): Promise<string> {
+  return bundleProgram("test/torture/worker");
 }
 
 export async function runRound(options: RoundOptions, script: string): Promise<RoundResult> {
@@ -83,7 +73,8 @@ export async function runRound(options: RoundOptions, script: string): Promise<R
     return { ...verdict, seed: options.seed, ms: Math.round(performance.now() - start), ...kept };
   } finally {
     round[Symbol.dispose]();
-    if (isClean || options.keep !== true) rmSync(scratch, { recursive: true, force: true });
+    if (isClean || options.keep !== true)
+      rmSync(scratch, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 }
 
