@@ -39,12 +39,13 @@ const isStale = (found) => Date.parse(found.acquiredAt) + found.ttlMs < Date.now
 
 async function take(path) {
   const giveUpAt = Date.now() + giveUpMs;
-  mkdirSync(dirname(path), { recursive: true });
   for (let waits = 0; ; waits++) {
     try {
+      mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, JSON.stringify(record(), undefined, 2), { flag: "wx" });
       return true;
     } catch (error) {
+      if (error.code === "ENOENT") continue; // the folder went between the two
       if (error.code !== "EEXIST") throw error;
     }
     const found = read(path);
