@@ -15,20 +15,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { isolatedDeclaration } from "rolldown/experimental";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-rmSync(dist, { recursive: true, force: true });
-mkdirSync(dist);
-const bundle = await rolldown({
-  input: { main: join(root, "src/cli/main.ts") },
+const options = {
   platform: "node",
   external: [/^fs-native-extensions/],
   logLevel: "warn",
   transform: { define: { FEN_VERSION: JSON.stringify(version) }, target: "node20.18" },
-});
+};
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+await buildLibrary();
+const bundle = await rolldown({ ...options, input: { main: join(root, "src/cli/main.ts") } });
 const { output } = await bundle.write({
   dir: dist,
   format: "cjs",
@@ -54,6 +57,23 @@ function wrap(path) {
   if (/String\.raw`[^`]*[^\0-\x7f`]/.test(code)) throw new Error(`${path}: escapes would change what String.raw gives`);
   const ascii = code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   writeFileSync(path, `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`);
+}
+
+/** `fen/lock`: one module, and its types in two files that import nothing else. */
+async function buildLibrary() {
+  const bundle = await rolldown({ ...options, input: { lock: join(root, "src/lock/index.ts") } });
+  await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].mjs", comments: false });
+  await bundle.close();
+  for (const [source, file] of [
+    ["index", "lock"],
+    ["public", "lock-types"],
+  ]) {
+    const path = join(root, `src/lock/${source}.ts`);
+    const { code, errors } = await isolatedDeclaration(path, readFileSync(path, "utf8"));
+    if (errors.length > 0) throw new Error(`${path}: ${errors.map((error) => error.message).join("; ")}`);
+    const text = `/// <reference lib="esnext.disposable" />\n${code.replaceAll("./public.ts", "./lock-types.mjs")}`;
+    writeFileSync(join(dist, `${file}.d.mts`), text);
+  }
 }
 
 /** `npx fen` in a clone finds this link. */
