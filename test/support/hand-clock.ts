@@ -40,8 +40,8 @@ export class HandClock implements Clock {
   /** Turns from alarm to alarm, as long as `work` waits for them. */
   async turnUntil<T>(work: Promise<T>): Promise<T> {
     let isDone = false;
-    const done = () => (isDone = true);
-    work.then(done, done);
+    const settled = () => void (isDone = true);
+    void work.then(settled, settled);
     for (let turns = 0; turns < 10_000; turns++) {
       await new Promise((resolve) => setImmediate(resolve));
       if (isDone) return work;

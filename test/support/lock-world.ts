@@ -2,7 +2,17 @@
  * One datastore folder and the independent clients that lock in it. Kernel locks belong to an open file, not to a process: so two clients in
  * one process exclude each other as two processes do, and a test can stop one between any two steps.
  */
-import { closeSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { type Machine, systemMachine } from "../../src/kernel/machine.ts";

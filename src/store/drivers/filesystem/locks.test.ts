@@ -68,16 +68,19 @@ describe("break-glass", () => {
     expect(await grant.check()).toBe("lost");
   });
 
-  test.each([web, datastore])("the next in line gets %o while the former holder still lives", async (resource: Resource) => {
-    const grant = await world.take(resource);
-    const next = await world.ask(resource);
-    expect(blockedBy(await next.attempt())).toBe("holder");
-    await world.driver().revoke(resource, grant.nonce);
-    expect(blockedBy(await next.attempt())).toBe("nothing");
-    await grant.release();
-    expect(world.record(resource)?.nonce).toBe(next.nonce);
-    expect(world.isLocked(resource)).toBe(true);
-  });
+  test.each([web, datastore])(
+    "the next in line gets %o while the former holder still lives",
+    async (resource: Resource) => {
+      const grant = await world.take(resource);
+      const next = await world.ask(resource);
+      expect(blockedBy(await next.attempt())).toBe("holder");
+      await world.driver().revoke(resource, grant.nonce);
+      expect(blockedBy(await next.attempt())).toBe("nothing");
+      await grant.release();
+      expect(world.record(resource)?.nonce).toBe(next.nonce);
+      expect(world.isLocked(resource)).toBe(true);
+    },
+  );
 
   test("the child of a dead holder loses it too, and the next gets in", async () => {
     const child = world.orphan({ resource: web });
@@ -124,7 +127,12 @@ describe("what a caller handed down", () => {
     const { holding } = await world.take(web);
     const { descriptor: _, ...words } = holding;
     const opened = world.keep(world.folder.table.open());
-    for (const said of [words, { ...words, descriptor: 999_999 }, { ...words, descriptor: 0 }, { ...words, descriptor: opened }])
+    for (const said of [
+      words,
+      { ...words, descriptor: 999_999 },
+      { ...words, descriptor: 0 },
+      { ...words, descriptor: opened },
+    ])
       expect(await inherit(said), JSON.stringify(said)).toEqual({ holdings: [], unshared: [] });
   });
 
@@ -174,7 +182,12 @@ describe("status", () => {
   });
 
   test("lock-10, lock-58: what was left behind is told: another client's, a dead one's, an unreadable, one whose child still works", async () => {
-    const models = ["1", "2", "3", "4"].map((digit): Resource => ({ ...db, kind: "model", type: "t", id: db.kind === "model" ? digit + db.id.slice(1) : "" }));
+    const models = ["1", "2", "3", "4"].map((digit): Resource => ({
+      ...db,
+      kind: "model",
+      type: "t",
+      id: db.kind === "model" ? digit + db.id.slice(1) : "",
+    }));
     const [foreign = db, stale = db, unreadable = db, orphaned = db] = models;
     world.writeRecord(foreign, foreignRecord());
     world.writeRecord(stale, fenRecord());
@@ -182,18 +195,23 @@ describe("status", () => {
     world.writeRecord(orphaned, fenRecord());
     const child = world.orphan({ resource: orphaned });
     const { held } = await look();
-    const states = Object.fromEntries(held.map((one) => [one.resource.kind === "model" ? one.resource.id[0] : "", one.state]));
+    const states = Object.fromEntries(
+      held.map((one) => [one.resource.kind === "model" ? one.resource.id[0] : "", one.state]),
+    );
     expect(states).toEqual({ 1: "foreign", 2: "stale", 3: "unreadable", 4: "orphaned" });
     child.end();
   });
 
-  test.each(["shell", "command/shell", "@acme/net/switch", "a.b/c.d"])("lock-26: a record of type %s is found", async (type) => {
-    const resource: Resource = { kind: "model", type, id: "a0000000-0000-4000-a000-000000000001" };
-    world.writeRecord(resource, foreignRecord());
-    expect((await look()).held.map((one) => one.resource)).toEqual([resource]);
-    const structural = await world.ask(datastore);
-    expect(blockedBy(await structural.attempt())).toBe("foreign");
-  });
+  test.each(["shell", "command/shell", "@acme/net/switch", "a.b/c.d"])(
+    "lock-26: a record of type %s is found",
+    async (type) => {
+      const resource: Resource = { kind: "model", type, id: "a0000000-0000-4000-a000-000000000001" };
+      world.writeRecord(resource, foreignRecord());
+      expect((await look()).held.map((one) => one.resource)).toEqual([resource]);
+      const structural = await world.ask(datastore);
+      expect(blockedBy(await structural.attempt())).toBe("foreign");
+    },
+  );
 
   test("one resource: without the others", async () => {
     await world.take(web);

@@ -1,6 +1,14 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { blockedBy, datastore, db, foreignRecord, granted, LockWorld, web } from "../../../../test/support/lock-world.ts";
+import {
+  blockedBy,
+  datastore,
+  db,
+  foreignRecord,
+  granted,
+  LockWorld,
+  web,
+} from "../../../../test/support/lock-world.ts";
 import type { Place } from "../../contract.ts";
 
 let world: LockWorld;

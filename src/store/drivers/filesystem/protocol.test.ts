@@ -25,10 +25,13 @@ describe("the order of steps", () => {
     follows(request, "table", "publish");
   });
 
-  test.each([model, nested, structural, share])("nobody is granted anything without the kernel's lock (%o)", (request) => {
-    follows(request, "queue", "table");
-    follows(request, "table", "granted");
-  });
+  test.each([model, nested, structural, share])(
+    "nobody is granted anything without the kernel's lock (%o)",
+    (request) => {
+      follows(request, "queue", "table");
+      follows(request, "table", "granted");
+    },
+  );
 
   test("lock-27: a structural command announces itself before it looks who is at work", () => {
     follows(structural, "announce", "foreign");
@@ -54,10 +57,12 @@ describe("what follows from a look", () => {
   test("lock-32: structural commands that come after our turn began don't hold us up", () => {
     const at: Progress = { stage: "structural" };
     const first = advance(model, at, { stage: "structural", live: [ticket("early")] });
-    expect(step(model, first.progress, { stage: "structural", live: [ticket("early"), ticket("late")] })).toMatchObject({
-      stage: "structural",
-      watch: "early",
-    });
+    expect(step(model, first.progress, { stage: "structural", live: [ticket("early"), ticket("late")] })).toMatchObject(
+      {
+        stage: "structural",
+        watch: "early",
+      },
+    );
     expect(step(model, first.progress, { stage: "structural", live: [ticket("late")] })).toEqual({ stage: "table" });
   });
 

@@ -13,7 +13,8 @@ beforeEach(() => {
 });
 afterEach(() => world[Symbol.dispose]());
 
-const take = (nonce: string, mode: LockMode = "exclusive"): OwnTicket => queue.take(nonce, mode, foreignRecord({ nonce }));
+const take = (nonce: string, mode: LockMode = "exclusive"): OwnTicket =>
+  queue.take(nonce, mode, foreignRecord({ nonce }));
 const see = (nonce: string) => {
   const ticket = queue.tickets().find((one) => one.nonce === nonce);
   if (ticket === undefined) throw new Error(`no ticket ${nonce}`);

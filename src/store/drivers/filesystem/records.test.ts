@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -72,12 +81,15 @@ describe("publishing", () => {
     expect(readdirSync(folder)).toEqual([".lock"]);
   });
 
-  test.each(["", "{", "[]", "junk"])("lock-10: what can't be read (%j) is told as such, and gives way when it is spent", (text) => {
-    writeFileSync(path, text);
-    expect(publishRecord(path, ours, never)).toEqual({ kind: "unreadable", text });
-    expect(publishRecord(path, ours, always)).toBeUndefined();
-    expect(nonceThere()).toBe("ours");
-  });
+  test.each(["", "{", "[]", "junk"])(
+    "lock-10: what can't be read (%j) is told as such, and gives way when it is spent",
+    (text) => {
+      writeFileSync(path, text);
+      expect(publishRecord(path, ours, never)).toEqual({ kind: "unreadable", text });
+      expect(publishRecord(path, ours, always)).toBeUndefined();
+      expect(nonceThere()).toBe("ours");
+    },
+  );
 
   test("lock-10: so does a folder in the record's place", () => {
     mkdirSync(path);
@@ -150,7 +162,7 @@ describe("lock-8: nobody touches a record that isn't theirs", () => {
 
   test("lock-3: nor of one that took the place while it refreshed", () => {
     let step = 0;
-    for (let calls = step; calls === step; ) {
+    for (let calls = step; calls === step;) {
       put(ours);
       step++;
       calls = 0;
@@ -249,9 +261,12 @@ describe("reading", () => {
     expect(readRecord(path).kind).toBe("ours");
   });
 
-  test.each([{ nonce: 1 }, { holder: null }, { acquiredAt: undefined }])("lock-11: one with %o isn't a record", (wrong) => {
-    expect(parseRecord(JSON.stringify(foreignRecord(wrong)))).toBeUndefined();
-  });
+  test.each([{ nonce: 1 }, { holder: null }, { acquiredAt: undefined }])(
+    "lock-11: one with %o isn't a record",
+    (wrong) => {
+      expect(parseRecord(JSON.stringify(foreignRecord(wrong)))).toBeUndefined();
+    },
+  );
 
   test("lock-10: one that is far too large is unreadable", () => {
     put(fenRecord({ command: "x".repeat(100_000) }));

@@ -51,9 +51,12 @@ describe("fencing tokens", () => {
     expect(next()).toBeLessThan(5000);
   });
 
-  test.each(["junk", "-5 -5 x", "NaN 3 x"])("a file that says %j never leads to a number that was given before", (text) => {
-    for (let i = 0; i < 5; i++) next();
-    world.write(file, text);
-    expect(next()).toBeGreaterThan(5);
-  });
+  test.each(["junk", "-5 -5 x", "NaN 3 x"])(
+    "a file that says %j never leads to a number that was given before",
+    (text) => {
+      for (let i = 0; i < 5; i++) next();
+      world.write(file, text);
+      expect(next()).toBeGreaterThan(5);
+    },
+  );
 });
