@@ -14,12 +14,14 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HandClock } from "../../../../test/support/hand-clock.ts";
 import { fenRecord, foreignRecord } from "../../../../test/support/lock-world.ts";
 import { betweenCalls } from "../../../../test/support/watched-fs.ts";
+import type { LockRecord } from "../../contract.ts";
 import {
   ForeignWatch,
   type FoundRecord,
   parseRecord,
-  publishRecord,
+  putRecord,
   readRecord,
+  RecordDraft,
   refreshRecord,
   removeRecord,
   removeUnreadable,
@@ -42,6 +44,13 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const [ours, theirs] = [fenRecord({ nonce: "ours" }), fenRecord({ nonce: "theirs", pid: 1 })];
 const never = () => false;
 const always = () => true;
+/** Publishes once, from a draft of its own. */
+const publish = (record: LockRecord, isSpent: (found: FoundRecord) => boolean) => {
+  const draft = new RecordDraft(path, record.nonce);
+  const found = draft.publish(record, isSpent);
+  draft.discard();
+  return found;
+};
 const put = (record: object) => writeFileSync(path, JSON.stringify(record));
 /** Another puts its record there in one step, as a takeover does. */
 const takeOver = (record: object) => {
@@ -52,27 +61,55 @@ const nonceThere = () => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8
 
 describe("publishing", () => {
   test("a record is put where there is none", () => {
-    expect(publishRecord(path, ours, never)).toBeUndefined();
+    expect(publish(ours, never)).toBeUndefined();
     expect(readRecord(path)).toMatchObject({ kind: "ours", record: ours });
     expect(readdirSync(folder)).toEqual([".lock"]);
   });
 
   test("one that isn't spent stays, and is told", () => {
     put(foreignRecord());
-    expect(publishRecord(path, ours, never)).toMatchObject({ kind: "foreign" });
+    expect(publish(ours, never)).toMatchObject({ kind: "foreign" });
     expect(readdirSync(folder)).toEqual([".lock"]);
     expect(nonceThere()).toBe(foreignRecord().nonce);
   });
 
+  test("what is drafted can't be seen before it is published, and leaves nothing behind", () => {
+    const draft = new RecordDraft(path, "ours");
+    draft.prepare();
+    expect(existsSync(path)).toBe(false);
+    draft.discard();
+    draft.discard();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("a folder that was made for the record goes with it, but not with what others put there", () => {
+    for (const isUsed of [false, true]) {
+      const draft = new RecordDraft(join(folder, "made", ".lock"), "ours");
+      draft.publish(ours, never);
+      draft.discard();
+      removeRecord(join(folder, "made", ".lock"), "ours");
+      if (isUsed) writeFileSync(join(folder, "made", "data"), "");
+      draft.removeMadeFolder();
+      expect(existsSync(join(folder, "made"))).toBe(isUsed);
+    }
+  });
+
+  test("putting a record where there is one changes nothing", () => {
+    put(theirs);
+    expect(putRecord(path, ours, "ours")).toMatchObject({ kind: "ours", record: theirs });
+    expect(nonceThere()).toBe("theirs");
+    expect(readdirSync(folder)).toEqual([".lock"]);
+  });
+
   test("one that is spent gives way", () => {
     put(theirs);
-    expect(publishRecord(path, ours, always)).toBeUndefined();
+    expect(publish(ours, always)).toBeUndefined();
     expect(nonceThere()).toBe("ours");
   });
 
   test("lock-7: a record that came after the spent one was judged is never removed", () => {
     put(foreignRecord());
-    const found = publishRecord(path, ours, () => {
+    const found = publish(ours, () => {
       takeOver(theirs); // another completes its takeover between our judgement and our removal
       return true;
     });
@@ -85,16 +122,16 @@ describe("publishing", () => {
     "lock-10: what can't be read (%j) is told as such, and gives way when it is spent",
     (text) => {
       writeFileSync(path, text);
-      expect(publishRecord(path, ours, never)).toEqual({ kind: "unreadable", text });
-      expect(publishRecord(path, ours, always)).toBeUndefined();
+      expect(publish(ours, never)).toEqual({ kind: "unreadable", text });
+      expect(publish(ours, always)).toBeUndefined();
       expect(nonceThere()).toBe("ours");
     },
   );
 
   test("lock-10: so does a folder in the record's place", () => {
     mkdirSync(path);
-    expect(publishRecord(path, ours, never)).toMatchObject({ kind: "unreadable" });
-    expect(publishRecord(path, ours, always)).toBeUndefined();
+    expect(publish(ours, never)).toMatchObject({ kind: "unreadable" });
+    expect(publish(ours, always)).toBeUndefined();
     expect(readdirSync(folder)).toEqual([".lock"]);
   });
 });
@@ -102,12 +139,26 @@ describe("publishing", () => {
 describe("lock-12, lock-13: at no instant is there a part of a record", () => {
   const whole = (found: FoundRecord) => found.kind === "absent" || found.kind === "ours";
   const cases: [string, () => void][] = [
-    ["publishing", () => publishRecord(path, ours, never)],
-    ["publishing over one that is spent", () => publishRecord(path, ours, always)],
+    ["publishing", () => publish(ours, never)],
+    ["publishing over one that is spent", () => publish(ours, always)],
     ["keeping it fresh", () => refreshRecord(path, "theirs", "2027-01-01T00:00:00.000Z")],
     ["handing it to one who shares the lock", () => replaceOwnRecord(path, "theirs", ours)],
     ["removing it", () => removeRecord(path, "theirs")],
   ];
+
+  test("while what was announced from a draft is published from it once more", () => {
+    const draft = new RecordDraft(path, "ours");
+    draft.publish(ours, never);
+    const seen: FoundRecord[] = [];
+    betweenCalls(
+      () => seen.push(readRecord(path)),
+      () => draft.publish({ ...ours, token: 8 }, always),
+    );
+    expect(seen.filter((found) => !whole(found))).toEqual([]);
+    expect(readRecord(path)).toMatchObject({ record: { token: 8 } });
+    draft.discard();
+    expect(readdirSync(folder)).toEqual([".lock"]);
+  });
 
   test.each(cases)("while %s", (name, work) => {
     if (name !== "publishing") put(theirs);
