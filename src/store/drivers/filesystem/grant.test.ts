@@ -1,4 +1,5 @@
-import { closeSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { blockedBy, datastore, foreignRecord, granted, LockWorld, web } from "../../../../test/support/lock-world.ts";
 import type { Grant, Holding } from "../../contract.ts";
@@ -185,4 +186,12 @@ describe("keeping the record fresh", () => {
     await grant.refresh();
     expect(world.record(datastore)).toEqual(foreignRecord());
   });
+});
+
+test("nothing stays of a lock that was given back at once: not even the folder that was made for its record", async () => {
+  for (const mode of ["exclusive", "shared"] as const) {
+    const grant = await world.take(web, mode);
+    await grant.release();
+    expect(existsSync(dirname(world.recordPath(web)))).toBe(false);
+  }
 });
