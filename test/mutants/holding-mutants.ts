@@ -17,8 +17,8 @@ const grants: readonly Mutant[] = [
     name: "the ticket is removed before the lock is freed",
     scenarios: [],
     file: `${here}/grant.ts`,
-    from: `() => this.#unlock(), () => this.#held.ticket.leave()]`,
-    to: `() => this.#held.ticket.leave(), () => this.#unlock()]`,
+    from: `() => this.#unlock(), () => ticket.leave()]`,
+    to: `() => ticket.leave(), () => this.#unlock()]`,
     check: `${here}/grant`,
     test: "record, lock, ticket: in this order",
   },
@@ -80,7 +80,7 @@ const grants: readonly Mutant[] = [
     name: "a record that somebody removed isn't put back",
     scenarios: [],
     file: `${here}/grant.ts`,
-    from: `found.kind === "absent" ? publishRecord(this.#path, this.#held.record, () => false) : found;`,
+    from: `found.kind === "absent" ? putRecord(this.#path, this.#held.record, this.nonce) : found;`,
     to: `found;`,
     check: `${here}/grant`,
     test: "but not where somebody only removed the record",
@@ -99,7 +99,7 @@ const grants: readonly Mutant[] = [
     scenarios: [3],
     file: `${here}/grant.ts`,
     from: `if (this.#released || this.#held.under !== undefined) return;`,
-    to: `if (this.#released) publishRecord(this.#path, this.#held.record, () => false);`,
+    to: `if (this.#released) putRecord(this.#path, this.#held.record, this.nonce);`,
     check: `${here}/grant`,
     test: "lock-3: a refresh after the release makes no record",
   },
@@ -141,7 +141,7 @@ const records: readonly Mutant[] = [
     from: `if (!isRight) linkNew(aside, path);`,
     to: ``,
     check: `${here}/records`,
-    test: "lock-60: one that came in between the look and the removal stays",
+    test: "lock-60: one that comes in at any instant of the removal stays",
   },
   {
     name: "a release removes whatever record is there",
@@ -166,11 +166,8 @@ const records: readonly Mutant[] = [
     scenarios: [12, 13],
     file: `${here}/records.ts`,
     from: `    const at = text.indexOf(`,
-    to: `    rmSync(path);
-    closeSync(openSync(path, "a"));
-    linkSync(path, \`\${path}.x\`);
-    rmSync(path);
-    writeSync(openSync(path, "a"), text.replace(record.acquiredAt, acquiredAt));
+    to: `    ftruncateSync(fd);
+    writeSync(fd, text, 0);
     const at = text.indexOf(`,
     check: `${here}/records`,
     test: "while keeping it fresh",
@@ -185,6 +182,24 @@ const records: readonly Mutant[] = [
     closeSync(fd);`,
     check: `${here}/records`,
     test: "while publishing",
+  },
+  {
+    name: "an announced record is written over in its place when the lock is granted",
+    scenarios: [12, 13],
+    file: `${here}/records.ts`,
+    from: `if (this.#isOut) this.discard();`,
+    to: ``,
+    check: `${here}/records`,
+    test: "while what was announced from a draft is published from it once more",
+  },
+  {
+    name: "the folder that was made for a record stays when the lock is given back at once",
+    scenarios: [41],
+    file: `${here}/grant.ts`,
+    from: `[() => draft.discard(), () => draft.removeMadeFolder(), `,
+    to: `[() => draft.removeMadeFolder(), () => draft.discard(), `,
+    check: `${here}/grant`,
+    test: "nothing stays of a lock that was given back at once",
   },
   {
     name: "what isn't unreadable is removed as unreadable",
@@ -211,8 +226,8 @@ const older: readonly Mutant[] = [
     name: "the datastore's record of an older client is ignored by models",
     scenarios: [28],
     file: `${here}/foreign.ts`,
-    from: `: [this.#folder.recordPath({ kind: "datastore" })];`,
-    to: `: [];`,
+    from: `: this.#honoured([this.#folder.recordPath({ kind: "datastore" })]);`,
+    to: `: this.#honoured([]);`,
     check: `${here}/place`,
     test: "a fresh record is honoured: the datastore's",
   },
@@ -220,8 +235,8 @@ const older: readonly Mutant[] = [
     name: "models' records of older clients are ignored by a structural command",
     scenarios: [27, 33],
     file: `${here}/foreign.ts`,
-    from: `(this.#suspects ??= await this.#walk())`,
-    to: `[]`,
+    from: `this.#suspects ??= await this.#walk();`,
+    to: `this.#suspects = [];`,
     check: `${here}/place`,
     test: "a fresh record is honoured: a model's, for the datastore",
   },

@@ -274,7 +274,7 @@ const nesting: readonly Mutant[] = [
     from: `.filter((one) => (one.record.within ?? []).length > 0)`,
     to: ``,
     check: "lock/cycles",
-    test: "one who holds nothing never gives way",
+    test: "a structural command that waits for a model is part of it",
   },
   {
     name: "circles through a structural command aren't seen",

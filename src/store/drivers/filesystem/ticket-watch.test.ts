@@ -1,4 +1,5 @@
-import { closeSync, openSync } from "node:fs";
+import { once } from "node:events";
+import { closeSync, openSync, watch as watchFile } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { foreignRecord, LockWorld, web } from "../../../../test/support/lock-world.ts";
 import type { OwnTicket, Queue, Ticket } from "./queue.ts";
@@ -47,7 +48,9 @@ test("the end of a ticket wakes whoever waits for it, without a look at the cloc
 
 test("a ticket that ended before the wait began ends it at once", mayHang, async () => {
   const watched = watch();
+  const event = once(watchFile(last().path), "change");
   own.leave();
+  await event; // nobody waited for it: there will be no other
   await wait(watched);
   watched.close();
 });
@@ -99,6 +102,7 @@ test("lock-20: those far behind look more rarely, but at last they see it too", 
   const waiting = wait(watched, { place: 1000 });
   die();
   world.clock.turn(200);
+  await new Promise((resolve) => setImmediate(resolve));
   expect(watched.isOver()).toBe(false);
   world.clock.turn(100);
   await waiting;
