@@ -39,7 +39,7 @@ function essence(text: string): string {
   const user = process.env["USER"] ?? userInfo().username;
   return text
     .replaceAll(`${user}@${hostname()}`, "you@host")
-    .replaceAll(home, "/home/you")
+    .replaceAll(home, "/srv")
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<uuid>")
     .replaceAll(/^[0-9a-f]{8} /gm, "<id> ")
     .replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d/g, "<time>")
