@@ -98,6 +98,7 @@ interface Prepared {
   readonly type: ModelType;
   readonly resolved: Resolved;
   readonly mode: LockMode;
+  readonly definitionHash: string;
 }
 
 async function prepare(
@@ -116,7 +117,8 @@ async function prepare(
   const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
   const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
   checkArguments({ type, method, arguments: resolved.arguments });
-  return { loaded, type, resolved, mode: onlyReads(kind) ? "shared" : "exclusive" };
+  const mode = onlyReads(kind) ? "shared" : "exclusive";
+  return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };
 }
 
 /** Runs that died are finished or removed, and their records say so. */
@@ -274,7 +276,7 @@ class Run {
       startedAt: this.#startedAt,
       retryCount: 0,
       provenance: {
-        definitionHash: definitionHash(this.#definition),
+        definitionHash: this.#parts.definitionHash,
         modelVersion: this.#definition.typeVersion ?? this.#parts.type.version,
         triggeredBy: "manual",
       },
