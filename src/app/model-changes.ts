@@ -6,7 +6,7 @@ import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition, Problem } from "../model/definitions.ts";
 import { problemOf, showProblem } from "../model/definitions.ts";
 import { findMethod } from "../model/type.ts";
-import { editYaml } from "../repo/yaml.ts";
+import { editYaml, isRecord, parseYaml } from "../repo/yaml.ts";
 import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs } from "./inputs.ts";
@@ -49,8 +49,14 @@ export async function createModel(
     globalArguments,
     methods: example,
   };
-  const path = await workspace.definitions.create(fields, (file) => claimFile(context.machine, file));
+  const path = await workspace.definitions.create(fields, (file) => claimName(context, name, file));
   return { id, type: type.name, name, path, version: 1, methods: describeMethods(type) };
+}
+
+/** Waits as long as the command may wait for a lock. */
+function claimName(context: AppContext, name: string, path: string): Promise<{ release(): void }> {
+  const { machine, lockTimeoutMs: timeoutMs, signal } = context;
+  return claimFile(machine, path, { what: `The name ${name}`, timeoutMs, signal });
 }
 
 export interface ModelEditResult {
@@ -84,29 +90,24 @@ export async function editModel(
     throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", {
       hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
     });
-  const claim = await claimFile(
-    context.machine,
-    `${workspace.repository.layout.runtimeDir}/name-claims/${encodeURIComponent(definition.name)}`,
-  );
+  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
-    await refuseTaken(workspace, before, definition.name);
-    const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
+    // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
+    const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
     try {
+      await refuseTaken(workspace, before, definition.name);
       const now = await workspace.definitions.reread(before);
       if (now.text !== before.text)
-        throw new FenError(
-          "definition_invalid",
-          `The definition was changed by somebody else meanwhile: ${before.file}`,
-          {
-            hint: "Look at it and edit again.",
-          },
-        );
+        throw new FenError("definition_invalid", `Somebody else changed the definition meanwhile: ${before.file}`, {
+          hint: "Look at it and edit again.",
+        });
+      await lease.assertHeld();
       if (text !== before.text) await workspace.definitions.replace(before.file, text);
     } finally {
-      await lease.release();
+      claim.release();
     }
   } finally {
-    claim.release();
+    await lease.release();
   }
   return {
     path: before.file,
@@ -120,13 +121,19 @@ export async function editModel(
 
 /** A text without an id gets the one that the model has. */
 async function keepIdentity(text: string, before: LoadedDefinition): Promise<string> {
-  return /^id:/m.test(text) ? text : editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
+  const value = parseYaml(text, before.file);
+  if (!isRecord(value) || value["id"] !== undefined) return text;
+  return editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
 }
 
 async function refuseTaken(workspace: Workspace, before: LoadedDefinition, name: string): Promise<void> {
   const { definitions } = await workspace.definitions.list();
   const other = definitions.find((one) => one.name === name && one.file !== before.file);
-  if (other !== undefined) throw new FenError("model_exists", `A model called ${name} exists already: ${other.file}`);
+  if (other !== undefined)
+    throw new FenError("model_exists", `A model called ${name} exists already: ${other.file}`, {
+      hint: "Choose another name, or rename that one first.",
+      facts: { model: name, file: other.file },
+    });
 }
 
 export interface ModelDeleteResult {
