@@ -72,6 +72,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
         ...(warning.hint === undefined ? {} : { hint: warning.hint }),
       });
     const type = workspace.types.find(loaded.definition.type);
+    refuseDriver(loaded);
     // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
     const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
     if (isAlone) await settlePast(workspace, loaded.definition);
@@ -87,6 +88,16 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
   } finally {
     await lease.release();
   }
+}
+
+/** What is meant for a container must not run here instead. */
+function refuseDriver({ definition, file }: LoadedDefinition): void {
+  const { driver, name } = definition;
+  if (driver !== undefined && driver !== "raw")
+    throw new FenError("not_yet", `${name} asks for the driver ${driver}, which this version doesn't have: ${file}`, {
+      hint: "Take driver out of the definition to run the method on this machine.",
+      facts: { model: name, driver },
+    });
 }
 
 /** Runs that died are finished or removed, and their records say so. */

@@ -164,10 +164,14 @@ function parseRecord(text: string, path: string): OutputRecord {
     !isRecord(value) ||
     typeof value["id"] !== "string" ||
     typeof value["definitionId"] !== "string" ||
+    !/^[0-9a-f-]{36}$/i.test(value["definitionId"]) || // it names a folder
     !isStatus(value["status"]) ||
     typeof value["startedAt"] !== "string"
   ) {
-    throw new FenError("data_corrupt", `The output record can't be read: ${path}`, { facts: { path } });
+    throw new FenError("data_corrupt", `The output record can't be read: ${path}`, {
+      hint: "Remove the file, or bring it back from a copy.",
+      facts: { path },
+    });
   }
   const {
     id,

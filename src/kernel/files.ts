@@ -1,6 +1,6 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
 
@@ -130,10 +130,8 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
     const file = await open(path, "r");
     try {
       const { size } = await file.stat();
-      if (size > maxBytes) throw tooLarge(path, size, maxBytes);
-      const bytes = await file.readFile();
-      if (bytes.length > maxBytes) throw tooLarge(path, bytes.length, maxBytes);
-      return bytes;
+      if (size > maxBytes) throw tooLarge(path, `${size} bytes`, maxBytes);
+      return await readAll(file, path, { expected: size, maxBytes });
     } finally {
       await file.close();
     }
@@ -149,8 +147,27 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
-function tooLarge(path: string, size: number, maxBytes: number): FenError {
-  return new FenError("file_too_large", `The file is too large: ${path} has ${size} bytes, the limit is ${maxBytes}.`, {
-    facts: { path, size, maxBytes },
+/** To the end, whatever the size says: a pipe or a device says 0 and may never end. */
+async function readAll(
+  file: FileHandle,
+  path: string,
+  limits: { readonly expected: number; readonly maxBytes: number },
+): Promise<Uint8Array> {
+  let bytes = Buffer.allocUnsafe(Math.max(limits.expected + 1, 4096));
+  let length = 0;
+  for (;;) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+    if (bytesRead === 0) return bytes.subarray(0, length);
+    length += bytesRead;
+    if (length > limits.maxBytes) throw tooLarge(path, `more than ${limits.maxBytes} bytes`, limits.maxBytes);
+    if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytes.length * 2, limits.maxBytes + 1));
+  }
+}
+
+/** `size` in words. */
+export function tooLarge(path: string, size: string, maxBytes: number): FenError {
+  return new FenError("file_too_large", `The file is too large: ${path} has ${size}, the limit is ${maxBytes}.`, {
+    hint: "Is it the right file? Large content belongs into data, not here.",
+    facts: { path, maxBytes },
   });
 }
