@@ -11,6 +11,7 @@ import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs } from "./inputs.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
+import { settlePast } from "./settle.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelCreateResult {
@@ -157,6 +158,7 @@ export async function deleteModel(
   const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
     const { definition, file } = await workspace.definitions.reread(before);
+    await settlePast(context, workspace, { definition, lease });
     const names = await refuseDelete(workspace, before, options.force);
     const { files } = workspace.datastore;
     await lease.assertHeld();

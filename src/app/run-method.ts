@@ -2,7 +2,7 @@
 import { isAbsolute, relative } from "node:path";
 import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
-import { type Committed, recoverStaging, Staging, type StagedSpec } from "../data/staging.ts";
+import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import type { Lease } from "../lock/lease.ts";
@@ -19,6 +19,7 @@ import {
 } from "../model/type.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
+import { settlePast } from "./settle.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunMethodOptions {
@@ -73,9 +74,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       });
     const type = workspace.types.find(loaded.definition.type);
     refuseDriver(loaded);
-    // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
-    const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
-    if (isAlone) await settlePast(workspace, loaded.definition);
+    await settlePast(context, workspace, { definition: loaded.definition, lease });
     const resolved = await resolveArguments({
       ...loaded,
       method: options.method,
@@ -98,25 +97,6 @@ function refuseDriver({ definition, file }: LoadedDefinition): void {
       hint: "Take driver out of the definition to run the method on this machine.",
       facts: { model: name, driver },
     });
-}
-
-/** Runs that died are finished or removed, and their records say so. */
-async function settlePast(workspace: Workspace, definition: ModelDefinition): Promise<void> {
-  const { files } = workspace.datastore;
-  for (const { runId, committed } of await recoverStaging(files, definition)) {
-    const stored = await workspace.outputs.find(runId).catch(() => undefined); // it died before it had a record
-    if (stored?.record.status !== "running") continue;
-    const error = {
-      message: committed
-        ? "The command ended during its commit; its data is complete."
-        : "The command was ended before its outputs were complete.",
-    };
-    await workspace.outputs.write(
-      stored.path.replace(/\.yaml$/, ""),
-      { ...stored.record, status: "interrupted", error },
-      { durable: false },
-    );
-  }
 }
 
 interface RunParts {
@@ -201,6 +181,8 @@ class Run {
       if (thrown === undefined) committed = resourcesFirst(await this.#commit(status));
       else await this.#staging.discard();
     } catch (error) {
+      // From there on the next command on the model finishes the commit, and the record with it.
+      if (this.#staging.isPlanned) throw commitPending(error);
       failure = await this.#keepAside(error);
     }
     if (message !== undefined) log.error(message);
@@ -382,6 +364,15 @@ class Run {
       tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags },
     };
   }
+}
+
+function commitPending(error: unknown): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, error.message, {
+    hint: `Its outputs are complete: the next run of the model commits them. ${error.hint ?? ""}`.trim(),
+    facts: error.facts,
+    cause: error,
+  });
 }
 
 function resourcesFirst(committed: readonly Committed[]): Committed[] {

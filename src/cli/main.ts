@@ -122,7 +122,12 @@ function watchSignals(): { readonly signal: AbortSignal; done(): void } {
   const onSignal = (signal: NodeJS.Signals) => {
     const code = 128 + (signal === "SIGTERM" ? numbers.SIGTERM : signal === "SIGHUP" ? numbers.SIGHUP : numbers.SIGINT);
     if (stop.signal.aborted) process.exit(code);
-    stop.abort(new FenError("interrupted", `Interrupted by ${signal}.`, { facts: { signal } }));
+    stop.abort(
+      new FenError("interrupted", `Interrupted by ${signal}.`, {
+        hint: "Run the command again when you want to.",
+        facts: { signal },
+      }),
+    );
     setTimeout(() => process.exit(code), cleanupMs).unref();
   };
   const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -159,7 +164,9 @@ function lockTimeout(flags: Flags, fromEnv: string | undefined, interactive: boo
   if (fromEnv !== undefined && fromEnv !== "") {
     if (fromEnv === "forever") return undefined;
     if (!/^\d+$/.test(fromEnv))
-      throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`);
+      throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`, {
+        hint: "For example: SWAMP_LOCK_TIMEOUT_MS=30000",
+      });
     return Number(fromEnv);
   }
   return interactive ? undefined : 10 * 60_000;

@@ -96,7 +96,9 @@ export class Outputs {
   async read(file: OutputFile): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
     if (bytes === undefined)
-      throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`);
+      throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
+        hint: "List them: fen model output search",
+      });
     return {
       record: parseRecord(new TextDecoder().decode(bytes), this.#files.locate(file.path)),
       type: file.type,

@@ -3,9 +3,10 @@
  * readers see each version whole or not at all. What a crash leaves is finished or removed by `recoverStaging` at the next run.
  */
 import { createHash, type Hash } from "node:crypto";
+import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Appender, Files } from "../store/contract.ts";
-import { dataFolder, type ModelRef, safeDataName, stagingFolder, versionFolder } from "./layout.ts";
+import { dataFolder, type ModelRef, stagedFolder, stagingFolder, versionFolder } from "./layout.ts";
 import { type Metadata, type Owner, stringifyMetadata } from "./metadata.ts";
 import { DataVersions } from "./versions.ts";
 
@@ -56,6 +57,7 @@ export class Staging {
   readonly #runId: string;
   readonly #items = new Map<string, Item>();
   #spools = 0;
+  #isPlanned = false;
 
   constructor(files: Files, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
     this.#files = files;
@@ -63,6 +65,11 @@ export class Staging {
     this.#model = run.model;
     this.#runId = run.runId;
     this.#folder = `${stagingFolder(run.model)}/${run.runId}`;
+  }
+
+  /** True from the moment when nothing can stop the commit any more until it is carried out. */
+  get isPlanned(): boolean {
+    return this.#isPlanned;
   }
 
   /** JSON as one line, without a newline at its end. */
@@ -74,9 +81,8 @@ export class Staging {
 
   /** A file that becomes data at `commit`. One of each name per run. */
   async openFile(name: string, spec: StagedSpec, fate: Fate = {}): Promise<Appender> {
-    safeDataName(name);
+    const folder = stagedFolder(this.#folder, name);
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
-    const folder = `${this.#folder}/${encodeURIComponent(name)}`;
     const file = await this.#files.create(`${folder}/raw`);
     const hash = createHash("sha256");
     this.#items.set(name, {
@@ -135,9 +141,12 @@ export class Staging {
       metadatas.push(metadata);
     }
     await options.assertHeld();
-    if (plan.length > 0)
+    if (plan.length > 0) {
       await this.#files.write(`${this.#folder}/commit.json`, JSON.stringify({ moves: plan } satisfies Plan));
+      this.#isPlanned = true;
+    }
     await carryOut(this.#files, this.#model, plan);
+    this.#isPlanned = false;
     await this.discard();
     return metadatas.map(({ id, name, version, contentType, tags }) => ({
       dataId: id,
@@ -172,8 +181,9 @@ export class Staging {
     };
   }
 
-  /** Forgets everything that isn't committed. */
+  /** Forgets everything that isn't committed; what is planned is left to `recoverStaging`. */
   async discard(): Promise<void> {
+    if (this.#isPlanned) return;
     for (const item of this.#items.values()) await item.file.close({ durable: false });
     this.#items.clear();
     await this.#files.remove(this.#folder);
@@ -185,11 +195,15 @@ export class Staging {
   /** Moves what may not be committed (the lock was lost) where no later run removes it. Gives the absolute path; undefined where there was nothing. */
   async keepAside(): Promise<string | undefined> {
     for (const item of this.#items.values()) await item.file.close();
-    const aside = `.fen/aside/${this.#runId}`;
+    const aside = asideFolder(this.#runId);
     return (await this.#files.stat(this.#folder)) !== undefined && (await this.#files.adopt(this.#folder, aside))
       ? this.#files.locate(aside)
       : undefined;
   }
+}
+
+function asideFolder(runId: string): string {
+  return `.fen/aside/${runId}`;
 }
 
 function hashing(file: Appender, hash: Hash): Appender {
@@ -213,7 +227,11 @@ async function carryOut(files: Files, model: ModelRef, moves: Plan["moves"]): Pr
       (await files.stat(`${move.from}/metadata.yaml`)) !== undefined &&
       !(await files.adopt(move.from, versionFolder(model, move.name, move.version)))
     ) {
-      throw new Error(`${dataFolder(model, move.name)}/${move.version} was made by somebody else during the commit`);
+      const version = `${dataFolder(model, move.name)}/${move.version}`;
+      throw new FenError("data_exists", `Somebody else made ${version} during the commit.`, {
+        hint: "Run the command again.",
+        facts: { name: move.name, version: move.version },
+      });
     }
     await data.setLatest(model, move.name);
   }
@@ -223,6 +241,8 @@ export interface Recovered {
   readonly runId: string;
   /** True where its commit had begun and is now complete; false where its partial outputs were removed. */
   readonly committed: boolean;
+  /** Where its outputs are, where the commit couldn't be finished. */
+  readonly keptAside?: string;
 }
 
 /** Finishes or removes what runs that died left behind. Only under the model's exclusive lock. */
@@ -231,23 +251,56 @@ export async function recoverStaging(files: Files, model: ModelRef): Promise<Rec
   for (const { name: runId } of await files.list(stagingFolder(model))) {
     const folder = `${stagingFolder(model)}/${runId}`;
     const plan = await files.read(`${folder}/commit.json`, { maxBytes: 1024 * 1024 });
-    if (plan !== undefined) await carryOut(files, model, readPlan(plan, folder));
+    const keptAside = plan === undefined ? undefined : await finish(files, model, { runId, folder, plan });
     await files.remove(folder);
-    recovered.push({ runId, committed: plan !== undefined });
+    recovered.push({
+      runId,
+      committed: plan !== undefined && keptAside === undefined,
+      ...(keptAside === undefined ? {} : { keptAside }),
+    });
   }
   if (recovered.length > 0) await files.remove(stagingFolder(model));
   return recovered;
 }
 
-/** A plan names folders only inside its own run's folder, and safe names. */
+/** Carries a plan out. One that can't be (a damaged disk, versions of an older client in its way) must not stop the model for ever: its outputs are kept aside. */
+async function finish(
+  files: Files,
+  model: ModelRef,
+  run: { readonly runId: string; readonly folder: string; readonly plan: Uint8Array },
+): Promise<string | undefined> {
+  try {
+    await carryOut(files, model, readPlan(run.plan, run.folder));
+    return undefined;
+  } catch (error) {
+    const isHopeless =
+      error instanceof FenError && ["data_corrupt", "name_invalid", "data_exists"].includes(error.code);
+    if (!isHopeless) throw error;
+    const aside = asideFolder(run.runId);
+    await files.adopt(run.folder, aside);
+    return files.locate(aside);
+  }
+}
+
+/** A plan names folders only inside its own run's folder, and safe names. Throws `data_corrupt`, `name_invalid`. */
 function readPlan(bytes: Uint8Array, folder: string): Plan["moves"] {
-  const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  const bad = () =>
+    new FenError("data_corrupt", `The plan of a commit can't be read: ${folder}/commit.json`, {
+      hint: "What the run produced is kept aside.",
+    });
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw bad(); // a damaged disk: a plan is written whole or not at all
+  }
   const moves: unknown = typeof value === "object" && value !== null && "moves" in value ? value.moves : undefined;
-  if (!Array.isArray(moves)) return [];
-  return moves.flatMap((move: unknown) => {
-    if (typeof move !== "object" || move === null || !("name" in move) || !("version" in move)) return [];
+  if (!Array.isArray(moves)) throw bad();
+  return moves.map((move: unknown) => {
+    if (typeof move !== "object" || move === null || !("name" in move) || !("version" in move)) throw bad();
     const { name, version } = move;
-    if (typeof name !== "string" || typeof version !== "number" || !Number.isInteger(version) || version < 1) return [];
-    return [{ from: `${folder}/${encodeURIComponent(safeDataName(name))}`, name, version }];
+    if (typeof name !== "string" || typeof version !== "number" || !Number.isInteger(version) || version < 1)
+      throw bad();
+    return { from: stagedFolder(folder, name), name, version };
   });
 }

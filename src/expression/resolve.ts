@@ -133,7 +133,7 @@ class Resolver {
         throw new FenError(
           "expression_invalid",
           `${where.file}${where.line === undefined ? "" : `:${where.line}`} (${where.key}): ${error.message}`,
-          { hint: "Close it with }}.", facts: where },
+          { hint: error.hint, facts: where },
         );
       throw error;
     }

@@ -113,7 +113,11 @@ export class Definitions {
   /** Throws `yaml_invalid`, `definition_invalid`, `file_too_large`. */
   async load(file: string): Promise<LoadedDefinition> {
     const text = await readText(file);
-    if (text === undefined) throw new FenError("model_missing", `The definition is gone: ${file}`, { facts: { file } });
+    if (text === undefined)
+      throw new FenError("model_missing", `The definition is gone: ${file}`, {
+        hint: "List the models: fen model search",
+        facts: { file },
+      });
     return this.parse(text, file);
   }
 

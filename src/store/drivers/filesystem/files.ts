@@ -106,7 +106,10 @@ export class FilesystemFiles implements Files {
 
   async remove(path: string): Promise<boolean> {
     const full = this.#inside(path);
-    if (full === this.#root) throw new FenError("path_escapes", "A whole datastore is never removed.");
+    if (full === this.#root)
+      throw new FenError("path_escapes", "A whole datastore is never removed.", {
+        hint: "Name something inside of it.",
+      });
     try {
       lstatSync(full);
       rmSync(full, { recursive: true });
