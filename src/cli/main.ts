@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
-import { asError, FenError } from "../kernel/errors.ts";
+import { asError, FenError, fromSystemError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
@@ -32,7 +32,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       pager: !line.flags.on("no-pager"),
     });
     process.exitCode = await dispatch(line, argv, console);
-  } catch (error) {
+  } catch (thrown) {
+    const error = toTell(thrown);
     printError(console, error, { json: wantsJson, debug });
     process.exitCode = exitCodeOf(error);
   }
@@ -85,6 +86,18 @@ async function print(console: Console, outcome: Outcome, flags: Flags): Promise<
   if (text === "") return;
   if (outcome.paged === true) await console.page(text);
   else console.out(text);
+}
+
+/** The first error of several that came together; what the operating system refused, in words. */
+function toTell(thrown: unknown): unknown {
+  if (!(thrown instanceof AggregateError)) return fromSystemError(thrown) ?? thrown;
+  const [first, ...others] = thrown.errors.map(toTell);
+  if (!(first instanceof FenError)) return first;
+  return new FenError(first.code, [first, ...others].map((error) => asError(error).message).join("\n"), {
+    hint: first.hint,
+    facts: first.facts,
+    cause: thrown,
+  });
 }
 
 function printError(
