@@ -182,7 +182,7 @@ class Run {
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.
-      if (this.#staging.isPlanned) throw commitPending(error);
+      if (this.#staging.isPlanned) throw error;
       failure = await this.#keepAside(error);
     }
     if (message !== undefined) log.error(message);
@@ -364,15 +364,6 @@ class Run {
       tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags },
     };
   }
-}
-
-function commitPending(error: unknown): unknown {
-  if (!(error instanceof FenError)) return error;
-  return new FenError(error.code, error.message, {
-    hint: `Its outputs are complete: the next run of the model commits them. ${error.hint ?? ""}`.trim(),
-    facts: error.facts,
-    cause: error,
-  });
 }
 
 function resourcesFirst(committed: readonly Committed[]): Committed[] {

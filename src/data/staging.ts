@@ -145,7 +145,11 @@ export class Staging {
       await this.#files.write(`${this.#folder}/commit.json`, JSON.stringify({ moves: plan } satisfies Plan));
       this.#isPlanned = true;
     }
-    await carryOut(this.#files, this.#model, plan);
+    try {
+      await carryOut(this.#files, this.#model, plan);
+    } catch (error) {
+      throw commitPending(error);
+    }
     this.#isPlanned = false;
     await this.discard();
     return metadatas.map(({ id, name, version, contentType, tags }) => ({
@@ -200,6 +204,15 @@ export class Staging {
       ? this.#files.locate(aside)
       : undefined;
   }
+}
+
+function commitPending(error: unknown): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, error.message, {
+    hint: `What was made is complete: the next command on the model commits it. ${error.hint ?? ""}`.trim(),
+    facts: error.facts,
+    cause: error,
+  });
 }
 
 function asideFolder(runId: string): string {
