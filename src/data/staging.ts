@@ -191,7 +191,11 @@ export class Staging {
     for (const item of this.#items.values()) await item.file.close({ durable: false });
     this.#items.clear();
     await this.#files.remove(this.#folder);
-    // The folder above goes too when nobody else stages there; it is made again when needed.
+    await this.#removeEmpty();
+  }
+
+  /** The folder above goes too when nobody else stages there; it is made again when needed. */
+  async #removeEmpty(): Promise<void> {
     if ((await this.#files.list(stagingFolder(this.#model))).length === 0)
       await this.#files.remove(stagingFolder(this.#model));
   }
@@ -200,9 +204,10 @@ export class Staging {
   async keepAside(): Promise<string | undefined> {
     for (const item of this.#items.values()) await item.file.close();
     const aside = asideFolder(this.#runId);
-    return (await this.#files.stat(this.#folder)) !== undefined && (await this.#files.adopt(this.#folder, aside))
-      ? this.#files.locate(aside)
-      : undefined;
+    const isThere = (await this.#files.stat(this.#folder)) !== undefined;
+    if (!isThere || !(await this.#files.adopt(this.#folder, aside))) return undefined;
+    await this.#removeEmpty();
+    return this.#files.locate(aside);
   }
 }
 

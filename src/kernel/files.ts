@@ -1,5 +1,5 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, unlinkSync, writeSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
@@ -68,9 +68,23 @@ export function openInMadeFolder(path: string, flags: string, options: WriteOpti
 
 /** Makes a folder and those above it; the new names are durable unless told otherwise. */
 export function makeFolder(path: string, options: { readonly durable?: boolean } = {}): void {
-  const first = mkdirSync(path, { recursive: true });
+  const first = makeMissing(path);
   if (first === undefined || options.durable === false) return;
   for (let folder = path; folder.length >= first.length; folder = dirname(folder)) syncFolder(dirname(folder));
+}
+
+/** As `mkdirSync` with `recursive`, which says ENOENT where the true answer is that the filesystem is read-only. */
+function makeMissing(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+    let missing = path;
+    while (!existsSync(dirname(missing))) missing = dirname(missing);
+    mkdirSync(missing);
+    mkdirSync(path, { recursive: true });
+    return missing;
+  }
 }
 
 /** Writes all bytes at the current position, however many calls that takes. */
