@@ -147,13 +147,24 @@ class Run {
       `model·method·run·${name}·${method}`,
     );
     try {
-      await this.#workspace.outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+      await this.#begin();
       this.#context.emit({ event: "run.started", outputId: this.#id, model: name, type, method });
       log.info(`Executing method "${method}" of "${name}" ("${type}")`);
       const { result, thrown } = await this.#call(log);
       return await this.#settle(result, thrown, log);
     } finally {
       await log.close();
+    }
+  }
+
+  /** The record, or nothing: a log alone would be of no run. */
+  async #begin(): Promise<void> {
+    const { outputs, datastore } = this.#workspace;
+    try {
+      await outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+    } catch (error) {
+      await datastore.files.remove(`${this.#stem}.log`).catch(() => undefined); // the store fails: the first error is the one to tell
+      throw error;
     }
   }
 
@@ -185,8 +196,7 @@ class Run {
       if (this.#staging.isPlanned) throw error;
       failure = await this.#keepAside(error);
     }
-    if (message !== undefined) log.error(message);
-    for (const { path } of committed) log.info(`Data saved to "${path}"`);
+    logEnd(log, message, committed);
     const told = failure === undefined ? message : asError(failure).message;
     const durationMs = Math.round(this.#context.machine.clock.monotonic() - this.#start);
     const final = failure === undefined ? status : "failed";
@@ -231,7 +241,7 @@ class Run {
     try {
       await this.#workspace.outputs.write(this.#stem, record, { durable: true });
     } catch (error) {
-      if (failure === undefined) throw error;
+      if (failure === undefined) throw unrecorded(error, status);
     }
     for (const { name, version, path } of committed) this.#context.emit({ event: "run.data", name, version, path });
     const shown = status === "succeeded" || status === "cancelled" ? status : "failed";
@@ -364,6 +374,25 @@ class Run {
       tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags },
     };
   }
+}
+
+function logEnd(log: RunLog, message: string | undefined, committed: readonly Committed[]): void {
+  try {
+    if (message !== undefined) log.error(message);
+    for (const { path } of committed) log.info(`Data saved to "${path}"`);
+  } catch {
+    // A line that finds no room changes nothing of what happened: the record and the error tell it too.
+  }
+}
+
+/** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
+function unrecorded(error: unknown, status: RunStatus): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, `The method ${status} and its data is kept, but not its record. ${error.message}`, {
+    hint: error.hint,
+    facts: { ...error.facts, status },
+    cause: error,
+  });
 }
 
 function resourcesFirst(committed: readonly Committed[]): Committed[] {

@@ -16,9 +16,13 @@ export class SmallDisk {
   constructor(megabytes: number) {
     this.#bytes = megabytes * 1024 * 1024;
     const mount = `mount -t tmpfs -o size=${megabytes}m fen-test "$0" && echo ready && exec sleep 600`;
-    this.#holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", mount, this.path], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    this.#holder = spawn(
+      "/usr/bin/env",
+      ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, this.path],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     this.#ready = new Promise((resolve, reject) => {
       this.#holder.stdout.once("data", () => resolve());
       this.#holder.once("exit", (code) => reject(new Error(`the small disk was not mounted (exit ${code})`)));
