@@ -1,6 +1,7 @@
 /** Data of models: read without locks, changed under the model's lock, cleaned up under the datastore's. */
 import { FenError } from "../kernel/errors.ts";
 import { safeDataName, versionFolder, type ModelRef } from "../data/layout.ts";
+import { removeLeftovers } from "../data/leftovers.ts";
 import { durationMs, type Metadata } from "../data/metadata.ts";
 import type { DataVersion } from "../data/versions.ts";
 import type { ModelDefinition } from "../model/definition.ts";
@@ -364,7 +365,9 @@ export async function collectGarbage(
     return { cancelled: true };
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
   try {
-    return await sweep(context, workspace, () => lease.assertHeld());
+    const swept = await sweep(context, workspace, () => lease.assertHeld());
+    for (const folder of ["data", "outputs"]) await removeLeftovers(workspace.datastore.files, folder);
+    return swept;
   } finally {
     await lease.release();
   }
