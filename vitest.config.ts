@@ -10,6 +10,7 @@ export default defineConfig({
       project("unit", ["src/**/*.test.ts"], 20_000),
       project("house", ["test/house/**/*.test.ts"], 30_000),
       project("conformance", ["test/conformance/**/*.test.ts"], 60_000),
+      project("torture", ["test/torture/**/*.test.ts"], 600_000),
       project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
     ],
     // Two cores: more at once only makes waits longer.

@@ -15,20 +15,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
+import { isolatedDeclaration } from "rolldown/experimental";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-rmSync(dist, { recursive: true, force: true });
-mkdirSync(dist);
-const bundle = await rolldown({
-  input: { main: join(root, "src/cli/main.ts") },
+const options = {
   platform: "node",
   external: [/^fs-native-extensions/],
   logLevel: "warn",
   transform: { define: { FEN_VERSION: JSON.stringify(version) }, target: "node20.18" },
-});
+};
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(dist);
+await buildLibrary();
+const bundle = await rolldown({ ...options, input: { main: join(root, "src/cli/main.ts") } });
 const { output } = await bundle.write({
   dir: dist,
   format: "cjs",
@@ -40,11 +43,38 @@ const { output } = await bundle.write({
 await bundle.close();
 const entry = output.find((chunk) => chunk.type === "chunk" && chunk.isEntry).fileName;
 
+for (const { type, fileName } of output) if (type === "chunk") wrap(join(dist, fileName));
+
 const launcher = readFileSync(join(root, "src/cli/launcher.cjs"), "utf8").replace("__ENTRY__", entry);
 writeFileSync(join(dist, "fen.cjs"), launcher);
 chmodSync(join(dist, "fen.cjs"), 0o755);
 linkBin();
 writeCodeCache();
+
+/** Makes a chunk what the launcher loads: one function, in ASCII (V8 keeps such a text in half the memory). */
+function wrap(path) {
+  const code = readFileSync(path, "utf8");
+  if (/String\.raw`[^`]*[^\0-\x7f`]/.test(code)) throw new Error(`${path}: escapes would change what String.raw gives`);
+  const ascii = code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  writeFileSync(path, `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`);
+}
+
+/** `fen/lock`: one module, and its types in two files that import nothing else. */
+async function buildLibrary() {
+  const bundle = await rolldown({ ...options, input: { lock: join(root, "src/lock/index.ts") } });
+  await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].mjs", comments: false });
+  await bundle.close();
+  for (const [source, file] of [
+    ["index", "lock"],
+    ["public", "lock-types"],
+  ]) {
+    const path = join(root, `src/lock/${source}.ts`);
+    const { code, errors } = await isolatedDeclaration(path, readFileSync(path, "utf8"));
+    if (errors.length > 0) throw new Error(`${path}: ${errors.map((error) => error.message).join("; ")}`);
+    const text = `/// <reference lib="esnext.disposable" />\n${code.replaceAll("./public.ts", "./lock-types.mjs")}`;
+    writeFileSync(join(dist, `${file}.d.mts`), text);
+  }
+}
 
 /** `npx fen` in a clone finds this link. */
 function linkBin() {
@@ -93,6 +123,7 @@ function writeCodeCache() {
     for (const command of [
       "data list cache",
       "data get cache log",
+      "__complete -- model get c",
       "model output search",
       "datastore status",
       "datastore lock status",

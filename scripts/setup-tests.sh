@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what the tests use beside Node: shells for the completions, unshare and mount for bad-disk tests, script(1) for a terminal.
+# Installs what the tests use beside Node: shells for the completions, unshare and mount for bad-disk tests, script(1) for a terminal,
+# faketime for clocks that are an hour off.
 set -eu
 missing=""
-for program in zsh:zsh fish:fish unshare:util-linux mount:mount script:bsdutils; do
+for program in zsh:zsh fish:fish unshare:util-linux mount:mount script:bsdutils prlimit:util-linux faketime:faketime; do
   command -v "${program%%:*}" >/dev/null 2>&1 || missing="$missing ${program##*:}"
 done
 [ -n "$missing" ] || exit 0

@@ -239,6 +239,9 @@ export interface DataVersionsResult {
     readonly size?: number;
     readonly checksum?: string;
     readonly isLatest: boolean;
+    /** `deleted`: no content, only a mark that the data was renamed or deleted. */
+    readonly lifecycle?: string;
+    readonly renamedTo?: string;
   }[];
   readonly total: number;
 }
@@ -255,13 +258,16 @@ export async function listVersions(
   const versions: DataVersionsResult["versions"][number][] = [];
   for (const number of (await workspace.data.numbers(definition, name)).toReversed()) {
     try {
-      const { createdAt, size, checksum } = (await workspace.data.version(definition, name, number)).metadata;
+      const { metadata } = await workspace.data.version(definition, name, number);
+      const { createdAt, size, checksum, lifecycle, renamedTo } = metadata;
       versions.push({
         version: number,
         createdAt,
         ...(size === undefined ? {} : { size }),
         ...(checksum === undefined ? {} : { checksum }),
         isLatest: number === latest,
+        ...(lifecycle === undefined ? {} : { lifecycle }),
+        ...(renamedTo === undefined ? {} : { renamedTo }),
       });
     } catch (error) {
       if (!(error instanceof FenError)) throw error;

@@ -1,7 +1,8 @@
 /** Changing models: create, edit, delete, validate. */
 import { FenError } from "../kernel/errors.ts";
-import { modelFolder } from "../data/layout.ts";
+import { modelFolder, stagingFolder } from "../data/layout.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
+import type { Schema } from "../expression/schema.ts";
 import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition, Problem } from "../model/definitions.ts";
 import { problemOf, showProblem } from "../model/definitions.ts";
@@ -20,6 +21,8 @@ export interface ModelCreateResult {
   readonly name: string;
   readonly path: string;
   readonly version: number;
+  /** JSON Schema of the type's global arguments, where it has one. */
+  readonly globalArguments?: Schema;
   readonly methods: readonly MethodDescription[];
 }
 
@@ -51,7 +54,16 @@ export async function createModel(
     methods: example,
   };
   const path = await workspace.definitions.create(fields, (file) => claimName(context, name, file));
-  return { id, type: type.name, name, path, version: 1, methods: describeMethods(type) };
+  const schema = type.globalArguments;
+  return {
+    id,
+    type: type.name,
+    name,
+    path,
+    version: 1,
+    ...(schema === undefined ? {} : { globalArguments: schema }),
+    methods: describeMethods(type),
+  };
 }
 
 /** Waits as long as the command may wait for a lock. */
@@ -120,10 +132,10 @@ export async function editModel(
   };
 }
 
-/** A text without an id gets the one that the model has. */
+/** A map without an id gets the one that the model has; everything else is left to the checks. Throws `yaml_invalid`. */
 async function keepIdentity(text: string, before: LoadedDefinition): Promise<string> {
   const value = parseYaml(text, before.file);
-  if (!isRecord(value) || value["id"] !== undefined) return text;
+  if (!isRecord(value) || Object.hasOwn(value, "id")) return text;
   return editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
 }
 
@@ -165,6 +177,7 @@ export async function deleteModel(
     // The definition goes last: a crash in between leaves a model that can be deleted again.
     for (const name of names) await files.remove(`${modelFolder(definition)}/${name}`);
     const outputsDeleted = await workspace.outputs.removeAll(definition.id);
+    await files.remove(stagingFolder(definition));
     const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
     workspace.definitions.remove(file);
     return {
@@ -205,6 +218,7 @@ export interface Validation {
 export interface ModelValidation {
   readonly modelId: string;
   readonly modelName: string;
+  readonly type: string;
   readonly validations: readonly Validation[];
   readonly passed: boolean;
 }
@@ -224,12 +238,7 @@ export async function validateModels(
   const workspace = await openWorkspace(context);
   if (options.model !== undefined) return validateOne(workspace, options.model);
   const { definitions, problems } = await workspace.definitions.list();
-  const models: ModelValidation[] = problems.map((problem) => ({
-    modelId: "",
-    modelName: problem.file,
-    validations: [{ name: "Definition", passed: false, error: problem.message }],
-    passed: false,
-  }));
+  const models = problems.map((problem) => unreadable(problem.file, problem.message));
   const seen = new Map<string, string>();
   for (const { file, name } of definitions) {
     const twin = seen.get(name);
@@ -249,13 +258,19 @@ async function validateOne(workspace: Workspace, name: string): Promise<ModelVal
       !["definition_invalid", "yaml_invalid", "file_too_large", "model_ambiguous"].includes(error.code)
     )
       throw error;
-    return {
-      modelId: "",
-      modelName: name,
-      validations: [{ name: "Definition", passed: false, error: error.message }],
-      passed: false,
-    };
+    return unreadable(name, error.message);
   }
+}
+
+/** What there is to say of a definition that can't be read. */
+function unreadable(modelName: string, error: string): ModelValidation {
+  return {
+    modelId: "",
+    modelName,
+    type: "",
+    validations: [{ name: "Definition", passed: false, error }],
+    passed: false,
+  };
 }
 
 async function loadOrProblem(workspace: Workspace, file: string): Promise<LoadedDefinition | Problem> {
@@ -271,13 +286,7 @@ async function validateLoaded(
   loaded: LoadedDefinition | Problem,
   twin: string | undefined,
 ): Promise<ModelValidation> {
-  if (!("definition" in loaded))
-    return {
-      modelId: "",
-      modelName: loaded.file,
-      validations: [{ name: "Definition", passed: false, error: loaded.message }],
-      passed: false,
-    };
+  if (!("definition" in loaded)) return unreadable(loaded.file, loaded.message);
   const { definition, warnings } = loaded;
   const validations: Validation[] = [check("Definition", warnings.map(showProblem))];
   if (twin !== undefined) validations.push(check("Unique name", [`the name is also used in ${twin}`]));
@@ -302,6 +311,7 @@ async function validateLoaded(
   return {
     modelId: definition.id,
     modelName: definition.name,
+    type: definition.type,
     validations,
     passed: validations.every((validation) => validation.passed),
   };

@@ -3,7 +3,7 @@ import type { Problem } from "../model/definitions.ts";
 import { findMethod, type MethodSpec, type ModelType, normalizeType } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
 import type { AppContext } from "./context.ts";
-import { openWorkspace } from "./workspace.ts";
+import { openWorkspace, type Workspace } from "./workspace.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
@@ -29,7 +29,10 @@ export interface ModelGetResult {
   readonly version: number;
   readonly tags: Readonly<Record<string, string>>;
   readonly globalArguments: Readonly<Record<string, unknown>>;
-  readonly typeVersion: string;
+  /** Absent where neither the definition tells it nor the type is known. */
+  readonly typeVersion?: string;
+  /** Of the type, where it has one. */
+  readonly globalArgumentsSchema?: JsonSchema;
   readonly inputs?: Readonly<Record<string, unknown>>;
   readonly path: string;
   readonly methods: readonly (MethodDescription & { readonly configured?: Readonly<Record<string, unknown>> })[];
@@ -39,17 +42,19 @@ export async function getModel(context: AppContext, options: { readonly model: s
   const workspace = await openWorkspace(context);
   const { definition, file, warnings } = await workspace.definitions.find(options.model);
   warn(context, warnings);
-  const type = workspace.types.find(definition.type);
+  const type = knownType(context, workspace, definition.type);
   const { id, name, version, tags, globalArguments, inputs } = definition;
-  const methods = describeMethods(type);
+  const methods = type === undefined ? [] : describeMethods(type);
+  const typeVersion = definition.typeVersion ?? type?.version;
   return {
     id,
     name,
-    type: type.name,
+    type: definition.type,
     version,
     tags,
     globalArguments,
-    typeVersion: definition.typeVersion ?? type.version,
+    ...(typeVersion === undefined ? {} : { typeVersion }),
+    ...(type?.globalArguments === undefined ? {} : { globalArgumentsSchema: type.globalArguments }),
     ...(inputs === undefined ? {} : { inputs }),
     path: file,
     methods: methods.map((method) => {
@@ -57,6 +62,17 @@ export async function getModel(context: AppContext, options: { readonly model: s
       return { ...method, ...(configured === undefined ? {} : { configured }) };
     }),
   };
+}
+
+/** A model of a type that isn't installed here can be looked at all the same; that is warned of. */
+function knownType(context: AppContext, workspace: Workspace, name: string): ModelType | undefined {
+  if (workspace.types.has(name)) return workspace.types.find(name);
+  context.emit({
+    event: "warning",
+    message: `No model type is called ${name}: what its models can do isn't known here.`,
+    hint: "List the types: fen model type search",
+  });
+  return undefined;
 }
 
 export interface ModelSearchResult {

@@ -137,7 +137,7 @@ export async function historyLogs(
   const lines = toLines(await files.read(path, { maxBytes: maxLogBytes }));
   return {
     path: files.locate(path),
-    lines: options.tail === undefined ? lines : lines.slice(-options.tail),
+    lines: lastOf(lines, options.tail),
     lineCount: lines.length,
   };
 }
@@ -160,6 +160,11 @@ async function logOf(workspace: Workspace, stored: StoredOutput): Promise<string
 function toLines(bytes: Uint8Array | undefined): string[] {
   const text = new TextDecoder().decode(bytes ?? new Uint8Array());
   return text === "" ? [] : text.replace(/\n$/, "").split("\n");
+}
+
+/** The last `tail` lines, or all. */
+function lastOf(lines: readonly string[], tail: number | undefined): readonly string[] {
+  return tail === undefined ? lines : lines.slice(Math.max(0, lines.length - tail));
 }
 
 export interface OutputDataResult {
@@ -256,7 +261,7 @@ export async function outputLogs(
     const found = await workspace.data.version({ type, id: record.definitionId }, name, version);
     lines.push(...toLines(await workspace.data.content(found, maxLogBytes)));
   }
-  const shown = options.tail === undefined ? lines : lines.slice(-options.tail);
+  const shown = lastOf(lines, options.tail);
   return {
     outputId: record.id,
     methodName: record.methodName,

@@ -14,9 +14,11 @@ import {
   type MethodContext,
   type MethodResult,
   type ModelType,
+  onlyReads,
   type OutputSpec,
   type WriteOutputOptions,
 } from "../model/type.ts";
+import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { settlePast } from "./settle.ts";
@@ -56,37 +58,64 @@ export interface RunMethodResult {
   readonly error?: { readonly message: string };
 }
 
-/** A method that fails gives a result that says so; what kept it from running, or from committing, is thrown. */
+/**
+ * A method that fails gives a result that says so; what kept it from running, or from committing, is thrown. Everything that can be known
+ * before the lock is checked before it, and again under it if the definition has changed meanwhile.
+ */
 export async function runMethod(context: AppContext, options: RunMethodOptions): Promise<RunMethodResult> {
   const workspace = await openWorkspace(context);
-  const inputs = await parseInputs(context.machine, options);
-  const tags = parseTags(options.tag);
-  const before = await workspace.definitions.find(options.model);
-  findMethod(workspace.types.find(before.definition.type), options.method);
-  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
-  try {
-    const loaded = await workspace.definitions.reread(before);
-    for (const warning of loaded.warnings)
-      context.emit({
-        event: "warning",
-        message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
-        ...(warning.hint === undefined ? {} : { hint: warning.hint }),
-      });
-    const type = workspace.types.find(loaded.definition.type);
-    refuseDriver(loaded);
-    await settlePast(context, workspace, { definition: loaded.definition, lease });
-    const resolved = await resolveArguments({
-      ...loaded,
-      method: options.method,
-      inputs,
-      env: context.machine.host.env,
-    });
-    checkArguments({ type, method: options.method, arguments: resolved.arguments });
-    const run = new Run(context, workspace, { loaded, type, method: options.method, resolved, tags, lease });
-    return await run.execute();
-  } finally {
-    await lease.release();
+  const request: Request = {
+    method: options.method,
+    inputs: await parseInputs(context.machine, options),
+    tags: parseTags(options.tag),
+  };
+  let prepared = await prepare(context, workspace, await workspace.definitions.find(options.model), request);
+  for (;;) {
+    const { mode } = prepared;
+    const lease = await workspace.lock([{ resource: modelResource(prepared.loaded), mode }]);
+    try {
+      const loaded = await workspace.definitions.reread(prepared.loaded);
+      if (loaded !== prepared.loaded) prepared = await prepare(context, workspace, loaded, request);
+      if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
+      await settlePast(context, workspace, { definition: loaded.definition, lease });
+      return await new Run(context, workspace, { ...request, ...prepared, lease }).execute();
+    } finally {
+      await lease.release();
+    }
   }
+}
+
+interface Request {
+  readonly method: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+interface Prepared {
+  readonly loaded: LoadedDefinition;
+  readonly type: ModelType;
+  readonly resolved: Resolved;
+  readonly mode: LockMode;
+}
+
+async function prepare(
+  context: AppContext,
+  workspace: Workspace,
+  loaded: LoadedDefinition,
+  { method, inputs }: Request,
+): Promise<Prepared> {
+  for (const warning of loaded.warnings)
+    context.emit({
+      event: "warning",
+      message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
+      ...(warning.hint === undefined ? {} : { hint: warning.hint }),
+    });
+  const type = workspace.types.find(loaded.definition.type);
+  refuseDriver(loaded);
+  const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
+  const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
+  checkArguments({ type, method, arguments: resolved.arguments });
+  return { loaded, type, resolved, mode: onlyReads(kind) ? "shared" : "exclusive" };
 }
 
 /** What is meant for a container must not run here instead. */
@@ -99,12 +128,7 @@ function refuseDriver({ definition, file }: LoadedDefinition): void {
     });
 }
 
-interface RunParts {
-  readonly loaded: LoadedDefinition;
-  readonly type: ModelType;
-  readonly method: string;
-  readonly resolved: Resolved;
-  readonly tags: Readonly<Record<string, string>>;
+interface RunParts extends Request, Prepared {
   readonly lease: Lease;
 }
 
@@ -193,8 +217,8 @@ class Run {
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.
-      if (this.#staging.isPlanned) throw error;
-      failure = await this.#keepAside(error);
+      if (error instanceof FenError && error.facts["committed"] === true) throw error;
+      failure = error;
     }
     logEnd(log, message, committed);
     const told = failure === undefined ? message : asError(failure).message;
@@ -211,17 +235,6 @@ class Run {
       owner: { ownerType: "model-method", ownerRef: this.#definition.id },
       tags: status === "succeeded" ? {} : { status },
       assertHeld: () => this.#parts.lease.assertHeld(),
-    });
-  }
-
-  /** What may not, or can't, be committed is kept and named. */
-  async #keepAside(error: unknown): Promise<unknown> {
-    const path = await this.#staging.keepAside().catch(() => undefined); // the store fails: the first error is the one to tell
-    if (path === undefined || !(error instanceof FenError)) return error;
-    return new FenError(error.code, error.message, {
-      hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(),
-      facts: { ...error.facts, keptAside: path },
-      cause: error,
     });
   }
 

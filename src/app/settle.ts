@@ -1,5 +1,5 @@
 /** What runs that died have left of a model: finished or removed, and their records say so. First thing under the model's lock. */
-import { recoverStaging } from "../data/staging.ts";
+import { recoverStaging } from "../data/commit.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";

@@ -19,14 +19,14 @@ const version: FlagSpec = { type: "text", value: "N", summary: "This version (de
 
 export const groups: Readonly<Record<string, string>> = {
   repo: "Repositories",
-  model: "Models: definitions of what is automated",
+  model: "Models: what is automated, each a YAML file",
   "model type": "Types that models can be of",
   "model method": "Methods: what models can do",
   "model method history": "Past runs",
   "model output": "Records of runs, their data and logs",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
-  "datastore lock": "Locks",
+  "datastore lock": "Locks: who holds which, and the last resort",
 };
 
 const init = {
@@ -38,7 +38,7 @@ const init = {
       short: "f",
       summary: "Replace a marker that can't be read (the old one is kept beside it)",
     },
-    tool: { type: "text", short: "t", value: "NAME", summary: "Accepted for older scripts" },
+    tool: { type: "text", short: "t", value: "NAME", hidden: true, summary: "Accepted for older scripts" },
   },
   examples: ["fen init", "fen repo init infra/"],
   load: () => import("./commands/repo/init.ts"),
@@ -56,14 +56,17 @@ export const catalog: readonly CommandSpec[] = [
   { path: ["repo", "init"], ...init },
   {
     path: ["demo"],
-    summary: "Watch a fleet being run at once, with its locks, in a scratch folder",
-    flags: { fast: { type: "switch", summary: "Shorter work, for tests" } },
+    summary: "Watch twenty models being run at once, with their locks, in a scratch folder",
+    details:
+      "Takes about ten seconds and needs nothing but this program. The folder stays, to be explored; delete it when you like.",
+    flags: { fast: { type: "switch", summary: "The same with shorter work" } },
     examples: ["fen demo"],
     load: () => import("./commands/demo.ts"),
   },
   {
     path: ["model", "create"],
     summary: "Make a new model",
+    details: "Writes models/<type>/<id>.yaml, with an example to change. fen model type search lists the types.",
     arguments: [
       { name: "type", summary: "For example command/shell", complete: "type" },
       { name: "name", summary: "Lowercase letters, digits, - and _, at most 64" },
@@ -83,6 +86,7 @@ export const catalog: readonly CommandSpec[] = [
   {
     path: ["model", "search"],
     summary: "List models",
+    details: "With a query: those whose name or type holds it.",
     arguments: [query],
     examples: ["fen model search web"],
     load: () => import("./commands/model/search.ts"),
@@ -157,7 +161,7 @@ export const catalog: readonly CommandSpec[] = [
         value: "K=V",
         summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)",
       },
-      "input-file": { type: "text", value: "FILE", summary: "Inputs from a YAML file" },
+      "input-file": { type: "text", value: "FILE", complete: "file", summary: "Inputs from a YAML file" },
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag on the data" },
       stream,
     },
@@ -232,7 +236,7 @@ export const catalog: readonly CommandSpec[] = [
     arguments: [query],
     flags: {
       type: { type: "text", value: "TYPE", summary: "resource or file" },
-      model: { type: "text", value: "MODEL", summary: "Of this model" },
+      model: { type: "text", value: "MODEL", complete: "model", summary: "Of this model" },
       lifetime: { type: "text", value: "L", summary: "Of this lifetime" },
       "content-type": { type: "text", value: "T", summary: "Of this content type" },
       since: { type: "text", value: "7d", summary: "Made in this time" },
@@ -286,15 +290,16 @@ export const catalog: readonly CommandSpec[] = [
     path: ["datastore", "lock", "release"],
     summary: "Break a lock (the last resort)",
     details:
-      "The former holder is told and can't commit. A holder that lives is only released by its nonce, which lock status shows.",
+      "The former holder is told and can't commit. A holder that is alive is only released when its nonce is named; fen datastore lock status --json shows it.",
     flags: {
       force: { type: "switch", summary: "Needed: this takes a lock from somebody" },
       model: {
         type: "text",
         value: "MODEL",
+        complete: "model",
         summary: "The model's lock (name, id or type/id); default: the datastore's",
       },
-      nonce: { type: "text", value: "NONCE", summary: "The holder that is meant" },
+      nonce: { type: "text", value: "NONCE", summary: "The holder that is meant (needed where it is alive)" },
     },
     examples: ["fen datastore lock release --force --model web-01"],
     load: () => import("./commands/datastore/lock-release.ts"),
@@ -308,15 +313,30 @@ export const catalog: readonly CommandSpec[] = [
   },
   {
     path: ["completions"],
-    summary: "Print a completion script",
+    summary: "Print a completion script for your shell",
+    details: [
+      "It completes commands, flags and the names of your models, methods and data. Put one line into your shell's start-up file:",
+      "  bash  ~/.bashrc                   source <(fen completions bash)",
+      "  zsh   ~/.zshrc                    source <(fen completions zsh)",
+      "  fish  ~/.config/fish/config.fish  fen completions fish | source",
+      "fen must be on your PATH (npm link in a clone puts it there); npx fen can't be completed.",
+    ].join("\n"),
     arguments: [{ name: "shell", summary: "bash, zsh or fish" }],
-    examples: ["source <(fen completions bash)"],
+    flags: {
+      name: {
+        type: "text",
+        short: "n",
+        value: "NAME",
+        summary: "Complete this name (default: the one that was called)",
+      },
+    },
     load: () => import("./commands/completions.ts"),
   },
   {
     path: ["__complete"],
     summary: "Words that may come next",
     arguments: [{ name: "words", summary: "The words so far", optional: true }],
+    flags: { shell: { type: "text", value: "SHELL", summary: "Who asks" } },
     hidden: true,
     load: () => import("./commands/complete.ts"),
   },

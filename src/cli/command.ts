@@ -10,14 +10,21 @@ export interface FlagSpec {
   /** How its value is shown: `K=V`. */
   readonly value?: string;
   readonly repeat?: boolean;
+  /** What completions offer as its value. */
+  readonly complete?: Completion;
+  /** Accepted, but not shown. */
+  readonly hidden?: boolean;
 }
+
+/** `file` and `folder` are left to the shell. */
+export type Completion = "model" | "type" | "method" | "data" | "file" | "folder";
 
 export interface ArgumentSpec {
   readonly name: string;
   readonly summary: string;
   readonly optional?: boolean;
   /** What completions offer. */
-  readonly complete?: "model" | "type" | "method" | "data" | "folder";
+  readonly complete?: Completion;
 }
 
 export interface CommandSpec {
@@ -104,15 +111,20 @@ export const lockFlags: Readonly<Record<string, FlagSpec>> = {
 
 export const globalFlags: Readonly<Record<string, FlagSpec>> = {
   json: { type: "switch", summary: "One JSON document on stdout; errors as JSON on stderr; no questions" },
-  "repo-dir": { type: "text", value: "DIR", summary: "The repository (default: SWAMP_REPO_DIR, else here or above)" },
+  "repo-dir": {
+    type: "text",
+    value: "DIR",
+    complete: "folder",
+    summary: "The repository (default: SWAMP_REPO_DIR, else here or above)",
+  },
   quiet: { type: "switch", short: "q", summary: "Errors only on stderr" },
   verbose: { type: "switch", short: "v", summary: "More detail" },
   "log-level": { type: "text", value: "LEVEL", summary: "trace, debug, info, warning, error, fatal" },
   "no-color": { type: "switch", summary: "No colours (also NO_COLOR)" },
   "no-pager": { type: "switch", summary: "Don't page long output (also PAGER=cat)" },
   debug: { type: "switch", summary: "Stack traces with errors" },
-  "no-telemetry": { type: "switch", summary: "Accepted for older scripts; fen sends nothing" },
-  "show-properties": { type: "switch", summary: "Accepted for older scripts" },
+  "no-telemetry": { type: "switch", hidden: true, summary: "Accepted for older scripts; fen sends nothing" },
+  "show-properties": { type: "switch", hidden: true, summary: "Accepted for older scripts" },
   help: { type: "switch", short: "h", summary: "Help for a command" },
   version: { type: "switch", short: "V", summary: "The version" },
 };

@@ -1,5 +1,7 @@
 /** The console: stdout is data, stderr is talk. */
 import { FenError } from "../kernel/errors.ts";
+import { isTerminal, type Output } from "./output.ts";
+import { lengthOf } from "./render/table.ts";
 
 export interface ConsoleOptions {
   readonly color: boolean;
@@ -9,20 +11,22 @@ export interface ConsoleOptions {
 
 export class Console {
   readonly #options: ConsoleOptions;
+  readonly #out: Output;
+  readonly #err: Output;
 
-  constructor(options: ConsoleOptions) {
+  constructor(options: ConsoleOptions, outputs: { readonly out: Output; readonly err: Output }) {
     this.#options = options;
-    // A reader that has seen enough closes the pipe: that ends the printing, not the work.
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+    this.#out = outputs.out;
+    this.#err = outputs.err;
   }
 
   /** True where a person is at both ends. */
   get isInteractive(): boolean {
-    return process.stdin.isTTY && process.stderr.isTTY;
+    return isTerminal(2) && isTerminal(0);
   }
 
   get isTerminal(): boolean {
-    return process.stdout.isTTY;
+    return isTerminal(1);
   }
 
   get width(): number {
@@ -30,40 +34,46 @@ export class Console {
   }
 
   out(text: string): void {
-    process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);
+    this.#out.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
   /** Bytes as they are; waits where the reader is slow. */
   async rawSlowly(bytes: Uint8Array): Promise<void> {
-    if (!process.stdout.write(bytes) && !process.stdout.destroyed) {
+    const { stream } = this.#out;
+    if (!stream.write(bytes) && !stream.destroyed) {
       await new Promise<void>((resolve) => {
-        for (const event of ["drain", "close", "error"]) process.stdout.once(event, () => resolve());
+        for (const event of ["drain", "close", "error"]) stream.once(event, () => resolve());
       });
     }
   }
 
   say(text: string): void {
-    if (!this.#options.quiet) process.stderr.write(`${text}\n`);
+    if (!this.#options.quiet) this.#err.write(`${text}\n`);
   }
 
   error(text: string): void {
-    process.stderr.write(`${text}\n`);
+    this.#err.write(`${text}\n`);
   }
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */
   async page(text: string): Promise<void> {
-    const rows = process.stdout.rows ?? 0;
-    const pager = process.env["PAGER"] ?? "less";
-    if (!this.#options.pager || !this.isTerminal || pager === "cat" || pager === "" || text.split("\n").length < rows)
+    const { PAGER: chosen } = process.env;
+    if (!this.#options.pager || !this.isTerminal || chosen === "cat" || chosen === "" || this.#fits(text))
       return this.out(text);
     const { spawnSync } = process.getBuiltinModule("node:child_process");
-    const done = spawnSync(pager, {
+    const done = spawnSync(chosen ?? "command -v less >/dev/null || exit 127; exec less", {
       shell: true,
       input: text,
       stdio: ["pipe", "inherit", "inherit"],
       env: { LESS: "FRX", ...process.env },
     });
-    if (done.error !== undefined || (done.status ?? 0) === 127) this.out(text);
+    // Only where there is no pager: one that was left before the end of the text has shown what was wanted.
+    if (done.status === 127) this.out(text);
+  }
+
+  #fits(text: string): boolean {
+    const lines = text.split("\n").map((line) => Math.max(1, Math.ceil(lengthOf(line) / this.width)));
+    return lines.reduce((sum, rows) => sum + rows, 0) < (process.stdout.rows ?? 0);
   }
 
   /** Asks a person yes or no. Where nobody can answer: `confirmation_needed`. */
@@ -83,7 +93,7 @@ export class Console {
 
   /** All of standard input as text, unless it is a terminal. */
   async readInput(maxBytes: number): Promise<string | undefined> {
-    if (process.stdin.isTTY) return undefined;
+    if (isTerminal(0)) return undefined;
     const chunks: Buffer[] = [];
     let size = 0;
     for await (const chunk of process.stdin) {
@@ -102,10 +112,16 @@ export class Console {
     }
   }
 
-  /** Opens $VISUAL or $EDITOR on a file and waits for it. */
+  /** $VISUAL or $EDITOR; a variable that is empty counts as unset. */
+  get editor(): string {
+    const { VISUAL, EDITOR } = process.env;
+    return [VISUAL, EDITOR].find((name) => name !== undefined && name !== "") ?? "vi";
+  }
+
+  /** Opens the editor on a file and waits for it. */
   async edit(path: string): Promise<void> {
     const { spawnSync } = process.getBuiltinModule("node:child_process");
-    const editor = process.env["VISUAL"] ?? process.env["EDITOR"] ?? "vi";
+    const { editor } = this;
     const done = spawnSync("/bin/sh", ["-c", `${editor} "$1"`, "sh", path], { stdio: "inherit" });
     const status = done.status ?? 1;
     if (done.error !== undefined || status !== 0)

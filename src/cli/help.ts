@@ -16,11 +16,11 @@ function commandHelp(command: CommandSpec, bold: (text: string) => string): stri
     `${command.summary}.`,
     ...(command.details === undefined ? [] : [command.details]),
     "",
-    `${bold("Usage:")} fen ${usageOf(command)}${Object.keys(flags).length > 0 ? " [flags]" : ""}`,
+    `${bold("Usage:")} fen ${usageOf(command)} [flags]`,
     ...(args.length === 0
       ? []
       : ["", bold("Arguments"), ...rows(args.map((argument) => [argument.name, argument.summary]))]),
-    ...(Object.keys(flags).length === 0 ? [] : ["", bold("Flags"), ...rows(Object.entries(flags).map(flagRow))]),
+    ...(shownFlags(flags).length === 0 ? [] : ["", bold("Flags"), ...rows(shownFlags(flags))]),
     ...(command.examples === undefined
       ? []
       : ["", bold("Examples"), ...command.examples.map((example) => `  ${example}`)]),
@@ -33,32 +33,42 @@ function groupHelp(words: readonly string[], bold: (text: string) => string): st
   const within = catalog.filter(
     (command) => command.hidden !== true && words.every((word, index) => command.path[index] === word),
   );
-  const title =
+  const group = groups[words.join(" ")] ?? words.join(" ");
+  return [
     words.length === 0
       ? "fen automates fleets from models in git: one lock per model, versioned data, clear waits."
-      : `${groups[words.join(" ")] ?? words.join(" ")}.`;
-  const list = rows(within.map((command) => [usageOf(command), command.summary]));
-  return [
-    title,
+      : `${group}.`,
     "",
     `${bold("Usage:")} fen ${[...words, "<command>"].join(" ")} [flags]`,
+    ...(words.length === 0 ? sections(within, bold) : ["", bold("Commands"), ...rows(within.map(commandRow))]),
+    ...(words.length > 0 ? [] : ["", bold("Flags of every command"), ...rows(shownFlags(globalFlags))]),
     "",
-    bold("Commands"),
-    ...list,
-    ...(words.length > 0
-      ? []
-      : [
-          "",
-          bold("Flags of every command"),
-          ...rows(
-            Object.entries(globalFlags)
-              .filter(([name]) => !["no-telemetry", "show-properties"].includes(name))
-              .map(flagRow),
-          ),
-        ]),
-    "",
-    words.length === 0 ? "Start with: fen demo   or: fen init" : `More: fen ${words.join(" ")} <command> --help`,
+    words.length === 0
+      ? "Start with: fen demo   or: fen init   More of a command: fen <command> --help"
+      : `More of a command: fen ${words.join(" ")} <command> --help`,
   ].join("\n");
+}
+
+/** The commands by their first word; those that stand alone come first. */
+function sections(commands: readonly CommandSpec[], bold: (text: string) => string): string[] {
+  const titleOf = ({ path }: CommandSpec) => groups[path[0] ?? ""] ?? "Commands";
+  const titles = new Set(["Commands", ...commands.map(titleOf)]);
+  const width = columnWidth(commands.map(commandRow));
+  return [...titles].flatMap((title) => [
+    "",
+    bold(title),
+    ...rows(commands.filter((command) => titleOf(command) === title).map(commandRow), width),
+  ]);
+}
+
+function commandRow(command: CommandSpec): [string, string] {
+  return [usageOf(command), command.summary];
+}
+
+function shownFlags(flags: Readonly<Record<string, FlagSpec>>): [string, string][] {
+  return Object.entries(flags)
+    .filter(([, flag]) => flag.hidden !== true)
+    .map(flagRow);
 }
 
 function flagRow([name, flag]: readonly [string, FlagSpec]): [string, string] {
@@ -69,14 +79,20 @@ function flagRow([name, flag]: readonly [string, FlagSpec]): [string, string] {
   ];
 }
 
-function rows(pairs: readonly (readonly [string, string])[]): string[] {
-  const width = Math.min(44, Math.max(...pairs.map(([left]) => left.length)));
+function columnWidth(pairs: readonly (readonly [string, string])[]): number {
+  return Math.min(44, Math.max(...pairs.map(([left]) => left.length)));
+}
+
+function rows(pairs: readonly (readonly [string, string])[], width = columnWidth(pairs)): string[] {
   return pairs.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
 export interface CommandTree {
   readonly name: string;
   readonly description: string;
+  /** Further sentences. */
+  readonly details?: string;
+  readonly examples?: readonly string[];
   readonly arguments: readonly { readonly name: string; readonly description: string; readonly required: boolean }[];
   readonly options: readonly {
     readonly name: string;
@@ -86,6 +102,15 @@ export interface CommandTree {
     readonly description: string;
   }[];
   readonly subcommands: readonly CommandTree[];
+  /** The JSON Schema of what `--json` prints: a file of the package. */
+  readonly schema?: string;
+  /** The JSON Schema of each line that `--stream` prints. */
+  readonly events?: string;
+}
+
+/** The JSON Schema of a command's document: a file of the package. */
+export function schemaOf(path: readonly string[]): string {
+  return `schemas/${path.join("-")}.json`;
 }
 
 /** The command line below `words` as data. */
@@ -105,18 +130,24 @@ export function commandTree(words: readonly string[] = []): CommandTree {
   return {
     name: words.at(-1) ?? "fen",
     description: command?.summary ?? groups[words.join(" ")] ?? "Automates fleets from models in git",
+    ...(command?.details === undefined ? {} : { details: command.details }),
+    ...(command?.examples === undefined ? {} : { examples: command.examples }),
     arguments: (command?.arguments ?? []).map((argument) => ({
       name: argument.name,
       description: argument.summary,
       required: argument.optional !== true,
     })),
-    options: Object.entries(flags).map(([name, flag]: [string, FlagSpec]) => ({
-      name: `--${name}`,
-      ...(flag.short === undefined ? {} : { short: `-${flag.short}` }),
-      ...(flag.type === "text" ? { value: flag.value ?? "TEXT" } : {}),
-      repeat: flag.repeat === true,
-      description: flag.summary,
-    })),
+    options: Object.entries<FlagSpec>(flags)
+      .filter(([, flag]) => flag.hidden !== true)
+      .map(([name, flag]) => ({
+        name: `--${name}`,
+        ...(flag.short === undefined ? {} : { short: `-${flag.short}` }),
+        ...(flag.type === "text" ? { value: flag.value ?? "TEXT" } : {}),
+        repeat: flag.repeat === true,
+        description: flag.summary,
+      })),
     subcommands: [...children].sort().map((child) => commandTree([...words, child])),
+    ...(command === undefined ? {} : { schema: schemaOf(command.path) }),
+    ...(command?.flags?.["stream"] === undefined ? {} : { events: "schemas/events.json" }),
   };
 }

@@ -2,34 +2,41 @@
 "use strict";
 // Starts the command line with V8's code cache: the compiled code that the build left beside each chunk. A chunk's name carries the hash of its
 // content, and V8 refuses a cache of another version of itself, so a cache can be out of place but never wrong. FEN_NO_CODE_CACHE=1 does without.
+// Chunks are functions of (exports, require, module, __filename, __dirname) already; they are loaded here and not by Node's own loader, whose
+// search for files costs as much as running them.
 const { Script } = require("node:vm");
 const { readFileSync, writeFileSync } = require("node:fs");
-const { dirname } = require("node:path");
-const Module = require("node:module");
 
-const here = dirname(__filename);
 const writes = process.env.FEN_WRITE_CODE_CACHE === "1";
-if (process.env.FEN_NO_CODE_CACHE !== "1") {
-  const scripts = new Map();
-  const compile = Module.prototype._compile;
-  Module.prototype._compile = function (content, filename) {
-    if (dirname(filename) !== here) return compile.call(this, content, filename);
-    let cachedData;
-    try {
-      cachedData = readFileSync(`${filename}.cache`);
-    } catch {
-      cachedData = undefined;
-    }
-    const script = new Script(Module.wrap(content), { filename, cachedData });
-    if (writes) scripts.set(filename, script);
-    const require = Module.createRequire(filename);
-    const own = (id) => (id.startsWith("./") ? this.require(id) : require(id));
-    script.runInThisContext()(this.exports, own, this, filename, here);
-  };
-  if (writes) {
-    process.on("exit", () => {
-      for (const [filename, script] of scripts) writeFileSync(`${filename}.cache`, script.createCachedData());
-    });
+const reads = process.env.FEN_NO_CODE_CACHE !== "1";
+const chunks = new Map();
+const scripts = new Map();
+
+function load(id) {
+  if (!id.startsWith("./")) return require(id);
+  const loaded = chunks.get(id);
+  if (loaded !== undefined) return loaded.exports;
+  const filename = `${__dirname}/${id.slice(2)}`;
+  const script = new Script(readFileSync(filename, "utf8"), { filename, cachedData: cacheOf(filename) });
+  if (writes) scripts.set(filename, script);
+  const chunk = { exports: {} };
+  chunks.set(id, chunk);
+  script.runInThisContext()(chunk.exports, load, chunk, filename, __dirname);
+  return chunk.exports;
+}
+
+function cacheOf(filename) {
+  if (!reads) return undefined;
+  try {
+    return readFileSync(`${filename}.cache`);
+  } catch {
+    return undefined; // none was left for this chunk: it is compiled
   }
 }
-require("./__ENTRY__").main(process.argv.slice(2));
+
+if (writes) {
+  process.on("exit", () => {
+    for (const [filename, script] of scripts) writeFileSync(`${filename}.cache`, script.createCachedData());
+  });
+}
+load("./__ENTRY__").main(process.argv.slice(2));

@@ -7,6 +7,7 @@ import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
 import { exitCodeOf } from "./exit-codes.ts";
+import { isTerminal, Output } from "./output.ts";
 import { type ParsedLine, parseLine } from "./parse.ts";
 import { eventPrinter } from "./render/events.ts";
 
@@ -20,17 +21,21 @@ const cleanupMs = 10_000;
 
 /** Runs one command line. Sets the process's exit code; resolves when the work is done. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const wantsJson = argv.includes("--json");
+  const wantsJson = argv.includes("--json") || argv.includes("--stream");
   let debug = argv.includes("--debug");
-  let console = new Console({ color: false, quiet: false, pager: false });
+  const outputs = { out: new Output(1), err: new Output(2) };
+  let console = new Console({ color: false, quiet: false, pager: false }, outputs);
   try {
     const line = parseLine(argv);
     debug = line.flags.on("debug");
-    console = new Console({
-      color: wantsColor(line.flags),
-      quiet: line.flags.on("quiet") || ["error", "fatal"].includes(line.flags.text("log-level") ?? ""),
-      pager: !line.flags.on("no-pager"),
-    });
+    console = new Console(
+      {
+        color: wantsColor(line.flags),
+        quiet: line.flags.on("quiet") || ["error", "fatal"].includes(logLevel(line.flags)),
+        pager: !line.flags.on("no-pager"),
+      },
+      outputs,
+    );
     process.exitCode = await dispatch(line, argv, console);
   } catch (thrown) {
     const error = toTell(thrown);
@@ -38,7 +43,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = exitCodeOf(error);
   }
   // Nothing is left to be done; what is still open (a watch, a timer) need not be waited for.
-  if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
+  if (outputs.out.isFlushed && outputs.err.isFlushed) process.exit();
 }
 
 async function dispatch(line: ParsedLine, argv: readonly string[], console: Console): Promise<number> {
@@ -48,8 +53,9 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
     return 0;
   }
   if (command === undefined || flags.on("help")) {
-    const { helpText } = await import("./help.ts");
-    await console.page(helpText(words, (text) => console.bold(text)));
+    const { helpOn } = await import("./commands/help.ts");
+    const help = helpOn(words, console);
+    await print(console, help, flags);
     return 0;
   }
   const { handler } = await command.load();
@@ -61,7 +67,7 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
     signal: signals.signal,
     lockTimeoutMs:
       command.locks === true ? lockTimeout(flags, process.env["SWAMP_LOCK_TIMEOUT_MS"], console.isInteractive) : 0,
-    emit: eventPrinter(console, mode, flags.on("verbose")),
+    emit: eventPrinter(console, mode, flags.on("verbose") || ["trace", "debug"].includes(logLevel(flags))),
   };
   try {
     const outcome = await handler({
@@ -156,7 +162,17 @@ function watchSignals(): { readonly signal: AbortSignal; done(): void } {
 function wantsColor(flags: Flags): boolean {
   const { env } = process;
   if (flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb") return false;
-  return process.stdout.isTTY || (env["FORCE_COLOR"] ?? "") !== "";
+  return isTerminal(1) || (env["FORCE_COLOR"] ?? "") !== "";
+}
+
+const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"];
+
+/** `--log-level`, else SWAMP_LOG_LEVEL. */
+function logLevel(flags: Flags): string {
+  const given = flags.text("log-level") ?? process.env["SWAMP_LOG_LEVEL"] ?? "";
+  if (given !== "" && !logLevels.includes(given))
+    throw new FenError("usage", `There is no log level ${given}.`, { hint: `Levels: ${logLevels.join(", ")}` });
+  return given === "" ? "info" : given;
 }
 
 const units: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -25,7 +25,7 @@ export function parseLine(argv: readonly string[]): ParsedLine {
   const flags = new Flags(values);
   if (command === undefined) {
     const [unknown] = positionals;
-    if (unknown !== undefined && !flags.on("help")) throw unknownCommand([...words, unknown]);
+    if (unknown !== undefined) throw unknownCommand([...words, unknown]);
     return { command, words, args: [], flags };
   }
   if (!flags.on("help")) checkArguments(command, positionals);
@@ -102,7 +102,7 @@ function flagError(
 function checkArguments(command: CommandSpec, given: readonly string[]): void {
   const wanted = command.arguments ?? [];
   const usage = `fen ${usageOf(command)}`;
-  const missing = wanted.find((argument, index) => argument.optional !== true && given[index] === undefined);
+  const missing = wanted.find((argument, index) => argument.optional !== true && (given[index] ?? "") === "");
   if (missing !== undefined)
     throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, {
       hint: `Usage: ${usage}`,
@@ -120,6 +120,18 @@ export function usageOf(command: CommandSpec): string {
   return [...command.path, ...args].join(" ");
 }
 
+/** `fen model run` means `fen model method run`: the first command of the group (or of all) that has this word further down. */
+function furtherDown(words: readonly string[]): string | undefined {
+  const word = words.at(-1) ?? "";
+  const within = (group: readonly string[]) =>
+    catalog.find(
+      ({ path, hidden }) =>
+        hidden !== true && path.includes(word, group.length) && group.every((one, index) => path[index] === one),
+    );
+  const found = within(words.slice(0, -1)) ?? within([]);
+  return found?.path.slice(0, found.path.indexOf(word) + 1).join(" ");
+}
+
 function unknownCommand(words: readonly string[]): FenError {
   const known = [
     ...new Set(
@@ -128,7 +140,8 @@ function unknownCommand(words: readonly string[]): FenError {
         .map((command) => command.path.slice(0, words.length).join(" ")),
     ),
   ];
-  const near = nearest(words.join(" "), known);
+  const wanted = words.join(" ");
+  const near = furtherDown(words) ?? (known.includes(wanted) ? undefined : nearest(wanted, known));
   const group = words.slice(0, -1).join(" ");
   const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
   return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, {

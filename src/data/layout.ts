@@ -23,11 +23,6 @@ export function stagingFolder(model: ModelRef): string {
   return `.fen/staging/${encodeURIComponent(`${model.type}/${model.id}`)}`;
 }
 
-/** Where a run's output is until it is committed: beside the plan of the commit, whatever its name. */
-export function stagedFolder(run: string, name: string): string {
-  return `${run}/items/${safeDataName(name)}`;
-}
-
 /** What every common filesystem takes as the name of a folder. */
 const maxNameBytes = 255;
 

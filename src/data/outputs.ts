@@ -1,4 +1,5 @@
 /** Output records: one YAML file per run of a method, `outputs/<type>/<method>/<model id>-<time>-<first of the id>.yaml`, its log beside it. */
+import { posix } from "node:path";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { compareCodePoints } from "../kernel/order.ts";
@@ -136,9 +137,11 @@ export class Outputs {
   /** Removes a model's records and logs. Gives how many records. */
   async removeAll(modelId: string): Promise<number> {
     const files = await this.files(modelId);
-    for (const file of files) {
-      await this.#files.remove(file.path);
-      await this.#files.remove(file.path.replace(/\.yaml$/, ".log"));
+    for (const file of files) await this.#files.remove(file.path);
+    // A log may carry another time than its record.
+    for (const folder of new Set(files.map((file) => posix.dirname(file.path)))) {
+      for (const { name } of await this.#files.list(folder))
+        if (name.startsWith(`${modelId}-`) && name.endsWith(".log")) await this.#files.remove(`${folder}/${name}`);
     }
     return files.length;
   }

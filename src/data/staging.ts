@@ -1,12 +1,13 @@
 /**
- * The outputs of one run before they are data (decision 0003). Written into a staging folder; committed by renames under the model's lock, so that
- * readers see each version whole or not at all. What a crash leaves is finished or removed by `recoverStaging` at the next run.
+ * The outputs of one run before they are data (decision 0003). Written into a staging folder of its own, `<staging of the model>/<run id>/<data name>/`;
+ * committed by renaming that folder, under the model's lock. What a crash leaves is settled by `recoverStaging` (commit.ts).
  */
 import { createHash, type Hash } from "node:crypto";
-import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
-import type { Appender, Files } from "../store/contract.ts";
-import { dataFolder, type ModelRef, stagedFolder, stagingFolder, versionFolder } from "./layout.ts";
+import { FenError } from "../kernel/errors.ts";
+import type { Appender, Files, Owned } from "../store/contract.ts";
+import { asideFolder, metadataFile, moveToData, ownerFile, type Planned, putAside } from "./commit.ts";
+import { type ModelRef, safeDataName, stagingFolder, versionFolder } from "./layout.ts";
 import { type Metadata, type Owner, stringifyMetadata } from "./metadata.ts";
 import { DataVersions } from "./versions.ts";
 
@@ -44,11 +45,6 @@ interface Item {
   readonly createdAt: string;
 }
 
-/** What `commit.json` says: from here on the commit is finished, whatever happens. */
-interface Plan {
-  readonly moves: readonly { readonly from: string; readonly name: string; readonly version: number }[];
-}
-
 export class Staging {
   readonly #files: Files;
   readonly #machine: Machine;
@@ -56,8 +52,8 @@ export class Staging {
   readonly #folder: string;
   readonly #runId: string;
   readonly #items = new Map<string, Item>();
-  #spools = 0;
-  #isPlanned = false;
+  readonly #spools: Appender[] = [];
+  #owned: Promise<Owned> | undefined;
 
   constructor(files: Files, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
     this.#files = files;
@@ -65,11 +61,6 @@ export class Staging {
     this.#model = run.model;
     this.#runId = run.runId;
     this.#folder = `${stagingFolder(run.model)}/${run.runId}`;
-  }
-
-  /** True from the moment when nothing can stop the commit any more until it is carried out. */
-  get isPlanned(): boolean {
-    return this.#isPlanned;
   }
 
   /** JSON as one line, without a newline at its end. */
@@ -81,8 +72,9 @@ export class Staging {
 
   /** A file that becomes data at `commit`. One of each name per run. */
   async openFile(name: string, spec: StagedSpec, fate: Fate = {}): Promise<Appender> {
-    const folder = stagedFolder(this.#folder, name);
+    const folder = `${this.#folder}/${safeDataName(name)}`;
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
+    await this.#own();
     const file = await this.#files.create(`${folder}/raw`);
     const hash = createHash("sha256");
     this.#items.set(name, {
@@ -103,8 +95,10 @@ export class Staging {
     readonly size: number;
     read(): AsyncIterable<Uint8Array>;
   }> {
-    const path = `${this.#folder}/.spool-${++this.#spools}`;
+    await this.#own();
+    const path = `${this.#folder}/.spool-${this.#spools.length + 1}`;
     const file = await this.#files.create(path);
+    this.#spools.push(file);
     const files = this.#files;
     return {
       append: (bytes) => file.append(bytes),
@@ -118,39 +112,38 @@ export class Staging {
     };
   }
 
+  /** Before anything else is in the folder, it tells that we live. */
+  #own(): Promise<Owned> {
+    this.#owned ??= this.#files.own(`${this.#folder}/${ownerFile}`);
+    return this.#owned;
+  }
+
   /**
-   * Makes everything visible, or nothing: `assertHeld` is asked (and may throw) just before. Versions are allotted above all that exist.
-   * `tags` are added to each item's. Gives what was committed, in the order of writing.
+   * Makes everything data, or nothing: `assertHeld` is asked (and may throw) just before. Versions are allotted above all that exist.
+   * `tags` are added to each item's. Gives what was committed, in the order of writing. What could not be committed is kept aside; the
+   * error names it (`keptAside`). `lock_lost` also where the lock was lost after the check: then nothing of it is data, unless the error says `committed`.
    */
   async commit(options: {
     readonly owner: Owner;
     readonly tags: Readonly<Record<string, string>>;
     assertHeld(): Promise<void>;
   }): Promise<Committed[]> {
-    const data = new DataVersions(this.#files);
-    const plan: Plan["moves"][number][] = [];
-    const metadatas: Metadata[] = [];
-    for (const item of this.#items.values()) {
-      await item.file.close();
-      const version = ((await data.numbers(this.#model, item.name)).at(-1) ?? 0) + 1;
-      const metadata = this.#metadata(item, version, options);
-      const file = await this.#files.create(`${item.folder}/metadata.yaml`);
-      file.append(stringifyMetadata(metadata));
-      await file.close();
-      plan.push({ from: item.folder, name: item.name, version });
-      metadatas.push(metadata);
-    }
-    await options.assertHeld();
-    if (plan.length > 0) {
-      await this.#files.write(`${this.#folder}/commit.json`, JSON.stringify({ moves: plan } satisfies Plan));
-      this.#isPlanned = true;
-    }
+    const committing = `${this.#folder}.commit`;
+    let planned: Planned[];
     try {
-      await carryOut(this.#files, this.#model, plan);
+      planned = await this.#plan(committing, options);
+      await options.assertHeld();
+      if (planned.length > 0 && (await this.#files.adopt(this.#folder, committing)) !== "adopted") throw lostBefore();
     } catch (error) {
-      throw commitPending(error);
+      // Files that are gone are what a lost lock looks like: then that is the thing to tell.
+      const cause: unknown = await options.assertHeld().then(
+        () => error,
+        (lost: unknown) => lost,
+      );
+      throw await this.#keepAside(cause);
     }
-    this.#isPlanned = false;
+    const metadatas = await this.#moveAll(planned);
+    await this.#files.remove(committing);
     await this.discard();
     return metadatas.map(({ id, name, version, contentType, tags }) => ({
       dataId: id,
@@ -160,6 +153,43 @@ export class Staging {
       tags,
       path: this.#files.locate(versionFolder(this.#model, name, version)),
     }));
+  }
+
+  /** Beyond the commit: what fails here is completed by the next holder. */
+  async #moveAll(planned: readonly Planned[]): Promise<Metadata[]> {
+    try {
+      const moved = await Promise.all(planned.map((one) => moveToData(this.#files, this.#model, one)));
+      const metadatas = moved.filter((one) => one !== undefined);
+      if (metadatas.length < moved.length) throw lostAfter();
+      return metadatas;
+    } catch (error) {
+      (await this.#owned)?.letGo();
+      if (!(error instanceof FenError)) throw error;
+      throw new FenError(error.code, error.message, {
+        hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
+        facts: { ...error.facts, committed: true },
+        cause: error,
+      });
+    }
+  }
+
+  /** Completes the staged folders, durably. */
+  async #plan(
+    committing: string,
+    options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> },
+  ): Promise<Planned[]> {
+    const data = new DataVersions(this.#files);
+    const planned: Planned[] = [];
+    for (const item of this.#items.values()) {
+      await item.file.close({ durable: false });
+      const metadata = this.#metadata(item, await data.nextNumber(this.#model, item.name), options);
+      const file = await this.#files.create(`${item.folder}/${metadataFile}`);
+      file.append(stringifyMetadata(metadata));
+      await file.close({ durable: false });
+      planned.push({ folder: `${committing}/${item.name}`, metadata });
+    }
+    if (planned.length > 0) await this.#files.settle(this.#folder);
+    return planned;
   }
 
   #metadata(
@@ -185,45 +215,54 @@ export class Staging {
     };
   }
 
-  /** Forgets everything that isn't committed; what is planned is left to `recoverStaging`. */
+  /** Forgets everything that isn't committed. */
   async discard(): Promise<void> {
-    if (this.#isPlanned) return;
-    for (const item of this.#items.values()) await item.file.close({ durable: false });
-    this.#items.clear();
-    await this.#files.remove(this.#folder);
-    await this.#removeEmpty();
+    await this.#close();
+    if (this.#owned !== undefined) await this.#files.remove(this.#folder);
+    (await this.#owned)?.letGo();
+    this.#owned = undefined;
   }
 
-  /** The folder above goes too when nobody else stages there; it is made again when needed. */
-  async #removeEmpty(): Promise<void> {
-    if ((await this.#files.list(stagingFolder(this.#model))).length === 0)
-      await this.#files.remove(stagingFolder(this.#model));
+  /** What may not, or can't, be committed goes where no later run removes it; the error says where. */
+  async #keepAside(error: unknown): Promise<unknown> {
+    try {
+      await this.#close();
+      if (this.#items.size > 0) await putAside(this.#files, this.#folder, this.#runId);
+      const path = asideFolder(this.#runId);
+      if ((await this.#files.stat(path)) === undefined) return error;
+      await this.#files.remove(`${path}/${ownerFile}`);
+      return keptAside(error, this.#files.locate(path));
+    } catch {
+      return error; // the store fails: the first error is the one to tell
+    }
   }
 
-  /** Moves what may not be committed (the lock was lost) where no later run removes it. Gives the absolute path; undefined where there was nothing. */
-  async keepAside(): Promise<string | undefined> {
-    for (const item of this.#items.values()) await item.file.close();
-    const aside = asideFolder(this.#runId);
-    const isThere = (await this.#files.stat(this.#folder)) !== undefined;
-    if (!isThere || !(await this.#files.adopt(this.#folder, aside))) return undefined;
-    await this.#removeEmpty();
-    return this.#files.locate(aside);
+  async #close(): Promise<void> {
+    for (const file of [...this.#spools, ...[...this.#items.values()].map((item) => item.file)])
+      await file.close({ durable: false });
   }
 }
 
-function commitPending(error: unknown): unknown {
+function lostBefore(): FenError {
+  return new FenError("lock_lost", "The lock was taken away before the outputs were committed.", {
+    hint: "Look who holds it now: fen datastore lock status",
+  });
+}
+
+function lostAfter(): FenError {
+  return new FenError("lock_lost", "The lock was taken away while the outputs were being committed.");
+}
+
+function keptAside(error: unknown, path: string): unknown {
   if (!(error instanceof FenError)) return error;
   return new FenError(error.code, error.message, {
-    hint: `What was made is complete: the next command on the model commits it. ${error.hint ?? ""}`.trim(),
-    facts: error.facts,
+    hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(),
+    facts: { ...error.facts, keptAside: path },
     cause: error,
   });
 }
 
-function asideFolder(runId: string): string {
-  return `.fen/aside/${runId}`;
-}
-
+/** Counts and hashes what passes; made durable with everything else at the commit. */
 function hashing(file: Appender, hash: Hash): Appender {
   return {
     get size() {
@@ -233,92 +272,6 @@ function hashing(file: Appender, hash: Hash): Appender {
       file.append(bytes);
       hash.update(bytes);
     },
-    close: (options) => file.close(options),
+    close: () => file.close({ durable: false }),
   };
-}
-
-/** Moves each staged folder to its version and sets `latest`. Can be repeated: what was moved already is left alone. */
-async function carryOut(files: Files, model: ModelRef, moves: Plan["moves"]): Promise<void> {
-  const data = new DataVersions(files);
-  for (const move of moves) {
-    if (
-      (await files.stat(`${move.from}/metadata.yaml`)) !== undefined &&
-      !(await files.adopt(move.from, versionFolder(model, move.name, move.version)))
-    ) {
-      const version = `${dataFolder(model, move.name)}/${move.version}`;
-      throw new FenError("data_exists", `Somebody else made ${version} during the commit.`, {
-        hint: "Run the command again.",
-        facts: { name: move.name, version: move.version },
-      });
-    }
-    await data.setLatest(model, move.name);
-  }
-}
-
-export interface Recovered {
-  readonly runId: string;
-  /** True where its commit had begun and is now complete; false where its partial outputs were removed. */
-  readonly committed: boolean;
-  /** Where its outputs are, where the commit couldn't be finished. */
-  readonly keptAside?: string;
-}
-
-/** Finishes or removes what runs that died left behind. Only under the model's exclusive lock. */
-export async function recoverStaging(files: Files, model: ModelRef): Promise<Recovered[]> {
-  const recovered: Recovered[] = [];
-  for (const { name: runId } of await files.list(stagingFolder(model))) {
-    const folder = `${stagingFolder(model)}/${runId}`;
-    const plan = await files.read(`${folder}/commit.json`, { maxBytes: 1024 * 1024 });
-    const keptAside = plan === undefined ? undefined : await finish(files, model, { runId, folder, plan });
-    await files.remove(folder);
-    recovered.push({
-      runId,
-      committed: plan !== undefined && keptAside === undefined,
-      ...(keptAside === undefined ? {} : { keptAside }),
-    });
-  }
-  if (recovered.length > 0) await files.remove(stagingFolder(model));
-  return recovered;
-}
-
-/** Carries a plan out. One that can't be (a damaged disk, versions of an older client in its way) must not stop the model for ever: its outputs are kept aside. */
-async function finish(
-  files: Files,
-  model: ModelRef,
-  run: { readonly runId: string; readonly folder: string; readonly plan: Uint8Array },
-): Promise<string | undefined> {
-  try {
-    await carryOut(files, model, readPlan(run.plan, run.folder));
-    return undefined;
-  } catch (error) {
-    const isHopeless =
-      error instanceof FenError && ["data_corrupt", "name_invalid", "data_exists"].includes(error.code);
-    if (!isHopeless) throw error;
-    const aside = asideFolder(run.runId);
-    await files.adopt(run.folder, aside);
-    return files.locate(aside);
-  }
-}
-
-/** A plan names folders only inside its own run's folder, and safe names. Throws `data_corrupt`, `name_invalid`. */
-function readPlan(bytes: Uint8Array, folder: string): Plan["moves"] {
-  const bad = () =>
-    new FenError("data_corrupt", `The plan of a commit can't be read: ${folder}/commit.json`, {
-      hint: "What the run produced is kept aside.",
-    });
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw bad(); // a damaged disk: a plan is written whole or not at all
-  }
-  const moves: unknown = typeof value === "object" && value !== null && "moves" in value ? value.moves : undefined;
-  if (!Array.isArray(moves)) throw bad();
-  return moves.map((move: unknown) => {
-    if (typeof move !== "object" || move === null || !("name" in move) || !("version" in move)) throw bad();
-    const { name, version } = move;
-    if (typeof name !== "string" || typeof version !== "number" || !Number.isInteger(version) || version < 1)
-      throw bad();
-    return { from: stagedFolder(folder, name), name, version };
-  });
 }

@@ -49,6 +49,12 @@ export class DataVersions {
       .sort((a, b) => a - b);
   }
 
+  /** One more than the highest number in use. */
+  async nextNumber(model: ModelRef, name: string): Promise<number> {
+    const entries = await this.#files.list(dataFolder(model, name));
+    return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
+  }
+
   /** The newest version: what `latest` says if it is there, else the highest number. Undefined where there is none. */
   async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
     const numbers = await this.numbers(model, name);
@@ -144,11 +150,25 @@ export class DataVersions {
     return size;
   }
 
-  /** Writes `latest` as the highest number there is. Only under the model's lock. */
+  /** Writes `latest` as the highest number there is. */
   async setLatest(model: ModelRef, name: string): Promise<void> {
     const highest = (await this.numbers(model, name)).at(-1);
-    if (highest !== undefined)
-      await this.#files.write(`${dataFolder(model, name)}/latest`, String(highest), { durable: false });
+    if (highest !== undefined) await this.setLatestFrom(model, name, highest);
+  }
+
+  /**
+   * As `setLatest`, for whoever knows that `highest` was the highest. Several may do so at once: who finds a higher number
+   * after writing (numbers are given out one after the other) writes again.
+   */
+  async setLatestFrom(model: ModelRef, name: string, highest: number): Promise<void> {
+    let number = highest;
+    for (;;) {
+      await this.#files.write(`${dataFolder(model, name)}/latest`, String(number), { durable: false });
+      if ((await this.#files.stat(versionFolder(model, name, number + 1))) === undefined) return;
+      const next = (await this.numbers(model, name)).at(-1) ?? number;
+      if (next <= number) return;
+      number = next;
+    }
   }
 
   /** What a clean-up at `now` (wall clock, milliseconds) would remove from one model. */
@@ -178,7 +198,8 @@ export class DataVersions {
       for (const number of numbers.slice(0, -1))
         if (age((await this.version(model, name, number)).metadata) > keepMs) old.push(number);
     } else if (Number.isInteger(count) && count >= 1) old = numbers.slice(0, -count);
-    return old.length === 0 ? undefined : this.#expiry(model, name, `more than ${rule} kept`, old, false);
+    const reason = keepMs === undefined ? `more than ${rule} kept` : `older than ${rule}`;
+    return old.length === 0 ? undefined : this.#expiry(model, name, reason, old, false);
   }
 
   async #expiry(

@@ -7,6 +7,7 @@ import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { Machine } from "./machine.ts";
 import { systemErrorCode } from "./errors.ts";
+import { groupLives } from "./process-group.ts";
 
 export interface ProcessOptions {
   readonly command: readonly [string, ...string[]];
@@ -119,7 +120,6 @@ class Running {
   readonly #machine: Machine;
   readonly #child: ChildProcess;
   readonly #options: ProcessOptions;
-  readonly #done = new AbortController();
   #lastOutput = 0;
   #ending: Promise<void> | undefined;
 
@@ -146,9 +146,11 @@ class Running {
     const onAbort = () => this.#end("signal-sent");
     this.#options.signal.addEventListener("abort", onAbort, { once: true });
     if (this.#options.signal.aborted) onAbort();
-    if (this.#options.timeoutMs !== undefined) this.#afterTimeout(this.#options.timeoutMs);
+    const { timeoutMs } = this.#options;
+    const timer =
+      timeoutMs === undefined ? undefined : this.#machine.clock.every(timeoutMs, () => this.#end("timeout"));
     const result = await exited;
-    this.#done.abort();
+    timer?.[Symbol.dispose]();
     this.#options.signal.removeEventListener("abort", onAbort);
     await this.#ending;
     await this.#drain(closed);
@@ -166,13 +168,6 @@ class Running {
         this.#end("signal-sent");
       }
     });
-  }
-
-  #afterTimeout(ms: number): void {
-    this.#machine.clock.sleep(ms, this.#done.signal).then(
-      () => this.#end("timeout"),
-      () => undefined, // it ended in time
-    );
   }
 
   #end(why: "timeout" | "signal-sent"): void {
@@ -198,38 +193,32 @@ class Running {
   }
 
   #groupLives(): boolean {
-    return this.#signal(0);
+    const { pid } = this.#child;
+    return pid !== undefined && groupLives(pid);
   }
 
-  /** False where the group is gone. */
-  #signal(signal: NodeJS.Signals | 0): boolean {
+  #signal(signal: NodeJS.Signals): void {
     const { pid } = this.#child;
-    if (pid === undefined) return false;
+    if (pid === undefined) return;
     try {
       process.kill(-pid, signal);
-      return true;
     } catch {
-      return false; // no such group any more
+      // no such group any more
     }
   }
 
   /** What is in the pipes is read to the end; what a process in the background may write later isn't waited for. */
   async #drain(closed: Promise<void>): Promise<void> {
-    let open = true;
-    const end = closed.then(() => {
-      open = false;
-    });
     const { clock } = this.#machine;
     const since = clock.monotonic();
-    const stop = new AbortController();
-    void end.then(() => stop.abort());
-    for (let looks = 0; open && looks < mostDrainLooks; looks++) {
-      if (clock.monotonic() - Math.max(this.#lastOutput, since) >= silenceMs) break;
-      await clock.sleep(groupPollMs, stop.signal).catch(() => undefined);
-    }
-    if (!open) return;
-    this.#child.stdout?.destroy();
-    this.#child.stderr?.destroy();
-    await end;
+    let looks = 0;
+    const timer = clock.every(groupPollMs, () => {
+      const isSilent = clock.monotonic() - Math.max(this.#lastOutput, since) >= silenceMs;
+      if (!isSilent && ++looks < mostDrainLooks) return;
+      this.#child.stdout?.destroy();
+      this.#child.stderr?.destroy();
+    });
+    await closed;
+    timer[Symbol.dispose]();
   }
 }

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { checkInputsSchema } from "../expression/inputs-schema.ts";
 import { isSafeName } from "../kernel/paths.ts";
 import { isRecord, suggestKey, type YamlPath } from "../repo/yaml.ts";
-import { normalizeType } from "./type.ts";
+import { type MethodKind, methodKinds, normalizeType } from "./type.ts";
 
 export interface ModelDefinition {
   readonly id: string;
@@ -14,10 +14,16 @@ export interface ModelDefinition {
   readonly typeVersion?: string;
   readonly tags: Readonly<Record<string, string>>;
   readonly globalArguments: Readonly<Record<string, unknown>>;
-  readonly methods: Readonly<Record<string, { readonly arguments: Readonly<Record<string, unknown>> }>>;
+  readonly methods: Readonly<Record<string, DefinedMethod>>;
   readonly inputs?: Readonly<Record<string, unknown>>;
   /** Where methods run; other than `raw` (in place) it can't be used yet. */
   readonly driver?: string;
+}
+
+export interface DefinedMethod {
+  readonly arguments: Readonly<Record<string, unknown>>;
+  /** What it does in this model, where that is known better here than in the type: a shell command that only reads, for example. */
+  readonly kind?: MethodKind;
 }
 
 /** Something wrong at a place in a definition. `severity: warning` doesn't keep the model from being used. */
@@ -121,27 +127,36 @@ export function checkDefinition(value: unknown, folderType: string): CheckedDefi
   };
 }
 
+const methodKeys = ["arguments", "kind"];
+
 type Report = (path: YamlPath, message: string, hint?: string) => void;
 
 function checkMethods(value: Record<string, unknown>, findings: Finding[], error: Report): ModelDefinition["methods"] {
-  const methods: [string, { arguments: Record<string, unknown> }][] = [];
+  const methods: [string, DefinedMethod][] = [];
   for (const [method, spec] of Object.entries(mapAt(value, "methods", error))) {
     if (spec !== null && !isRecord(spec)) {
       error(["methods", method], `method ${method} must be a map with arguments`);
       continue;
     }
     for (const key of Object.keys(spec ?? {})) {
-      if (key !== "arguments")
+      if (!methodKeys.includes(key))
         findings.push({
           path: ["methods", method, key],
           message: `unknown key ${key}`,
-          hint: suggestKey(key, ["arguments"]),
+          hint: suggestKey(key, methodKeys),
           severity: "warning",
         });
     }
     const args = spec?.["arguments"] ?? {};
+    const kind = methodKinds.find((known) => known === spec?.["kind"]);
+    if (kind === undefined && spec?.["kind"] !== undefined)
+      error(
+        ["methods", method, "kind"],
+        `kind of ${method} must be one of ${methodKinds.join(", ")}`,
+        "read, list and get: runs of it go on side by side, because it changes nothing",
+      );
     if (!isRecord(args)) error(["methods", method, "arguments"], `arguments of ${method} must be a map`);
-    else methods.push([method, { arguments: args }]);
+    else methods.push([method, { arguments: args, ...(kind === undefined ? {} : { kind }) }]);
   }
   return Object.fromEntries(methods);
 }

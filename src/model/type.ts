@@ -30,9 +30,18 @@ export interface OutputSpec {
   readonly tags?: Readonly<Record<string, string>>;
 }
 
+/** What a method does to what the model stands for. The first three change nothing. */
+export const methodKinds = ["read", "list", "get", "create", "update", "delete", "action"] as const;
+export type MethodKind = (typeof methodKinds)[number];
+
+/** True where runs may go on side by side. */
+export function onlyReads(kind: MethodKind): boolean {
+  return kind === "read" || kind === "list" || kind === "get";
+}
+
 export interface MethodSpec {
   readonly description: string;
-  readonly kind: "create" | "read" | "update" | "delete" | "list" | "action";
+  readonly kind: MethodKind;
   /** A JSON Schema of an object. */
   readonly arguments: Schema;
   execute(args: Readonly<Record<string, unknown>>, context: MethodContext): Promise<MethodResult>;

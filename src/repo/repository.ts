@@ -102,7 +102,7 @@ async function readMarker(path: string): Promise<Marker> {
 
 function invalidMarker(message: string, cause?: unknown): FenError {
   return new FenError("repository_invalid", message, {
-    hint: `Mend ${markerName}; "fen init --force" writes a new one and keeps your settings.`,
+    hint: `Mend ${markerName}; "fen init --force" writes a new one and keeps the old one beside it.`,
     cause,
   });
 }

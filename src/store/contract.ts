@@ -43,17 +43,34 @@ export interface Files {
    * a power cut) once resolved, unless `durable` is false. Makes missing folders.
    */
   write(path: string, bytes: Uint8Array | string, options?: { readonly durable?: boolean }): Promise<void>;
+  /** As `write`, but only into a folder that is there; false where it isn't (nothing is made then). */
+  replace(path: string, bytes: Uint8Array | string): Promise<boolean>;
   /** Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. */
   create(path: string): Promise<Appender>;
   /**
-   * Moves a staged folder to `to` in one step, durably; `false` where `to` already exists (nothing changed).
-   * This is what makes a data version visible: all of it or none.
+   * Makes everything in a folder durable, contents and names, and the folders above it; not its own name (`adopt` does that).
+   * Names that begin with a dot are scratch and left out.
    */
-  adopt(from: string, to: string): Promise<boolean>;
+  settle(path: string): Promise<void>;
+  /**
+   * Moves a folder to `to` in one step, durably; `taken` where `to` already exists, `absent` where `from` doesn't (nothing
+   * changed then). This is what makes a commit, and a data version, visible: all of it or none. Makes missing folders.
+   */
+  adopt(from: string, to: string): Promise<"adopted" | "taken" | "absent">;
+  /** Makes a file that tells others that we live, until it is let go or our process ends. Makes missing folders. */
+  own(path: string): Promise<Owned>;
+  /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */
+  owner(path: string): Promise<"alive" | "dead" | "absent">;
   /** Removes a file or a whole folder; true where something was there. */
   remove(path: string): Promise<boolean>;
   /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */
   locate(path: string): string;
+}
+
+/** See `Files.own`. */
+export interface Owned {
+  /** Lets go of it; the file stays until its folder is removed. Idempotent. */
+  letGo(): void;
 }
 
 /** A file being written front to back. Bytes are handed to the operating system before `append` returns. */

@@ -59,7 +59,7 @@ describe.each([{ called: "fen" }, { called: "swamp" }])("two models at once, cal
 });
 
 describe("one model", () => {
-  test("the second run starts when the first ends, and says for whom it waits", async () => {
+  test("lock-19: the second run starts when the first ends, and says for whom it waits", async () => {
     repo.write("models/a.yaml", definition("model-a", a, "echo begin >> order; sleep 1; echo end >> order"));
     const first = repo.start("model", "method", "run", "model-a", "execute");
     await until(
@@ -79,7 +79,7 @@ describe("one model", () => {
     expect(readFileSync(join(repo.path, "order"), "utf8")).toBe("begin\nend\nbegin\nend\n");
   });
 
-  test("a wait that is too long ends with exit 75 and says who was in the way", async () => {
+  test("lock-22: a wait that is too long ends with exit 75 and says who was in the way", async () => {
     repo.model("slow", "sleep 3");
     const first = repo.start("model", "method", "run", "slow", "execute");
     await until(
@@ -94,7 +94,7 @@ describe("one model", () => {
     expect((await first.done).exitCode).toBe(143);
   });
 
-  test("kill -9 of a holder and its child: the next one starts within 100 ms", async () => {
+  test("lock-4: kill -9 of a holder and its child: the next one starts within 100 ms", async () => {
     repo.model("victim", "echo $$ > child.pid; sleep 60");
     const waits: number[] = [];
     for (let round = 0; round < 3; round++) {
@@ -159,7 +159,7 @@ describe("one model", () => {
 });
 
 describe("the whole datastore", () => {
-  test("gc waits for a run, and a run that comes meanwhile waits for gc", async () => {
+  test("lock-32: gc waits for a run, and a run that comes meanwhile waits for gc", async () => {
     repo.model("runner", "sleep 2; date +%s%N > runner.end");
     repo.model("later", "date +%s%N > later.start");
     const run = repo.start("model", "method", "run", "runner", "execute");
@@ -182,7 +182,7 @@ describe("the whole datastore", () => {
 });
 
 describe("break-glass", () => {
-  test("a revoked holder stops, commits nothing, and says where its output is kept", async () => {
+  test("lock-9, lock-61: a revoked holder stops, commits nothing, and says where its output is kept", async () => {
     repo.model("stuck", "echo produced; sleep 60");
     const holder = repo.start("model", "method", "run", "stuck", "execute", "--json");
     await until(
@@ -214,7 +214,7 @@ describe("break-glass", () => {
 });
 
 describe("many at once", () => {
-  test("40 parallel runs of one model leave 40 records and 40 versions, in one line of versions", async () => {
+  test("lock-46: 40 parallel runs of one model leave 40 records and 40 versions, in one line of versions", async () => {
     repo.model("busy", "true");
     const runs = await Promise.all(
       Array.from({ length: 40 }, () => repo.fen("model", "method", "run", "busy", "execute", "--json")),
@@ -227,7 +227,7 @@ describe("many at once", () => {
     expect(history.results).toHaveLength(40);
   });
 
-  test("of 8 parallel creates of one name exactly one succeeds", async () => {
+  test("lock-38: of 8 parallel creates of one name exactly one succeeds", async () => {
     const made = await Promise.all(
       Array.from({ length: 8 }, () => repo.fen("model", "create", "command/shell", "same", "--json")),
     );

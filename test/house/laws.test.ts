@@ -170,3 +170,18 @@ describe("module state", () => {
     },
   );
 });
+
+// ---------------------------------------------------------------- built-in modules that load late
+
+/** The code cache's loader knows no `import()`: the bundler turns those of our own files into calls, but leaves built-in modules alone. */
+const lateImport = /\bimport\("node:/;
+
+describe("built-in modules", () => {
+  test("load late by process.getBuiltinModule, not by import()", () => {
+    expect(production.filter((file) => lateImport.test(file.text)).map((file) => file.path)).toEqual([]);
+  });
+
+  test("found: import()", () => {
+    expect(lateImport.test('await import("node:readline/promises")')).toBe(true);
+  });
+});

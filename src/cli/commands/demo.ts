@@ -1,49 +1,85 @@
 /** `fen demo`: a fleet of twenty models, run at once by twenty processes, beside calls that contend for one model and one structural command. */
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { initRepository } from "../../repo/repository.ts";
-import { stringifyYaml } from "../../repo/yaml.ts";
-import type { Machine } from "../../kernel/machine.ts";
+import { asError, FenError } from "../../kernel/errors.ts";
+import { calledAs, shellQuote } from "../called.ts";
 import type { Handler } from "../command.ts";
-import { type Call, planned, runCall } from "../demo/calls.ts";
-import { Screen } from "../demo/screen.ts";
+import type { Console } from "../console.ts";
+import { type Call, runCall } from "../demo/calls.ts";
+import { childEnv, contended, fleetSize, makeFleet, planCalls, slow } from "../demo/plan.ts";
+import { noScreen, screenFor, whom } from "../demo/screen.ts";
+import { type Axis, comparison, indent, legend, row, wrap } from "../demo/timeline.ts";
 import { version } from "../main.ts";
-
-const fleetSize = 20;
-const contended = "web-07";
+import { duration } from "../render/table.ts";
 
 export const handler: Handler = async ({ context, console, flags, json }) => {
   const { machine, signal } = context;
-  const folder = mkdtempSync(join(tmpdir(), "fen-demo-"));
-  await initRepository(machine, folder, { force: false, version });
-  const names = Array.from({ length: fleetSize }, (_, index) => `web-${String(index + 1).padStart(2, "0")}`);
-  for (const [index, name] of names.entries()) writeModel(folder, machine, name, index, flags.on("fast"));
-  const calls = plan(names);
-  if (!json)
-    console.out(
-      `${console.bold(`${fleetSize} models`)} in ${folder}, run at once by ${fleetSize} processes; ${contended} is wanted four times; "data gc" wants everything for itself.\n`,
-    );
+  const fast = flags.on("fast");
+  const folder = await makeFleet(machine, { fast, version });
+  const calls = planCalls({ fast });
   const start = machine.clock.monotonic();
   const now = () => machine.clock.monotonic() - start;
-  const screen = new Screen(console, calls, now);
-  const ticker = setInterval(() => (json ? undefined : screen.update()), 100);
-  try {
-    await Promise.all(
-      calls.map(async (call) => {
-        await machine.clock.sleep(call.startAt, signal);
-        await runCall(call, { folder, signal, now, onChange: () => (json ? undefined : screen.update()) });
-      }),
-    );
-  } finally {
-    clearInterval(ticker);
-  }
-  signal.throwIfAborted();
-  const failed = calls.filter((call) => call.state === "failed").length;
-  const document = {
+  if (!json) console.out(`${headline(console, folder)}\n`);
+  const screen = json ? noScreen : screenFor(console, { calls, now, expectedMs: fast ? 2500 : 7000 });
+  const ticker = machine.clock.every(100, () => screen.tick());
+  const env = childEnv(machine.host.env);
+  const onChange = (call: Call) => screen.changed(call);
+  const runs = calls.map(async (call) => {
+    await machine.clock.sleep(call.startAt, signal);
+    await runCall(call, { folder, env, signal, now, onChange });
+  });
+  // All of them, also when the signal fires: no child outlives the demo.
+  await Promise.allSettled(runs);
+  ticker[Symbol.dispose]();
+  screen.close();
+  if (signal.aborted) throw stopped(signal.reason, folder);
+  const document = describe(calls, { folder, durationMs: now(), env: machine.host.env });
+  return {
+    document,
+    exitCode: document.failed === 0 ? 0 : 1,
+    text: () => [...summary(console, calls, document), "", ...outlook(console, document)].join("\n"),
+  };
+};
+
+function stopped(reason: unknown, folder: string): FenError {
+  const facts = reason instanceof FenError ? reason.facts : {};
+  return new FenError(
+    "interrupted",
+    `The demo was stopped: ${asError(reason).message} All that it started has ended.`,
+    {
+      hint: `What it did until then is in ${folder}`,
+      facts: { ...facts, path: folder },
+    },
+  );
+}
+
+interface DemoResult {
+  readonly path: string;
+  readonly durationMs: number;
+  /** The sum of the times that the calls worked: what they would have taken one after another, without any overhead. */
+  readonly globalLockMs: number;
+  readonly failed: number;
+  readonly calls: readonly {
+    readonly label: string;
+    readonly command: string;
+    readonly state: string;
+    readonly begunAtMs: number;
+    readonly grantedAtMs: number;
+    readonly endedAtMs: number;
+  }[];
+  readonly next: readonly { readonly about: string; readonly command: string }[];
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function describe(
+  calls: readonly Call[],
+  options: { readonly folder: string; readonly durationMs: number; readonly env: Env },
+): DemoResult {
+  const { folder, durationMs, env } = options;
+  return {
     path: folder,
-    durationMs: Math.round(now()),
-    failed,
+    durationMs: Math.round(durationMs),
+    globalLockMs: Math.round(calls.reduce((sum, call) => sum + workOf(call), 0)),
+    failed: calls.filter((call) => call.state === "failed").length,
     calls: calls.map(({ label, args, state, begunAt, grantedAt, endedAt }) => ({
       label,
       command: ["fen", ...args].join(" "),
@@ -52,51 +88,70 @@ export const handler: Handler = async ({ context, console, flags, json }) => {
       grantedAtMs: Math.round(grantedAt ?? 0),
       endedAtMs: Math.round(endedAt ?? 0),
     })),
+    next: nextCommands(folder, env),
   };
-  const next = [
-    `cd ${folder}`,
-    "fen model method history search",
-    `fen data get ${contended} log`,
-    `fen model method run ${contended} execute & fen datastore lock status`,
-  ];
-  return {
-    document,
-    exitCode: failed === 0 ? 0 : 1,
-    text: () =>
-      [screen.summary(), "", "The folder is yours to explore:", ...next.map((line) => `  ${console.cyan(line)}`)].join(
-        "\n",
-      ),
-  };
-};
-
-function writeModel(folder: string, machine: Machine, name: string, index: number, fast: boolean): void {
-  const seconds = fast ? 0.2 : [2.0, 1.2, 2.6, 1.6, 3.0][index % 5];
-  const id = machine.random.uuid();
-  const path = join(folder, "models/command/shell");
-  mkdirSync(path, { recursive: true });
-  const run = `echo "patching \${{ self.name }} in \${{ self.tags.site }}"; sleep ${name === contended && !fast ? 0.8 : seconds}; echo done`;
-  const site = index % 2 === 0 ? "ams" : "fra";
-  writeFileSync(
-    join(path, `${id}.yaml`),
-    stringifyYaml({
-      type: "command/shell",
-      id,
-      name,
-      version: 1,
-      tags: { site },
-      globalArguments: {},
-      methods: { execute: { arguments: { run } } },
-    }),
-  );
 }
 
-function plan(names: readonly string[]): Call[] {
-  const run = (name: string, label: string, startAt: number) =>
-    planned(label, ["model", "method", "run", name, "execute"], startAt);
+/** Only the work: starting a process, taking a lock and ending are left out. */
+function workOf(call: Call): number {
+  return call.workMs ?? (call.endedAt ?? 0) - (call.grantedAt ?? call.endedAt ?? 0);
+}
+
+/** They name the folder, so that they work wherever they are pasted. */
+function nextCommands(folder: string, env: Env): DemoResult["next"] {
+  const elsewhere = (env["SWAMP_DATASTORE"] ?? "") === "" ? "" : "env -u SWAMP_DATASTORE ";
+  const fen = `${elsewhere}${calledAs({ path: process.argv[1] ?? "fen", env })}`;
+  const here = `--repo-dir ${shellQuote(folder)}`;
   return [
-    ...names.map((name) => run(name, name, 0)),
-    ...[2, 3, 4].map((turn) => run(contended, `${contended} again`, 300 + turn)),
-    planned("data gc", ["data", "gc", "--force"], 2500),
-    run("web-03", "web-03 later", 2900),
+    { about: "Every run, newest first", command: `${fen} model method history search ${here}` },
+    { about: `What ${contended} said last`, command: `${fen} data get ${contended} log ${here}` },
+    {
+      about: "Who holds which lock while a model works",
+      command: `${fen} model method run ${slow} execute ${here} & sleep 1.5; ${fen} datastore lock status ${here}; wait`,
+    },
+  ];
+}
+
+function headline(console: Console, folder: string): string {
+  return [
+    `${console.bold(`${fleetSize} models`)} in ${folder}: ${fleetSize} processes run them at once.`,
+    `${contended} is wanted four times; data gc wants all of them for itself.`,
+  ]
+    .map((sentence) => wrap(sentence, console.width))
+    .join("\n");
+}
+
+function summary(console: Console, calls: readonly Call[], document: DemoResult): string[] {
+  const width = Math.min(console.width - 1, 110);
+  const bars = Math.max(0, width - indent - (width >= 90 ? 34 : 0));
+  const axis: Axis = { now: document.durationMs, scale: document.durationMs, bars: bars < 4 ? 0 : bars, width };
+  const note = (call: Call) => {
+    if (call.state === "failed") return firstLine(call.problem);
+    const waitedMs = (call.grantedAt ?? 0) - (call.waitingSince ?? call.grantedAt ?? 0);
+    return call.blockedBy === undefined ? "" : `waited ${duration(waitedMs)}, last for ${whom(call, calls)}`;
+  };
+  const { durationMs: tookMs, globalLockMs: globalMs } = document;
+  return [
+    ...calls.map((call) => row(console, call, { axis, note: note(call) })),
+    ...legend(console, axis),
+    "",
+    ...comparison(console, { tookMs, globalMs, width }),
+    wrap(
+      `The same work under one global lock, one call after another, takes ${(globalMs / tookMs).toFixed(1)} times as long.`,
+      console.width,
+    ),
+  ];
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
+
+function outlook(console: Console, document: DemoResult): string[] {
+  return [
+    ...(document.failed === 0 ? [] : [console.red(`${document.failed} calls failed.`), ""]),
+    `The folder stays: ${document.path}`,
+    "Three commands to try next:",
+    ...document.next.flatMap(({ about, command }) => ["", `  ${console.dim(about)}`, `  ${console.cyan(command)}`]),
   ];
 }

@@ -1,5 +1,6 @@
 import { errorCodes } from "../../kernel/error-codes.ts";
-import type { Handler } from "../command.ts";
+import type { Handler, Outcome } from "../command.ts";
+import type { Console } from "../console.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { commandTree, helpText } from "../help.ts";
 import { version } from "../main.ts";
@@ -7,18 +8,24 @@ import { parseLine } from "../parse.ts";
 
 export const handler: Handler = async ({ args, console }) => {
   if (args.length > 0) parseLine([...args, "--help"]); // an unknown word is an error, with what was probably meant
+  return helpOn(args, console);
+};
+
+/** Help for a command, a group, or everything (no words). */
+export function helpOn(words: readonly string[], console: Console): Outcome {
   return {
     document: {
       version,
-      root: commandTree(args),
+      root: commandTree(words),
       exitCodes: Object.values(exitCodes),
       errorCodes: Object.entries(errorCodes).map(([code, info]) => ({
         code,
         ...info,
         exitCode: exitCodes[info.kind].code,
       })),
+      errorSchema: "schemas/error.json",
     },
-    text: () => helpText(args, (text) => console.bold(text)),
+    text: () => helpText(words, (text) => console.bold(text)),
     paged: true,
   };
-};
+}

@@ -1,96 +1,158 @@
-/** Draws the calls: live on a terminal, as lines elsewhere, and the timeline at the end. */
+/**
+ * Shows the calls while they run: on a terminal as bars that grow in place, elsewhere as a line for each step.
+ * The picture is never taller than the window and no line of it wraps, so moving up by its height always finds its first line.
+ */
 import type { Console } from "../console.ts";
-import { duration } from "../render/table.ts";
+import { duration, lengthOf } from "../render/table.ts";
 import type { Call } from "./calls.ts";
+import { type Axis, clip, indent, row } from "./timeline.ts";
 
-const frameMs = 100;
-const marks = { planned: "·", starting: "·", waiting: "◌", running: "●", done: "✔", failed: "✘" } as const;
+export interface Screen {
+  /** A call has come to another state. */
+  changed(call: Call): void;
+  /** Called ten times a second. */
+  tick(): void;
+  /** Removes what should not stay. */
+  close(): void;
+}
 
-export class Screen {
+export interface ScreenOptions {
+  readonly calls: readonly Call[];
+  /** About how long it will take: the width of the picture. */
+  readonly expectedMs: number;
+  now(): number;
+}
+
+/** `--json`: nothing is shown. */
+export const noScreen: Screen = { changed: () => undefined, tick: () => undefined, close: () => undefined };
+
+export function screenFor(console: Console, options: ScreenOptions): Screen {
+  return console.isTerminal && process.env["TERM"] !== "dumb"
+    ? new LiveScreen(console, options)
+    : new LineScreen(console, options);
+}
+
+/** Who is, or was last, in the way. */
+export function whom(call: Call, calls: readonly Call[]): string {
+  const pid = call.blockedBy?.pid;
+  return calls.find((one) => one.pid !== undefined && one.pid === pid)?.label ?? "another call";
+}
+
+function waitsFor(call: Call, calls: readonly Call[]): string {
+  const { pid, place } = call.blockedBy ?? { pid: undefined, place: 1 };
+  return `waits for ${whom(call, calls)}${pid === undefined ? "" : ` (pid ${pid})`}${place > 1 ? `, number ${place} in line` : ""}`;
+}
+
+class LineScreen implements Screen {
   readonly #console: Console;
-  readonly #calls: readonly Call[];
-  readonly #now: () => number;
-  readonly #told = new Map<Call, string>();
-  #drawn = 0;
-  #lastFrame = -Infinity;
+  readonly #options: ScreenOptions;
 
-  constructor(console: Console, calls: readonly Call[], now: () => number) {
+  constructor(console: Console, options: ScreenOptions) {
     this.#console = console;
-    this.#calls = calls;
-    this.#now = now;
+    this.#options = options;
   }
 
-  /** Called whenever something changed; draws at most ten times a second. */
-  update(): void {
-    if (!this.#console.isTerminal) return this.#tellLines();
-    if (this.#now() - this.#lastFrame < frameMs) return;
-    this.#lastFrame = this.#now();
-    this.#erase();
-    const height = Math.max(4, (process.stdout.rows ?? 24) - 3);
-    const live = this.#calls.filter((call) => call.state === "running" || call.state === "waiting");
-    const done = this.#calls.filter((call) => call.state === "done").length;
-    const lines = [
-      ...live.slice(0, height - 1).map((call) => this.#line(call)),
-      this.#console.dim(
-        `${done} of ${this.#calls.length} done, ${duration(this.#now())}${live.length >= height ? `, ${live.length - height + 1} more at work` : ""}`,
-      ),
-    ];
-    process.stdout.write(`${lines.join("\n")}\n`);
-    this.#drawn = lines.length;
+  changed(call: Call): void {
+    if (call.state === "planned" || call.state === "starting") return;
+    const { now, calls } = this.#options;
+    const words = call.state === "waiting" ? waitsFor(call, calls) : wordOf(call);
+    const time = `${(now() / 1000).toFixed(1)} s`.padStart(7);
+    this.#console.out(`${time}  ${call.label.padEnd(indent - 3)}  ${words}`);
   }
 
-  /** Removes the live part. */
-  #erase(): void {
-    if (this.#drawn > 0) process.stdout.write(`\u001B[${this.#drawn}F\u001B[0J`);
-    this.#drawn = 0;
+  tick(): void {}
+  close(): void {}
+}
+
+function wordOf(call: Call): string {
+  return call.state === "running" ? "has its lock and works" : call.state;
+}
+
+const escape = "\u001B";
+const hideCursor = `${escape}[?25l`;
+const showCursor = `${escape}[?25h`;
+/** What is between these two is shown at once by terminals that know them; others ignore them. */
+const frame = { begin: `${escape}[?2026h`, end: `${escape}[?2026l` } as const;
+
+class LiveScreen implements Screen {
+  readonly #console: Console;
+  readonly #options: ScreenOptions;
+  readonly #restore = () => process.stdout.write(showCursor);
+  /** Lengths of the lines that are on the screen. */
+  #drawn: readonly number[] = [];
+  #last = "";
+
+  constructor(console: Console, options: ScreenOptions) {
+    this.#console = console;
+    this.#options = options;
+    process.stdout.write(hideCursor);
+    process.once("exit", this.#restore);
   }
 
-  #line(call: Call): string {
-    const mark = call.state === "running" ? this.#console.green(marks.running) : this.#console.yellow(marks.waiting);
-    const text =
-      call.state === "waiting"
-        ? `waits ${call.why}`
-        : `runs, ${duration(this.#now() - (call.grantedAt ?? call.begunAt))}`;
-    return `${mark} ${call.label.padEnd(14)} ${text}`.slice(0, this.#console.width + 10);
+  changed(): void {}
+
+  tick(): void {
+    const lines = this.#lines();
+    const text = lines.map((line) => `${line}${escape}[K\n`).join("");
+    if (text === this.#last) return;
+    process.stdout.write(`${frame.begin}${this.#toTop()}${text}${escape}[J${frame.end}`);
+    this.#last = text;
+    this.#drawn = lines.map((line) => lengthOf(line));
   }
 
-  #tellLines(): void {
-    for (const call of this.#calls) {
-      if (call.state === "planned" || call.state === "starting" || this.#told.get(call) === call.state) continue;
-      this.#told.set(call, call.state);
-      const text = call.state === "waiting" ? `waits ${call.why}` : call.state === "running" ? "runs" : call.state;
-      this.#console.out(
-        `${(this.#now() / 1000).toFixed(1).padStart(5)} s  ${marks[call.state]} ${call.label.padEnd(14)} ${text}`,
-      );
-    }
+  close(): void {
+    process.stdout.write(`${this.#toTop()}${escape}[J${showCursor}`);
+    process.removeListener("exit", this.#restore);
+    this.#drawn = [];
   }
 
-  /** The timeline of all calls, and what one global lock would have taken. */
-  summary(): string {
-    this.#erase();
-    const total = Math.max(...this.#calls.map((call) => call.endedAt ?? 0));
-    const width = Math.max(20, Math.min(this.#console.width, 110) - 26);
-    const column = (ms: number) => Math.round((ms / total) * width);
-    const rows = this.#calls.map((call) => {
-      const granted = column(call.grantedAt ?? call.endedAt ?? 0);
-      const end = Math.max(granted + 1, column(call.endedAt ?? 0));
-      const begin = column(call.begunAt);
-      const bar =
-        " ".repeat(begin) +
-        this.#console.yellow("░".repeat(Math.max(0, granted - begin))) +
-        this.#console.green("█".repeat(end - granted));
-      return `${call.state === "done" ? this.#console.green(marks.done) : this.#console.red(marks.failed)} ${call.label.padEnd(14)} ${bar}`;
-    });
-    const work = this.#calls.reduce(
-      (sum, call) => sum + ((call.endedAt ?? 0) - (call.grantedAt ?? call.endedAt ?? 0)),
-      0,
-    );
+  /** Up to the first line. A window that became narrower has wrapped what was drawn before. */
+  #toTop(): string {
+    const columns = Math.max(1, process.stdout.columns ?? 80);
+    const height = this.#drawn.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / columns)), 0);
+    return height === 0 ? "" : `${escape}[${height}F`;
+  }
+
+  #lines(): string[] {
+    const { calls, now, expectedMs } = this.#options;
+    const width = Math.max(1, this.#console.width - 1);
+    const axis: Axis = { now: now(), scale: Math.max(expectedMs, now()), bars: barsFor(width), width };
+    const room = Math.max(1, (process.stdout.rows ?? 24) - 1) - 1;
+    const shown = choose(calls, room);
     return [
-      ...rows,
-      `  ${"".padEnd(14)} ${this.#console.dim(`0${duration(total).padStart(width - 1)}`)}`,
-      `  ${this.#console.green("█")} works   ${this.#console.yellow("░")} starts, or waits for its lock`,
-      "",
-      `${this.#console.bold(`${this.#calls.length} calls in ${duration(total)}`)}. One global lock would have taken ${this.#console.bold(duration(work))}: ${(work / total).toFixed(1)} times as long.`,
-    ].join("\n");
+      ...shown.map((call) => row(this.#console, call, { axis, note: this.#note(call) })),
+      this.#console.bold(clip(this.#sum(calls.length - shown.length), width)),
+    ];
   }
+
+  #note(call: Call): string {
+    const { now, calls } = this.#options;
+    if (call.state === "waiting") return waitsFor(call, calls);
+    if (call.state === "running") return `works, ${duration(now() - (call.grantedAt ?? now()))}`;
+    return call.state === "failed" ? "failed" : "";
+  }
+
+  #sum(hidden: number): string {
+    const { calls, now } = this.#options;
+    const count = (state: Call["state"]) => calls.filter((call) => call.state === state).length;
+    const parts = [
+      `${count("done")} of ${calls.length} done`,
+      `${count("running")} work`,
+      `${count("waiting")} wait`,
+      `${(now() / 1000).toFixed(1)} s`,
+      ...(hidden > 0 ? [`${hidden} not shown: the window is low`] : []),
+    ];
+    return parts.join(", ");
+  }
+}
+
+/** Half of the room is for bars, the other half for who waits for whom; in a narrow window there are only words. */
+function barsFor(width: number): number {
+  return width < 60 ? 0 : Math.floor((width - indent) * 0.55);
+}
+
+/** As many as there is room for: first those that contend, then the others; in the order of the plan. */
+function choose(calls: readonly Call[], room: number): readonly Call[] {
+  const first = [...calls.filter((call) => call.contends), ...calls.filter((call) => !call.contends)].slice(0, room);
+  return calls.filter((call) => first.includes(call));
 }

@@ -19,7 +19,8 @@ export function table(
   return [dim(line(head)), ...rows.map(line)].join("\n");
 }
 
-function lengthOf(text: string): number {
+/** Columns that a text takes. */
+export function lengthOf(text: string): number {
   return text.replaceAll(colorCodes, "").length;
 }
 
@@ -39,7 +40,8 @@ export function size(bytes: number): string {
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
-  return `${Math.floor(ms / 60_000)} m ${Math.round((ms % 60_000) / 1000)} s`;
+  const seconds = Math.round(ms / 1000);
+  return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;
 }
 
 /** `key  value` lines, keys aligned. */

@@ -33,13 +33,13 @@ export function tree(folder: string): string[] {
 /** Nothing that a command needed only while it ran: locks, places in queues, staged outputs, temporary files, claims. */
 export function expectClean(datastore: string): void {
   expectNothingHeld(datastore);
-  expect(tree(datastore).filter((path) => /\.tmp$|^\.fen\/queue\/./.test(path))).toEqual([]);
+  expect(tree(datastore).filter((path) => /\.tmp$|^\.fen\/queue\/[^/]+\/./.test(path))).toEqual([]);
 }
 
 /** The part of it that also holds after a kill -9 and one more run: only files that nobody reads may be left. */
 export function expectNothingHeld(datastore: string): void {
   const left = tree(datastore).filter((path) =>
-    /(^|\/)\.(datastore\.)?lock$|^\.fen\/queue\/.+\/[^.]|^\.fen\/staging\/.|^name-claims\/./.test(path),
+    /(^|\/)\.(datastore\.)?lock$|^\.fen\/queue\/.+\/[^.]|^\.fen\/staging\/[^/]+\/.|^name-claims\/./.test(path),
   );
   expect(left).toEqual([]);
 }

@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Scratch, scratchRepo } from "../../support/cli.ts";
-import { execute, expectClean, expectRefusal, expectWholeData } from "./attack.ts";
+import { execute, expectClean, expectRefusal, expectWholeData, tree } from "./attack.ts";
 
 let repo: Scratch;
 let id: string;
@@ -29,7 +29,7 @@ const leading = ["../x", "..", ".", "a/b", "a\\b", "/etc/passwd", "a..b"];
 const long = "x".repeat(300);
 
 describe("a name that could lead out", () => {
-  test.each([...leading, ".hidden", "", "A", "ü", long, "--", "a b", "a\nb", "a%2f..", "__proto__"])(
+  test.each([...leading, ".hidden", "A", "ü", long, "--", "a b", "a\nb", "a%2f..", "__proto__"])(
     "no new model is called %j",
     async (name) => {
       expectRefusal(await repo.fen("model", "create", "command/shell", "--json", "--", name), "name_invalid", 65);
@@ -37,21 +37,18 @@ describe("a name that could lead out", () => {
     },
   );
 
-  test.each([...leading, ".hidden", ".lock", "", "latest", long, "é".repeat(130)])(
-    "no data is called %j",
-    async (name) => {
-      const calls = [
-        ["get", "web", name],
-        ["versions", "web", name],
-        ["rename", "web", "result", name],
-        ["rename", "web", name, "ok"],
-      ];
-      for (const [verb = "", ...args] of calls)
-        expectRefusal(await repo.fen("data", verb, "--json", "--", ...args), "name_invalid", 65);
-      expectRefusal(await repo.fen("data", "delete", "--force", "--json", "--", "web", name), "name_invalid", 65);
-      expect(expectWholeData(store(), id)).toEqual({ log: [1], result: [1] });
-    },
-  );
+  test.each([...leading, ".hidden", ".lock", "latest", long, "é".repeat(130)])("no data is called %j", async (name) => {
+    const calls = [
+      ["get", "web", name],
+      ["versions", "web", name],
+      ["rename", "web", "result", name],
+      ["rename", "web", name, "ok"],
+    ];
+    for (const [verb = "", ...args] of calls)
+      expectRefusal(await repo.fen("data", verb, "--json", "--", ...args), "name_invalid", 65);
+    expectRefusal(await repo.fen("data", "delete", "--force", "--json", "--", "web", name), "name_invalid", 65);
+    expect(expectWholeData(store(), id)).toEqual({ log: [1], result: [1] });
+  });
 
   test.each([
     "../../../etc",
@@ -233,39 +230,39 @@ describe("what a stored file says", () => {
       rmSync(join(store(), "data/command/shell", id, name), { recursive: true });
   });
 
-  const plans: [string, string, string?][] = [
-    ["leads out", JSON.stringify({ moves: [{ from: "../../..", name: "../../../../x", version: 1 }] })],
-    ["is cut off", '{"moves": [{"na'],
+  const planned = (fields: Record<string, unknown>): string =>
+    JSON.stringify({ id: "x", name: "fresh", version: 1, createdAt: "2020-01-01T00:00:00Z", ...fields });
+  test.each([
+    ["leads out", planned({ name: "../../../../x" })],
+    ["is cut off", '{"id": "x", "na'],
     ["is binary", "\0\xFF"],
     ["is another thing", '"hello"'],
-    ["names a version that is a text", '{"moves": [{"name": "result", "version": "../1"}]}'],
-    ["names half a character", '{"moves": [{"name": "\\ud800", "version": 1}]}'],
-    ["names a version that is there", '{"moves": [{"name": "result", "version": 1}]}', "items/result"],
-    ["names what isn't there", '{"moves": [{"name": "ghost", "version": 1}]}'],
-  ];
-  test.each(plans)(
-    "a commit plan that %s moves nothing out, and the model works again",
-    async (_, plan, folder = "items/x") => {
-      const staged = `.swamp/.fen/staging/${encodeURIComponent(`command/shell/${id}`)}/11111111-0000-4000-a000-000000000000`;
-      repo.write(`${staged}/commit.json`, plan);
-      repo.write(`${staged}/${folder}/raw`, "staged");
-      repo.write(`${staged}/${folder}/metadata.yaml`, "{}");
-      const run = await repo.fen(...execute("web"), "--json");
-      expect(run.exitCode, run.stderr).toBe(0);
-      expectClean(store());
-      expectWholeData(store(), id);
-      expect(readdirSync(repo.path).sort()).toEqual([
-        ".gitignore",
-        ".lock",
-        ".swamp",
-        ".swamp.yaml",
-        "models",
-        "outputs",
-        "vaults",
-        "workflows",
-      ]);
-    },
-  );
+    ["has a version that is a text", planned({ version: "../1" })],
+    ["is called latest", planned({ name: "latest" })],
+    ["is called so long that no folder is", planned({ name: "x".repeat(400) })],
+  ])("a commit whose metadata %s moves nothing out, is kept aside, and the model works again", async (_, metadata) => {
+    const staged = `.swamp/.fen/staging/${encodeURIComponent(`command/shell/${id}`)}/11111111-0000-4000-a000-000000000000.commit`;
+    repo.write(`${staged}/.owner`, "");
+    repo.write(`${staged}/x/raw`, "staged");
+    repo.write(`${staged}/x/metadata.yaml`, metadata);
+    const run = await repo.fen(...execute("web"), "--json");
+    expect(run.exitCode, run.stderr).toBe(0);
+    expect(run.stderr).toContain("is kept in");
+    expect(tree(join(store(), ".fen/aside"))).toEqual(expect.arrayContaining([expect.stringMatching(/x\/raw$/)]));
+    rmSync(join(store(), ".fen/aside"), { recursive: true });
+    expectClean(store());
+    expectWholeData(store(), id);
+    expect(readdirSync(repo.path).sort()).toEqual([
+      ".gitignore",
+      ".lock",
+      ".swamp",
+      ".swamp.yaml",
+      "models",
+      "outputs",
+      "vaults",
+      "workflows",
+    ]);
+  });
 
   test("a link out of the datastore is not followed, neither to write nor to remove", async () => {
     const linked = repo.model("linked", "echo x");

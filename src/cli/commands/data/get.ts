@@ -25,7 +25,13 @@ export const handler: Handler = async ({ context, args, flags, console, json }) 
         ["made", document.createdAt],
         ["type", document.contentType],
         ["size", document.size === undefined ? undefined : size(document.size)],
-        ["keeps", `${document.lifetime}, ${document.garbageCollection} versions`],
+        ["lifetime", document.lifetime],
+        [
+          "keeps",
+          typeof document.garbageCollection === "number"
+            ? `${document.garbageCollection} versions`
+            : document.garbageCollection,
+        ],
         ["tags", document.tags],
         ["file", document.contentPath],
       ]),

@@ -3,7 +3,8 @@ import { size, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
-  const document = await listData(context, { model: args[0] ?? "", type: flags.text("type") });
+  const type = flags.text("type");
+  const document = await listData(context, { model: args[0] ?? "", type });
   const rows = document.groups.flatMap((group) =>
     group.items.map((item) => [
       item.name,
@@ -15,7 +16,9 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
   );
   const text = () =>
     rows.length === 0
-      ? `${document.modelName} has no data. Run it: fen model method run ${document.modelName} <method>`
+      ? type !== undefined
+        ? `${document.modelName} has no data of type ${type}.`
+        : `${document.modelName} has no data. Run it: fen model method run ${document.modelName} <method>`
       : table(["NAME", "TYPE", "VERSION", "SIZE", "MADE (UTC)"], rows, (head) => console.dim(head));
   return { document, text, paged: true };
 };

@@ -7,9 +7,9 @@ export const handler: Handler = async ({ context, args, console }) => {
   const rows = document.versions.map((one) => [
     String(one.version),
     one.createdAt.slice(0, 19).replace("T", " "),
-    size(one.size ?? 0),
+    one.size === undefined ? "" : size(one.size),
     (one.checksum ?? "").slice(0, 12),
-    one.isLatest ? "latest" : "",
+    one.renamedTo === undefined ? (one.lifecycle ?? (one.isLatest ? "latest" : "")) : `renamed to ${one.renamedTo}`,
   ]);
   return {
     document,

@@ -7,8 +7,11 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     force: flags.on("force"),
     version,
   });
+  const tool = flags.text("tool");
+  // What scripts for the older program read: nothing of the kind is made here.
+  const older = { skillsCopied: [], instructionsFileCreated: false, settingsCreated: false };
   return {
-    document,
+    document: { ...document, ...older, ...(tool === undefined ? {} : { tool }) },
     text: () =>
       created
         ? `${console.green("Made")} a repository in ${document.path}\nNext: fen model create command/shell web-01`

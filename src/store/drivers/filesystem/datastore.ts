@@ -8,13 +8,15 @@ import { FilesystemLocks } from "./locks.ts";
 /** Opens the datastore at the absolute path `root`; nothing is made before it is needed. */
 export function openFilesystemDatastore(root: string, machine: Machine): Datastore {
   let locks: FilesystemLocks | undefined;
+  let library: KernelLocks | undefined;
+  // Loaded when first asked for: commands that only read need no native library.
+  const kernel = () => (library ??= new KernelLocks(machine.host.platform, machine.host.architecture));
   return {
     kind: "filesystem",
     location: root,
-    files: new FilesystemFiles(root),
+    files: new FilesystemFiles(root, kernel),
     get locks() {
-      // Loaded when first asked for: commands that only read need no native library.
-      locks ??= new FilesystemLocks(root, machine, new KernelLocks(machine.host.platform, machine.host.architecture));
+      locks ??= new FilesystemLocks(root, machine, kernel());
       return locks;
     },
   };

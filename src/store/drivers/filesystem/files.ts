@@ -3,38 +3,50 @@ import {
   close,
   closeSync,
   createReadStream,
-  existsSync,
   fsync,
+  fsyncSync,
   lstatSync,
+  mkdirSync,
+  openSync,
   readdirSync,
   realpathSync,
   renameSync,
-  rmSync,
 } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import {
   isAbsence,
-  makeFolder,
   openInMadeFolder,
+  asidePath,
   readBytes,
+  removeFile,
+  removeTree,
+  syncAll,
   syncFolder,
   writeAll,
   writeFileAtomicSync,
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
-import type { Appender, Entry, FileInfo, Files } from "../../contract.ts";
+import type { Appender, Entry, FileInfo, Files, Owned } from "../../contract.ts";
+import type { KernelLocks } from "./kernel-locks.ts";
+import { ownerOf, ownFile } from "./owned.ts";
 
 const chunkBytes = 64 * 1024;
 
 export class FilesystemFiles implements Files {
   readonly #root: string;
+  readonly #kernel: () => KernelLocks;
+  /** Folders in which we made folders whose names aren't durable yet. */
+  readonly #unsettled = new Set<string>();
+  /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
+  readonly #inRoot = new Set<string>();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. */
-  constructor(root: string) {
+  constructor(root: string, kernel: () => KernelLocks) {
     this.#root = root;
+    this.#kernel = kernel;
   }
 
   async read(path: string, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
@@ -79,28 +91,79 @@ export class FilesystemFiles implements Files {
     writeFileAtomicSync(this.#inside(path), bytes, options);
   }
 
+  async replace(path: string, bytes: Uint8Array | string): Promise<boolean> {
+    const full = this.#inside(path);
+    const aside = asidePath(full);
+    try {
+      writeHere(aside, bytes);
+      renameSync(aside, full);
+      syncFolder(dirname(full));
+      return true;
+    } catch (error) {
+      if (isAbsence(error)) return false;
+      throw storeError(error, "the file", full);
+    }
+  }
+
   async create(path: string): Promise<Appender> {
     const full = this.#inside(path);
     try {
+      this.#makeFolders(dirname(full));
       return new FileAppender(openInMadeFolder(full, "wx"), full);
     } catch (error) {
       throw storeError(error, "the file", full);
     }
   }
 
-  async adopt(from: string, to: string): Promise<boolean> {
+  async settle(path: string): Promise<void> {
+    const full = this.#inside(path);
+    try {
+      const above = [...this.#unsettled].filter(
+        (folder) => isWithin(folder, dirname(full)) && folder !== dirname(full),
+      );
+      await syncAll([...above, ...treeOf(full)]);
+      for (const folder of above) this.#unsettled.delete(folder);
+    } catch (error) {
+      throw storeError(error, "the folder", full);
+    }
+  }
+
+  async adopt(from: string, to: string): Promise<"adopted" | "taken" | "absent"> {
     const source = this.#inside(from);
     const target = this.#inside(to);
-    if (existsSync(target)) return false;
     try {
-      makeFolder(dirname(target));
-      syncFolder(source);
+      if (isThere(target)) return "taken";
+      if (!isThere(source)) return "absent";
+      const folder = dirname(target);
+      const isNew = mkdirSync(folder, { recursive: true }) !== undefined;
       renameSync(source, target);
-      syncFolder(dirname(target));
-      return true;
+      // Others may have made the folders above for something that needn't be durable.
+      await syncAll(isNew ? this.#upToRoot(folder) : [folder]);
+      return "adopted";
     } catch (error) {
-      if (["ENOTEMPTY", "EEXIST"].includes(systemErrorCode(error) ?? "")) return false;
+      const code = systemErrorCode(error) ?? "";
+      if (["ENOTEMPTY", "EEXIST"].includes(code)) return "taken";
+      if (isAbsence(error) && !isThere(source)) return "absent";
       throw storeError(error, "the folder", target);
+    }
+  }
+
+  async own(path: string): Promise<Owned> {
+    const full = this.#inside(path);
+    try {
+      this.#makeFolders(dirname(full));
+      return ownFile(full, this.#kernel());
+    } catch (error) {
+      throw storeError(error, "the file", full);
+    }
+  }
+
+  async owner(path: string): Promise<"alive" | "dead" | "absent"> {
+    const full = this.#inside(path);
+    try {
+      return ownerOf(full, this.#kernel());
+    } catch (error) {
+      throw storeError(error, "the file", full);
     }
   }
 
@@ -111,13 +174,21 @@ export class FilesystemFiles implements Files {
         hint: "Name something inside of it.",
       });
     try {
-      lstatSync(full);
-      rmSync(full, { recursive: true });
-      return true;
+      return removeTree(full);
     } catch (error) {
-      if (isAbsence(error)) return false;
       throw storeError(error, "the file", full);
     }
+  }
+
+  #upToRoot(folder: string): string[] {
+    return folder === this.#root ? [folder] : [folder, ...this.#upToRoot(dirname(folder))];
+  }
+
+  #makeFolders(path: string): void {
+    const first = mkdirSync(path, { recursive: true });
+    if (first === undefined) return;
+    for (let folder = path; folder.length >= first.length; folder = dirname(folder))
+      this.#unsettled.add(dirname(folder));
   }
 
   locate(path: string): string {
@@ -128,6 +199,7 @@ export class FilesystemFiles implements Files {
   #inside(path: string): string {
     const full = resolveInside(this.#root, path);
     if (full === this.#root) return full;
+    if (this.#inRoot.has(dirname(full))) return full;
     const realRoot = this.#findRealRoot();
     const folder = realRoot === undefined ? undefined : nearestReal(dirname(full));
     if (realRoot !== undefined && folder !== undefined && !isWithin(realRoot, folder)) {
@@ -136,6 +208,7 @@ export class FilesystemFiles implements Files {
         facts: { path: full },
       });
     }
+    if (realRoot !== undefined) this.#inRoot.add(dirname(full));
     return full;
   }
 
@@ -143,6 +216,36 @@ export class FilesystemFiles implements Files {
     this.#realRoot ??= realpathIfThere(this.#root);
     return this.#realRoot;
   }
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** A new file, durable, in a folder that is there; a failed one leaves nothing. */
+function writeHere(path: string, bytes: Uint8Array | string): void {
+  const fd = openSync(path, "wx");
+  try {
+    writeAll(fd, bytes);
+    fsyncSync(fd);
+  } catch (error) {
+    removeFile(path);
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A folder and all files and folders in it, without those whose names begin with a dot. */
+function treeOf(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  return [
+    folder,
+    ...entries.flatMap((entry) => {
+      const path = join(folder, entry.name);
+      return entry.isDirectory() ? treeOf(path) : entry.isFile() ? [path] : [];
+    }),
+  ];
 }
 
 class FileAppender implements Appender {

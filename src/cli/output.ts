@@ -1,0 +1,50 @@
+/** Standard output and error, written straight to the descriptor: Node's streams for them take longer to load than a short command runs. */
+import { fstatSync, statSync, writeSync } from "node:fs";
+import { systemErrorCode } from "../kernel/errors.ts";
+
+/** True for a terminal. Asked of the descriptor first: most are none, and that is known without loading anything. */
+export function isTerminal(fd: 0 | 1 | 2): boolean {
+  try {
+    const info = fstatSync(fd);
+    if (!info.isCharacterDevice() || info.rdev === statSync("/dev/null", { throwIfNoEntry: false })?.rdev) return false;
+    return process.getBuiltinModule("node:tty").isatty(fd);
+  } catch {
+    return false; // closed
+  }
+}
+
+/**
+ * One of the two. A reader that has seen enough closes the pipe: that ends the printing, not the work. Where a write would block
+ * (the pipe is somebody's who doesn't want to wait), and where it was asked for, Node's stream does the rest.
+ */
+export class Output {
+  readonly #fd: 1 | 2;
+  #stream: NodeJS.WriteStream | undefined;
+
+  constructor(fd: 1 | 2) {
+    this.#fd = fd;
+  }
+
+  write(text: string): void {
+    if (this.#stream !== undefined || process.platform === "win32") return void this.stream.write(text);
+    const bytes = Buffer.from(text);
+    let at = 0;
+    try {
+      while (at < bytes.length) at += writeSync(this.#fd, bytes, at);
+    } catch (error) {
+      // Anything else is as it is with a stream whose errors are let go: nobody reads any more, or there is no room.
+      if (systemErrorCode(error) === "EAGAIN") this.stream.write(bytes.subarray(at));
+    }
+  }
+
+  /** Everything that is written from now on goes through it. */
+  get stream(): NodeJS.WriteStream {
+    this.#stream ??= (this.#fd === 1 ? process.stdout : process.stderr).on("error", () => undefined);
+    return this.#stream;
+  }
+
+  /** True where all that was written is on its way. */
+  get isFlushed(): boolean {
+    return (this.#stream?.writableLength ?? 0) === 0;
+  }
+}

@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { FenError } from "../kernel/errors.ts";
+import { parseLine } from "./parse.ts";
+
+function hintFor(line: string): string {
+  try {
+    parseLine(line.split(" "));
+  } catch (error) {
+    if (error instanceof FenError) return error.hint ?? "";
+    throw error;
+  }
+  throw new Error(`fen ${line} is a command`);
+}
+
+test.each([
+  ["modle", "fen model?"],
+  ["model serch", "fen model search?"],
+  ["run web-01", "fen model method run?"],
+  ["model run web-01", "fen model method run?"],
+  ["lock status", "fen datastore lock?"],
+  ["data delte x", "fen data delete?"],
+  ["demo --fats", "--fast?"],
+  ["model method run a b --lock-timout 3s", "--lock-timeout?"],
+])("fen %s: did you mean %s", (line, meant) => {
+  expect(hintFor(line)).toContain(`Did you mean${meant.startsWith("-") ? "" : ":"} ${meant}`);
+});
+
+test("where nothing is near, nothing is guessed", () => {
+  expect(hintFor("xyzzy")).toBe("See: fen help");
+});

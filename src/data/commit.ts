@@ -1,0 +1,140 @@
+/**
+ * From staged to data (decision 0003). A run's outputs are committed by one rename: `<run id>` -> `<run id>.commit`. From there on the folder
+ * itself is the plan: each folder in it holds a `metadata.yaml` that says which version of what it becomes. Whoever moves them,
+ * moves them by paths in that folder; so who renames the folder has it alone, and whoever worked in it before finds nothing there any more.
+ */
+import { FenError } from "../kernel/errors.ts";
+import type { Files } from "../store/contract.ts";
+import { type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
+import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
+import { DataVersions } from "./versions.ts";
+
+const maxMetadataBytes = 1024 * 1024;
+
+/** In a run's staging folder: tells whether the run still lives. */
+export const ownerFile = ".owner";
+export const metadataFile = "metadata.yaml";
+
+/** Where what could not be committed is kept. */
+export function asideFolder(runId: string): string {
+  return `.fen/aside/${runId}`;
+}
+
+/** One folder of a commit, as it becomes a version. */
+export interface Planned {
+  /** Relative to the datastore. */
+  readonly folder: string;
+  readonly metadata: Metadata;
+}
+
+/**
+ * Makes a planned folder a version: the planned one, or the next that is free (others who share the lock commit at the same time).
+ * Undefined where the folder is gone: somebody else finishes this commit.
+ */
+export async function moveToData(files: Files, model: ModelRef, planned: Planned): Promise<Metadata | undefined> {
+  const data = new DataVersions(files);
+  let { metadata } = planned;
+  const { name } = metadata;
+  for (;;) {
+    const outcome = await files.adopt(planned.folder, versionFolder(model, name, metadata.version));
+    if (outcome === "absent") return undefined;
+    if (outcome === "adopted") break;
+    metadata = { ...metadata, version: Math.max(metadata.version + 1, await data.nextNumber(model, name)) };
+    if (!(await files.replace(`${planned.folder}/${metadataFile}`, stringifyMetadata(metadata)))) return undefined;
+  }
+  await data.setLatestFrom(model, name, metadata.version);
+  return metadata;
+}
+
+/** What is left to move of a commit, read from its folder. */
+async function readPlan(files: Files, folder: string): Promise<Planned[]> {
+  const planned: Planned[] = [];
+  for (const { name, kind } of await files.list(folder)) {
+    if (kind !== "folder" || name.startsWith(".")) continue;
+    const path = `${folder}/${name}/${metadataFile}`;
+    const bytes = await files.read(path, { maxBytes: maxMetadataBytes });
+    if (bytes === undefined) continue; // moved in this moment
+    planned.push({
+      folder: `${folder}/${name}`,
+      metadata: parseMetadata(new TextDecoder().decode(bytes), files.locate(path)),
+    });
+  }
+  return planned;
+}
+
+export interface Recovered {
+  readonly runId: string;
+  /** True where it had committed and its data is complete now; false where what it had made was removed or put aside. */
+  readonly committed: boolean;
+  /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
+  readonly keptAside?: string;
+}
+
+/**
+ * Settles what former runs left: what was committed becomes data; what the dead had not committed is removed; what somebody had staged who
+ * lost the lock and still lives is put aside, where its commit doesn't find it. Only for whoever has the model's lock exclusively and alone.
+ */
+export async function recoverStaging(files: Files, model: ModelRef): Promise<Recovered[]> {
+  const recovered: Recovered[] = [];
+  // Again until nothing is left: a former holder may commit between our look and our step.
+  for (;;) {
+    const names = (await files.list(stagingFolder(model))).map((entry) => entry.name);
+    if (names.length === 0) return recovered;
+    for (const name of names) {
+      const [, runId = name, commit] = /^(.*?)(\.commit.*)?$/.exec(name) ?? [];
+      const folder = `${stagingFolder(model)}/${name}`;
+      if (commit === undefined) {
+        if (await drop(files, folder, runId)) recovered.push({ runId, committed: false });
+      } else {
+        const keptAside = await finish(files, model, { folder, runId });
+        recovered.push(keptAside === undefined ? { runId, committed: true } : { runId, committed: false, keptAside });
+      }
+    }
+  }
+}
+
+/** False where it was gone already. */
+async function drop(files: Files, folder: string, runId: string): Promise<boolean> {
+  const owner = await files.owner(`${folder}/${ownerFile}`);
+  const isEmpty = (await files.list(folder)).length === 0;
+  if (owner === "dead" || (owner === "absent" && isEmpty)) return files.remove(folder);
+  return putAside(files, folder, runId);
+}
+
+/** Moves a run's folder to where no later run removes it. False where it is gone. */
+export async function putAside(files: Files, folder: string, runId: string): Promise<boolean> {
+  for (let number = 1; ; number++) {
+    const outcome = await files.adopt(folder, `${asideFolder(runId)}${number === 1 ? "" : `.${number}`}`);
+    if (outcome !== "taken") return outcome === "adopted";
+  }
+}
+
+/** Gives where the outputs are if they can't become data: then they must not stop the model for ever. */
+async function finish(
+  files: Files,
+  model: ModelRef,
+  { folder, runId }: { readonly folder: string; readonly runId: string },
+): Promise<string | undefined> {
+  let own = folder;
+  if ((await files.owner(`${folder}/${ownerFile}`)) !== "dead") {
+    own = `${folder}+`;
+    const outcome = await files.adopt(folder, own);
+    if (outcome === "absent") return undefined; // it has finished itself
+    if (outcome === "taken") throw new Error(`${own} is there although ${folder} is`);
+  }
+  try {
+    for (const planned of await readPlan(files, own)) await moveToData(files, model, planned);
+  } catch (error) {
+    const isDamaged =
+      error instanceof FenError &&
+      ["data_corrupt", "yaml_invalid", "name_invalid", "file_too_large"].includes(error.code);
+    if (!isDamaged) throw error;
+    await putAside(files, own, runId);
+    return files.locate(asideFolder(runId));
+  }
+  // Of what was moved before, `latest` may not have been told.
+  const data = new DataVersions(files);
+  for (const name of await data.names(model)) await data.setLatest(model, name);
+  await files.remove(own);
+  return undefined;
+}

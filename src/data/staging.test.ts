@@ -1,0 +1,238 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FaultyFiles, Killed, type Step } from "../../test/support/faulty-files.ts";
+import { FenError } from "../kernel/errors.ts";
+import { systemMachine } from "../kernel/machine.ts";
+import type { Files } from "../store/contract.ts";
+import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import { recoverStaging } from "./commit.ts";
+import { modelFolder, stagingFolder } from "./layout.ts";
+import { parseMetadata } from "./metadata.ts";
+import { type Committed, Staging } from "./staging.ts";
+import { DataVersions } from "./versions.ts";
+
+const machine = systemMachine("test");
+const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
+const spec = {
+  contentType: "text/plain",
+  lifetime: "infinite",
+  garbageCollection: 10,
+  streaming: false,
+  tags: {},
+} as const;
+const names = ["log", "result"];
+
+let root: string;
+let real: Files;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "fen-staging-"));
+  real = openFilesystemDatastore(root, machine).files;
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+/** A run that leaves two outputs whose content is its id. */
+async function run(files: Files, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
+  const staging = new Staging(files, machine, { model, runId });
+  for (const name of names) {
+    const file = await staging.openFile(name, spec);
+    file.append(runId);
+    await file.close();
+  }
+  return staging.commit({
+    owner: { ownerType: "model-method", ownerRef: model.id },
+    tags: {},
+    assertHeld: async () => {
+      if (!isHeld()) throw new FenError("lock_lost", "The lock was taken away.");
+    },
+  });
+}
+
+/** The versions of one output by the run that made them; checks that each is whole and says what it is. */
+function versionsOf(name: string): Map<string, number> {
+  const folder = join(root, modelFolder(model), name);
+  const found = new Map<string, number>();
+  for (const number of existsSync(folder) ? readdirSync(folder).filter((entry) => entry !== "latest") : []) {
+    const metadata = parseMetadata(readFileSync(join(folder, number, "metadata.yaml"), "utf8"), number);
+    const runId = readFileSync(join(folder, number, "raw"), "utf8");
+    expect({ number: String(metadata.version), name: metadata.name }).toEqual({ number, name });
+    expect(metadata.size).toBe(runId.length);
+    expect(found.has(runId)).toBe(false);
+    found.set(runId, metadata.version);
+  }
+  return found;
+}
+
+/** True where all outputs of a run are data, false where none is. */
+function isData(runId: string): boolean {
+  const there = names.map((name) => versionsOf(name).has(runId));
+  expect(new Set(there).size, `${runId} is half there`).toBe(1);
+  return there[0] === true;
+}
+
+const left = () => readdirSync(join(root, stagingFolder(model)));
+const latest = (name: string) => Number(readFileSync(join(root, modelFolder(model), name, "latest"), "utf8"));
+
+function expectLatestIsHighest(): void {
+  for (const name of names) expect(latest(name)).toBe(Math.max(...versionsOf(name).values()));
+}
+
+/** What of a run is kept aside. */
+function aside(runId: string): string[] {
+  const folder = join(root, ".fen/aside");
+  if (!existsSync(folder)) return [];
+  const folders = readdirSync(folder).filter((name) => name === runId || name.startsWith(`${runId}.`));
+  return folders
+    .flatMap((name) => readdirSync(join(folder, name)).map((output) => [output, join(folder, name, output, "raw")]))
+    .filter(([, raw = ""]) => existsSync(raw) && readFileSync(raw, "utf8") === runId)
+    .map(([output = ""]) => output)
+    .sort();
+}
+
+/** How many moments a whole run has. */
+async function momentsOf(work: (files: Files) => Promise<unknown>): Promise<number> {
+  const counted = new FaultyFiles(real, async () => undefined);
+  await work(counted.files);
+  return counted.steps.length;
+}
+
+const diesAt = (number: number) => async (step: Step) => {
+  if (step.number === number) throw new Killed("killed");
+};
+
+/** Resolves with what was thrown. */
+const outcomeOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error);
+
+describe("a run that is killed", () => {
+  test("at any change of a file, before or after its effect, leaves its data whole or not at all, and nothing else", async () => {
+    const moments = await momentsOf((files) => run(files, "first"));
+    const kept: boolean[] = [];
+    for (let at = 0; at < moments; at++) {
+      const runId = `killed-${at}`;
+      const faulty = new FaultyFiles(real, diesAt(at));
+      expect(await outcomeOf(run(faulty.files, runId))).toBeInstanceOf(Killed);
+      await recoverStaging(real, model);
+      kept.push(isData(runId));
+      expect(left()).toEqual([]);
+      expect(aside(runId)).toEqual([]);
+      expectLatestIsHighest();
+    }
+    // One moment divides them: before the commit nothing is kept, after it everything.
+    expect(kept).toEqual([...kept].sort((a, b) => Number(a) - Number(b)));
+    expect(new Set(kept).size).toBe(2);
+  });
+
+  test("while it settles what another left, leaves the rest to the next", async () => {
+    const leave = async (runId: string) => {
+      const faulty = new FaultyFiles(real, async ({ method, when }) => {
+        if (method === "adopt" && when === "after") throw new Killed("killed right after its commit");
+      });
+      await outcomeOf(run(faulty.files, runId));
+    };
+    await leave("counted");
+    const moments = await momentsOf((files) => recoverStaging(files, model));
+    for (let at = 0; at < moments; at++) {
+      await leave(`left-${at}`);
+      await outcomeOf(recoverStaging(new FaultyFiles(real, diesAt(at)).files, model));
+      await recoverStaging(real, model);
+      expect(isData(`left-${at}`)).toBe(true);
+      expect(left()).toEqual([]);
+      expectLatestIsHighest();
+    }
+    expect(moments).toBeGreaterThan(4);
+  });
+});
+
+describe("a holder whose lock is taken away while it is paused", () => {
+  test("at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence", async () => {
+    const moments = await momentsOf((files) => run(files, "first"));
+    const outcomes = new Set<string>();
+    for (let at = 0; at < moments; at++) {
+      const [zombie, successor] = [`zombie-${at}`, `successor-${at}`];
+      let isHeld = true;
+      const faulty = new FaultyFiles(real, async ({ number }) => {
+        if (number !== at) return;
+        isHeld = false;
+        await recoverStaging(real, model);
+        await run(real, successor);
+      });
+      const error = await outcomeOf(run(faulty.files, zombie, () => isHeld));
+      await recoverStaging(real, model);
+      expect(isData(successor)).toBe(true);
+      expect(left()).toEqual([]);
+      expectLatestIsHighest();
+      const where = isData(zombie) ? "data" : "aside";
+      expect(aside(zombie)).toEqual(where === "aside" ? names : []);
+      if (error === undefined) expect(where).toBe("data");
+      else {
+        expect(error).toMatchObject({ code: "lock_lost" });
+        const { keptAside, committed } = error instanceof FenError ? error.facts : {};
+        expect({ keptAside, committed }).toEqual(
+          where === "data"
+            ? { keptAside: undefined, committed: true }
+            : { keptAside: join(root, ".fen/aside", zombie), committed: undefined },
+        );
+      }
+      outcomes.add(`${error === undefined ? "committed" : "lost"}, ${where}`);
+    }
+    expect([...outcomes].sort()).toEqual(["committed, data", "lost, aside", "lost, data"]);
+  });
+
+  test("between the check and its commit finds its folder gone", async () => {
+    const faulty = new FaultyFiles(real, async ({ method, when }) => {
+      if (method === "adopt" && when === "before" && !existsSync(join(root, ".fen/aside")))
+        await recoverStaging(real, model);
+    });
+    const error = await outcomeOf(run(faulty.files, "paused"));
+    expect(error).toMatchObject({ code: "lock_lost", facts: { keptAside: join(root, ".fen/aside/paused") } });
+    expect(versionsOf("result").size).toBe(0);
+  });
+
+  test("is beaten to nothing by a successor that looks while it commits: the successor looks again", async () => {
+    // The successor has listed the folder and is about to move it; in this moment the holder commits.
+    const staging = new Staging(real, machine, { model, runId: "quick" });
+    for (const name of names) (await staging.openFile(name, spec)).append("quick");
+    let committed: Promise<unknown> | undefined;
+    const successor = new FaultyFiles(real, async ({ method, when }) => {
+      if (method !== "adopt" || when !== "before" || committed !== undefined) return;
+      committed = staging.commit({
+        owner: { ownerType: "model-method", ownerRef: model.id },
+        tags: {},
+        assertHeld: async () => undefined,
+      });
+      await committed;
+    });
+    await recoverStaging(successor.files, model);
+    expect(committed).toBeDefined();
+    expect(isData("quick")).toBe(true);
+    expect(aside("quick")).toEqual([]);
+  });
+});
+
+describe("holders that share the lock", () => {
+  test("commit side by side, at whatever change of a file they meet: each version has its own number", async () => {
+    const moments = await momentsOf((files) => run(files, "first"));
+    const data = new DataVersions(real);
+    for (let at = 0; at < moments; at++) {
+      const [one, other] = [`one-${at}`, `other-${at}`];
+      const before = (await data.numbers(model, "result")).length;
+      const faulty = new FaultyFiles(real, async ({ number }) => {
+        if (number === at) await run(real, other);
+      });
+      const committed = await run(faulty.files, one);
+      expect(isData(one) && isData(other)).toBe(true);
+      expect((await data.numbers(model, "result")).length).toBe(before + 2);
+      for (const { name, version } of committed) expect(versionsOf(name).get(one)).toBe(version);
+      expectLatestIsHighest();
+    }
+  });
+
+  test("twelve at once give twelve versions without a gap", async () => {
+    await Promise.all(Array.from({ length: 12 }, (_, number) => run(real, `run-${number}`)));
+    for (const name of names)
+      expect([...versionsOf(name).values()].sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
+    expectLatestIsHighest();
+    expect(left()).toEqual([]);
+  });
+});

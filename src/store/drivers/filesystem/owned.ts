@@ -1,0 +1,43 @@
+/** Files that tell whether their maker still lives: it holds a kernel lock on them, which ends with its process, however that ends. */
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
+import type { Owned } from "../../contract.ts";
+import type { KernelLocks } from "./kernel-locks.ts";
+
+const whole = { start: 0, length: 0 };
+
+/** Makes the file and locks it. Children don't inherit it. */
+export function ownFile(path: string, kernel: KernelLocks): Owned {
+  for (;;) {
+    const fd = openInMadeFolder(path, "wx");
+    if (kernel.tryLock(fd, whole, "exclusive") && fstatSync(fd).nlink > 0) return letGoOnce(fd);
+    // Somebody looked between our two steps and took it for a dead one's: that file is spent.
+    closeSync(fd);
+    removeFile(path);
+  }
+}
+
+function letGoOnce(fd: number): Owned {
+  let isHeld = true;
+  return {
+    letGo: () => {
+      if (isHeld) closeSync(fd);
+      isHeld = false;
+    },
+  };
+}
+
+export function ownerOf(path: string, kernel: KernelLocks): "alive" | "dead" | "absent" {
+  let fd: number;
+  try {
+    fd = openSync(path, "r+");
+  } catch (error) {
+    if (isAbsence(error)) return "absent";
+    throw error;
+  }
+  try {
+    return kernel.tryLock(fd, whole, "exclusive") ? "dead" : "alive";
+  } finally {
+    closeSync(fd);
+  }
+}
