@@ -11,9 +11,11 @@ export default defineConfig({
       project("house", ["test/house/**/*.test.ts"], 30_000),
       project("conformance", ["test/conformance/**/*.test.ts"], 60_000),
       project("torture", ["test/torture/**/*.test.ts"], 600_000),
+      project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
       project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
     ],
     // Two cores: more at once only makes waits longer.
     maxWorkers: 2,
+    maxConcurrency: 2,
   },
 });

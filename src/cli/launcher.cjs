@@ -9,34 +9,39 @@ const { readFileSync, writeFileSync } = require("node:fs");
 
 const writes = process.env.FEN_WRITE_CODE_CACHE === "1";
 const reads = process.env.FEN_NO_CODE_CACHE !== "1";
-const chunks = new Map();
-const scripts = new Map();
+/** Loads chunk after chunk, each once; gives the first one. */
+function loadChunks() {
+  const chunks = new Map();
+  const scripts = new Map();
 
-function load(id) {
-  if (!id.startsWith("./")) return require(id);
-  const loaded = chunks.get(id);
-  if (loaded !== undefined) return loaded.exports;
-  const filename = `${__dirname}/${id.slice(2)}`;
-  const script = new Script(readFileSync(filename, "utf8"), { filename, cachedData: cacheOf(filename) });
-  if (writes) scripts.set(filename, script);
-  const chunk = { exports: {} };
-  chunks.set(id, chunk);
-  script.runInThisContext()(chunk.exports, load, chunk, filename, __dirname);
-  return chunk.exports;
-}
-
-function cacheOf(filename) {
-  if (!reads) return undefined;
-  try {
-    return readFileSync(`${filename}.cache`);
-  } catch {
-    return undefined; // none was left for this chunk: it is compiled
+  function load(id) {
+    if (!id.startsWith("./")) return require(id);
+    const loaded = chunks.get(id);
+    if (loaded !== undefined) return loaded.exports;
+    const filename = `${__dirname}/${id.slice(2)}`;
+    const script = new Script(readFileSync(filename, "utf8"), { filename, cachedData: cacheOf(filename) });
+    if (writes) scripts.set(filename, script);
+    const chunk = { exports: {} };
+    chunks.set(id, chunk);
+    script.runInThisContext()(chunk.exports, load, chunk, filename, __dirname);
+    return chunk.exports;
   }
+
+  function cacheOf(filename) {
+    if (!reads) return undefined;
+    try {
+      return readFileSync(`${filename}.cache`);
+    } catch {
+      return undefined; // none was left for this chunk: it is compiled
+    }
+  }
+
+  if (writes) {
+    process.on("exit", () => {
+      for (const [filename, script] of scripts) writeFileSync(`${filename}.cache`, script.createCachedData());
+    });
+  }
+  return load("./__ENTRY__");
 }
 
-if (writes) {
-  process.on("exit", () => {
-    for (const [filename, script] of scripts) writeFileSync(`${filename}.cache`, script.createCachedData());
-  });
-}
-load("./__ENTRY__").main(process.argv.slice(2));
+loadChunks().main(process.argv.slice(2));

@@ -14,8 +14,6 @@ const missing: Readonly<Record<number, string>> = {
   25: objectStore,
   28: "the race of looking first and locking then can't be: one kernel lock decides; the exhaustive search of the protocol visits every interleaving",
   33: objectStore,
-  36: "parallel steps of one workflow on one model come with workflows",
-  39: "definitions are never made by a run",
   47: "there is no database beside the files",
   48: "runs within runs that share a log come with workflows",
   49: "schedules come with the server",

@@ -80,8 +80,9 @@ export class FilesystemGrant implements Grant {
     this.#released = true;
     this.#tidying[Symbol.dispose]();
     const { ticket, draft, fd } = this.#held;
-    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave(), () => draft.discard()];
-    const giveBack = () => runAll([...steps, () => closeSync(fd)]);
+    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
+    const tidy = [() => draft.discard(), () => draft.removeMadeFolder(), () => closeSync(fd)];
+    const giveBack = () => runAll([...steps, ...tidy]);
     // Those who share take turns here, so that the record of one who stays is never taken away.
     if (this.mode === "shared" && this.#held.under === undefined) await this.#folder.throughGate(this.#slot, giveBack);
     else giveBack();
@@ -92,7 +93,6 @@ export class FilesystemGrant implements Grant {
     const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
     if (other === undefined) removeRecord(this.#path, this.nonce);
     else replaceOwnRecord(this.#path, this.nonce, other);
-    this.#held.draft.removeMadeFolder();
   }
 
   #unlock(): void {

@@ -78,6 +78,8 @@ export class RecordDraft {
   readonly #nonce: string;
   readonly #aside: string;
   #fd: number | undefined;
+  /** It was linked to its place: what is there is the same file, which nobody may see half-written. */
+  #isOut = false;
   #madeFolder = false;
 
   /** `nonce`: of whoever writes it. Two drafts of one writer need different `label`s. */
@@ -103,18 +105,19 @@ export class RecordDraft {
    * Never half-written, and never over a record that wasn't judged.
    */
   publish(record: LockRecord, isSpent: (found: FoundRecord) => boolean): FoundRecord | undefined {
+    if (this.#isOut) this.discard();
     const fd = this.prepare();
     try {
-      ftruncateSync(fd);
+      ftruncateSync(fd); // of an attempt that was refused
       writeSync(fd, `${JSON.stringify(record, undefined, 2)}\n`, 0);
       for (;;) {
-        if (linkNew(this.#aside, this.#path)) return undefined;
+        if (linkNew(this.#aside, this.#path)) {
+          this.#isOut = true;
+          return undefined;
+        }
         const found = readRecord(this.#path);
         if (found.kind === "absent") continue;
         if (!isSpent(found) || !takeAway(this.#path, this.#nonce, (now) => isSame(now, found))) return found;
-        // What was spent may have been our own announcement, by this very file: a new one is written.
-        this.discard();
-        return this.publish(record, isSpent);
       }
     } catch (error) {
       throw storeError(error, "the lock record", this.#path);
@@ -126,6 +129,7 @@ export class RecordDraft {
     if (this.#fd === undefined) return;
     closeSync(this.#fd);
     this.#fd = undefined;
+    this.#isOut = false;
     removeQuietly(this.#aside);
   }
 

@@ -1,0 +1,197 @@
+import { closeSync, existsSync, renameSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { blockedBy, datastore, foreignRecord, granted, LockWorld, web } from "../../../../test/support/lock-world.ts";
+import type { Grant, Holding } from "../../contract.ts";
+
+let world: LockWorld;
+beforeEach(() => {
+  world = new LockWorld();
+});
+afterEach(() => world[Symbol.dispose]());
+
+const under = (parent: Holding) => ({ within: [parent], under: parent });
+
+describe("giving back", () => {
+  test("record, lock, ticket: in this order, so whoever the end of the ticket wakes finds the lock free", async () => {
+    const grant = await world.take(web);
+    const [lock] = world.folder.table.ranges({ resource: web });
+    const atUnlock: unknown[] = [];
+    world.kernel.beforeUnlock = (_, range) => {
+      if (range.start === lock?.start) atUnlock.push({ record: world.record(web), tickets: world.tickets(web).length });
+    };
+    await grant.release();
+    expect(atUnlock).toEqual([{ record: undefined, tickets: 1 }]);
+    expect(world.tickets(web)).toEqual([]);
+  });
+
+  test("a second release does nothing to a successor", async () => {
+    const grant = await world.take(web);
+    await grant.release();
+    const next = await world.take(web);
+    await grant.release();
+    expect(await next.check()).toBe("held");
+    expect(world.record(web)?.nonce).toBe(next.nonce);
+  });
+
+  test("lock-8: one who lost the lock to an older client leaves that client's record alone", async () => {
+    const grant = await world.take(web);
+    world.writeRecord(web, foreignRecord());
+    await grant.release();
+    expect(world.record(web)?.nonce).toBe(foreignRecord().nonce);
+  });
+
+  test("an unlock frees the lock for children that outlive the command, too", async () => {
+    const grant = await world.take(web);
+    const { descriptor = -1 } = grant.holding;
+    let isFree = false;
+    world.kernel.beforeUnlock = (fd) => void (isFree ||= fd === descriptor);
+    await grant.release();
+    expect(isFree).toBe(true);
+  });
+
+  test("a failure of one step doesn't keep the others from being done, and is told", async () => {
+    const grant = await world.take(web);
+    world.kernel.beforeUnlock = () => {
+      throw new Error("no unlock");
+    };
+    await expect(grant.release()).rejects.toThrow("no unlock");
+    world.kernel.beforeUnlock = () => undefined;
+    expect(world.record(web)).toBeUndefined();
+    expect(world.tickets(web)).toEqual([]);
+    expect(world.isLocked(web)).toBe(false);
+  });
+});
+
+describe("those who share a lock", () => {
+  test("the record names one who stays, as long as one stays", async () => {
+    const first = await world.take(web, "shared");
+    const second = await world.take(web, "shared");
+    expect(world.record(web)?.nonce).toBe(first.nonce);
+    await first.release();
+    expect(world.record(web)?.nonce).toBe(second.nonce);
+    expect(await second.check()).toBe("held");
+    await second.release();
+    expect(world.record(web)).toBeUndefined();
+  });
+
+  test("one who leaves first takes nothing from the one whose record it is", async () => {
+    const first = await world.take(web, "shared");
+    const second = await world.take(web, "shared");
+    await second.release();
+    expect(world.record(web)?.nonce).toBe(first.nonce);
+    expect(await first.check()).toBe("held");
+  });
+
+  test("they work with one token, which only an exclusive grant raises", async () => {
+    const before = await world.take(web);
+    await before.release();
+    const [first, second] = [await world.take(web, "shared"), await world.take(web, "shared")];
+    expect([first.token, second.token]).toEqual([before.token, before.token]);
+  });
+});
+
+describe("a check says lost", () => {
+  test("where the lock was revoked, though nobody has come since", async () => {
+    const grant = await world.take(web);
+    expect(await grant.check()).toBe("held");
+    expect(await world.driver().revoke(web, grant.nonce)).toBe(true);
+    expect(await grant.check()).toBe("lost");
+    expect(world.record(web)).toBeUndefined();
+  });
+
+  test("where the lock table was replaced, though somebody holds the same lock in the new one", async () => {
+    const grant = await world.take(web);
+    const { path } = world.folder.table;
+    renameSync(path, `${path}.old`);
+    const other = world.orphan({ resource: web });
+    expect(await grant.check()).toBe("lost");
+    other.end();
+  });
+
+  test("where the kernel dropped the lock", async () => {
+    const grant = await world.take(web);
+    world.folder.table.unlock(grant.holding.descriptor ?? -1, world.folder.table.ranges({ resource: web }));
+    expect(await grant.check()).toBe("lost");
+  });
+
+  test.each(["an older client's", "an unreadable"])("where %s record took the place of ours", async (whose) => {
+    const grant = await world.take(web);
+    world.writeRecord(web, whose === "an unreadable" ? "" : foreignRecord());
+    expect(await grant.check()).toBe("lost");
+  });
+
+  test("where the lock that covers it is over", async () => {
+    const parent = await world.take(web);
+    const child = await world.take(web, "exclusive", under(parent.holding));
+    expect(await child.check()).toBe("held");
+    await parent.release();
+    expect(await child.check()).toBe("lost");
+  });
+
+  test("but not where somebody only removed the record: it is put back", async () => {
+    const grant = await world.take(web);
+    rmSync(world.recordPath(web));
+    expect(await grant.check()).toBe("held");
+    expect(world.record(web)).toMatchObject({ nonce: grant.nonce, token: grant.token });
+  });
+});
+
+describe("commands that one holder calls", () => {
+  test("lock-34: two of them on the model that the holder holds take turns", async () => {
+    const parent = await world.take(web);
+    const first = await world.take(web, "exclusive", under(parent.holding));
+    const second = await world.ask(web, "exclusive", under(parent.holding));
+    expect(blockedBy(await second.attempt())).toBe("holder");
+    await first.release();
+    const grant = granted(await second.attempt());
+    expect(grant.token).toBe(parent.token);
+    await grant.release();
+    expect(world.record(web)?.nonce).toBe(parent.nonce);
+    expect(await parent.check()).toBe("held");
+  });
+
+  test("lock-34: nobody else gets in, between them or after them", async () => {
+    const parent = await world.take(web);
+    await (await world.take(web, "exclusive", under(parent.holding))).release();
+    const stranger = await world.ask(web);
+    expect(blockedBy(await stranger.attempt())).toBe("holder");
+  });
+
+  test("what is handed down is the one descriptor that carries the lock", async () => {
+    const grant: Grant = await world.take(web);
+    const { descriptor = -1 } = grant.holding;
+    const ranges = world.folder.table.ranges({ resource: web });
+    expect(world.folder.table.tryLock(descriptor, ranges, "exclusive")).toBe(true);
+    closeSync(descriptor);
+    expect(world.isLocked(web)).toBe(false);
+  });
+});
+
+describe("keeping the record fresh", () => {
+  test("lock-3: a refresh after the release makes no record", async () => {
+    const grant = await world.take(web);
+    world.clock.turn(10_000);
+    await grant.refresh();
+    expect(world.record(web)?.acquiredAt).toBe(new Date(world.clock.now()).toISOString());
+    await grant.release();
+    await grant.refresh();
+    expect(world.record(web)).toBeUndefined();
+  });
+
+  test("lock-9: a refresh doesn't touch the record of one who took over", async () => {
+    const grant = await world.take(datastore);
+    world.writeRecord(datastore, foreignRecord());
+    world.clock.turn(10_000);
+    await grant.refresh();
+    expect(world.record(datastore)).toEqual(foreignRecord());
+  });
+});
+
+test("nothing stays of a lock that was given back at once: not even the folder that was made for its record", async () => {
+  for (const mode of ["exclusive", "shared"] as const) {
+    const grant = await world.take(web, mode);
+    await grant.release();
+    expect(existsSync(dirname(world.recordPath(web)))).toBe(false);
+  }
+});

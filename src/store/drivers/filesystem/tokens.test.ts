@@ -1,0 +1,62 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { db, LockWorld, web } from "../../../../test/support/lock-world.ts";
+import { folderName } from "./lock-table.ts";
+import { takeToken } from "./tokens.ts";
+
+let world: LockWorld;
+beforeEach(() => {
+  world = new LockWorld();
+});
+afterEach(() => world[Symbol.dispose]());
+
+const next = () => takeToken(world.folder, web, "exclusive");
+const file = join(".fen/tokens", folderName({ resource: web }));
+const state = () => readFileSync(join(world.root, file), "latin1");
+const afterPowerCut = () => world.write(file, state().replace(/[0-9a-f-]{36}/, "00000000-0000-0000-0000-000000000000"));
+
+describe("fencing tokens", () => {
+  test("each exclusive grant gets the next number, also behind a block of reserved ones", () => {
+    expect(Array.from({ length: 1030 }, next)).toEqual(Array.from({ length: 1030 }, (_, index) => index + 1));
+  });
+
+  test("a shared grant works with the present number and raises nothing", () => {
+    expect(takeToken(world.folder, web, "shared")).toBe(0);
+    next();
+    for (let i = 0; i < 3; i++) expect(takeToken(world.folder, web, "shared")).toBe(1);
+    expect(next()).toBe(2);
+  });
+
+  test("resources count apart", () => {
+    next();
+    next();
+    expect(takeToken(world.folder, db, "exclusive")).toBe(1);
+  });
+
+  test("after a power cut the next number is behind all that were reserved", () => {
+    next();
+    const reserved = Number(state().split(" ")[1]);
+    afterPowerCut();
+    expect(next()).toBe(reserved + 1);
+    expect(next()).toBe(reserved + 2);
+  });
+
+  test("lock-16: a wall clock that is set back or forward changes nothing", () => {
+    expect(next()).toBe(1);
+    world.clock.stepWall(-3_600_000);
+    expect(next()).toBe(2);
+    world.clock.stepWall(7_200_000);
+    afterPowerCut();
+    expect(next()).toBeLessThan(5000);
+  });
+
+  test.each(["junk", "-5 -5 x", "NaN 3 x"])(
+    "a file that says %j never leads to a number that was given before",
+    (text) => {
+      for (let i = 0; i < 5; i++) next();
+      world.write(file, text);
+      expect(next()).toBeGreaterThan(5);
+    },
+  );
+});

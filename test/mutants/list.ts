@@ -1,0 +1,6 @@
+import { holdingMutants } from "./holding-mutants.ts";
+import { managerMutants } from "./manager-mutants.ts";
+import type { Mutant } from "./mutant.ts";
+import { protocolMutants } from "./protocol-mutants.ts";
+
+export const mutants: readonly Mutant[] = [...protocolMutants, ...holdingMutants, ...managerMutants];
