@@ -1,12 +1,13 @@
 /** Data of models: read without locks, changed under the model's lock, cleaned up under the datastore's. */
 import { FenError } from "../kernel/errors.ts";
 import { safeDataName, versionFolder, type ModelRef } from "../data/layout.ts";
+import { removeLeftovers } from "../data/leftovers.ts";
 import { durationMs, type Metadata } from "../data/metadata.ts";
-import { Staging } from "../data/staging.ts";
 import type { DataVersion } from "../data/versions.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
 import { parseTags } from "./inputs.ts";
+import { settlePast } from "./settle.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** Larger content isn't put into a document. */
@@ -311,6 +312,7 @@ export async function deleteData(
   if (!options.force && !(await options.confirm(`Delete the data ${what}?`))) return { cancelled: true };
   const lease = await workspace.lock([{ resource: modelResource(loaded), mode: "exclusive" }]);
   try {
+    await settlePast(context, workspace, { definition: loaded.definition, lease });
     await lease.assertHeld();
     const { versions, bytes } = await workspace.data.remove(loaded.definition, name, options.version);
     return {
@@ -336,68 +338,6 @@ async function findAny(
   if (version === undefined ? numbers.length > 0 : numbers.includes(version)) return;
   if (version === undefined) await workspace.data.latest(model, name);
   else await workspace.data.version(model, name, version);
-}
-
-export interface DataRenameResult {
-  readonly oldName: string;
-  readonly newName: string;
-  readonly modelId: string;
-  readonly modelName: string;
-  readonly modelType: string;
-  readonly copiedVersion: number;
-  readonly newVersion: number;
-  readonly warning: string;
-}
-
-/** The newest content is copied to the new name; the old name gets a version that leads to it. Throws `data_exists`. */
-export async function renameData(
-  context: AppContext,
-  options: { readonly model: string; readonly from: string; readonly to: string },
-): Promise<DataRenameResult> {
-  const workspace = await openWorkspace(context);
-  const loaded = await workspace.definitions.find(options.model);
-  const { definition } = loaded;
-  const [from, to] = [safeDataName(options.from), safeDataName(options.to)];
-  const lease = await workspace.lock([{ resource: modelResource(loaded), mode: "exclusive" }]);
-  try {
-    const found = await workspace.data.latest(definition, from);
-    const taken = await workspace.data.latestNumber(definition, to);
-    if (taken !== undefined)
-      throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, {
-        hint: "Choose another name, or delete that data first.",
-      });
-    const staging = new Staging(workspace.datastore.files, context.machine, {
-      model: definition,
-      runId: context.machine.random.uuid(),
-    });
-    const copy = await staging.openFile(to, found.metadata);
-    for await (const chunk of workspace.data.stream(found)) copy.append(chunk);
-    const now = new Date(context.machine.clock.now()).toISOString();
-    await staging.writeJson(
-      from,
-      { renamedTo: to, renamedAt: now },
-      { ...found.metadata, contentType: "application/json", streaming: false },
-      { lifecycle: "deleted", renamedTo: to },
-    );
-    const committed = await staging.commit({
-      owner: found.metadata.ownerDefinition,
-      tags: {},
-      assertHeld: () => lease.assertHeld(),
-    });
-    const newVersion = committed.find((one) => one.name === to)?.version ?? 1;
-    return {
-      oldName: from,
-      newName: to,
-      modelId: definition.id,
-      modelName: definition.name,
-      modelType: definition.type,
-      copiedVersion: found.metadata.version,
-      newVersion,
-      warning: `Expressions and scripts that read ${from} are led to ${to}; change them when you can.`,
-    };
-  } finally {
-    await lease.release();
-  }
 }
 
 export interface DataGcResult {
@@ -431,7 +371,9 @@ export async function collectGarbage(
     return { cancelled: true };
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
   try {
-    return await sweep(context, workspace, () => lease.assertHeld());
+    const swept = await sweep(context, workspace, () => lease.assertHeld());
+    for (const folder of ["data", "outputs"]) await removeLeftovers(workspace.datastore.files, folder);
+    return swept;
   } finally {
     await lease.release();
   }

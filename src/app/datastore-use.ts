@@ -1,6 +1,7 @@
 /** The datastore: where it is, whether it works, who holds its locks, and the last resort. */
 import { FenError } from "../kernel/errors.ts";
 import { type HeldLock, type LockRecord, type Resource, resourceKey, type WaitingLock } from "../store/contract.ts";
+import { isSafeName } from "../kernel/paths.ts";
 import type { AppContext } from "./context.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -24,7 +25,10 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
     await datastore.files.write(probe, "probe");
     const read = await datastore.files.read(probe, { maxBytes: 100 });
     await datastore.files.remove(probe);
-    if (read === undefined) throw new FenError("store_unavailable", "What was written can't be read back.");
+    if (read === undefined)
+      throw new FenError("store_unavailable", "What was written can't be read back.", {
+        hint: "Look at the disk, or at the network behind it.",
+      });
     await datastore.locks.inspect("live");
     const latencyMs = Math.round((clock.monotonic() - start) * 100) / 100;
     const directories = (await datastore.files.list(""))
@@ -154,7 +158,10 @@ export async function releaseLock(
     );
   }
   if (!(await locks.revoke(resource, record.nonce)))
-    throw new FenError("lock_changed", `The lock on ${key} was given back just now.`, { facts: { resource: key } });
+    throw new FenError("lock_changed", `The lock on ${key} was given back just now.`, {
+      hint: "Nothing is left to be done. See: fen datastore lock status",
+      facts: { resource: key },
+    });
   return { released: true, resource: key, reason: reasons[lock.state], previousHolder: record };
 }
 
@@ -171,8 +178,10 @@ async function resourceOf(workspace: Workspace, model: string | undefined): Prom
   const cut = model.lastIndexOf("/");
   if (cut > 0) {
     const [type, id] = [model.slice(0, cut), model.slice(cut + 1)];
-    if (model.split("/").some((segment) => segment === "" || segment.includes("..") || segment.includes("\\")))
-      throw new FenError("name_invalid", `${model} isn't a type/id.`);
+    if (!model.split("/").every(isSafeName))
+      throw new FenError("name_invalid", `${JSON.stringify(model)} isn't a type/id.`, {
+        hint: "Copy it from: fen datastore lock status",
+      });
     return { kind: "model", type, id };
   }
   const { definition } = await workspace.definitions.find(model);

@@ -55,15 +55,23 @@ function parseJson(text: string): Record<string, unknown> {
       cause: error,
     });
   }
-  throw new FenError("input_invalid", "--input must be a JSON object.");
+  throw new FenError("input_invalid", "--input must be a JSON object.", {
+    hint: `For example: --input '{"pkg": "curl"}'`,
+  });
 }
 
 async function readInputFile(machine: Machine, file: string): Promise<Record<string, unknown>> {
   const path = resolve(machine.host.cwd, file);
   const text = await readTextFile(path, maxInputBytes);
-  if (text === undefined) throw new FenError("input_invalid", `No such input file: ${path}`);
+  if (text === undefined)
+    throw new FenError("input_invalid", `No such input file: ${path}`, {
+      hint: "It is a YAML or JSON file with a map of inputs.",
+    });
   const value = parseYaml(text, path) ?? {};
-  if (!isRecord(value)) throw new FenError("input_invalid", `The input file must hold a map: ${path}`);
+  if (!isRecord(value))
+    throw new FenError("input_invalid", `The input file must hold a map: ${path}`, {
+      hint: "Write one input a line: pkg: curl",
+    });
   return checkKeys(value);
 }
 
@@ -98,11 +106,18 @@ function setDeep(target: Record<string, unknown>, path: readonly string[], value
 function checkKeys(value: Record<string, unknown>): Record<string, unknown> {
   for (const [key, child] of Object.entries(value)) {
     if (forbidden.has(key)) throw badKey(key);
-    if (isRecord(child)) checkKeys(child);
+    checkChild(child);
   }
   return value;
 }
 
+function checkChild(child: unknown): void {
+  if (isRecord(child)) checkKeys(child);
+  else if (Array.isArray(child)) for (const item of child) checkChild(item);
+}
+
 function badKey(key: string): FenError {
-  return new FenError("input_invalid", `An input can't be called ${JSON.stringify(key)}.`);
+  return new FenError("input_invalid", `An input can't be called ${JSON.stringify(key)}.`, {
+    hint: "Use another name: fen model get <model> shows the inputs.",
+  });
 }

@@ -12,6 +12,7 @@ import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs } from "./inputs.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
+import { settlePast } from "./settle.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelCreateResult {
@@ -52,7 +53,7 @@ export async function createModel(
     globalArguments,
     methods: example,
   };
-  const path = await workspace.definitions.create(fields, (file) => claimFile(context.machine, file));
+  const path = await workspace.definitions.create(fields, (file) => claimName(context, name, file));
   const schema = type.globalArguments;
   return {
     id,
@@ -63,6 +64,12 @@ export async function createModel(
     ...(schema === undefined ? {} : { globalArguments: schema }),
     methods: describeMethods(type),
   };
+}
+
+/** Waits as long as the command may wait for a lock. */
+function claimName(context: AppContext, name: string, path: string): Promise<{ release(): void }> {
+  const { machine, lockTimeoutMs: timeoutMs, signal } = context;
+  return claimFile(machine, path, { what: `The name ${name}`, timeoutMs, signal });
 }
 
 export interface ModelEditResult {
@@ -96,29 +103,24 @@ export async function editModel(
     throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", {
       hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
     });
-  const claim = await claimFile(
-    context.machine,
-    `${workspace.repository.layout.runtimeDir}/name-claims/${encodeURIComponent(definition.name)}`,
-  );
+  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
-    await refuseTaken(workspace, before, definition.name);
-    const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
+    // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
+    const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
     try {
+      await refuseTaken(workspace, before, definition.name);
       const now = await workspace.definitions.reread(before);
       if (now.text !== before.text)
-        throw new FenError(
-          "definition_invalid",
-          `The definition was changed by somebody else meanwhile: ${before.file}`,
-          {
-            hint: "Look at it and edit again.",
-          },
-        );
+        throw new FenError("definition_invalid", `Somebody else changed the definition meanwhile: ${before.file}`, {
+          hint: "Look at it and edit again.",
+        });
+      await lease.assertHeld();
       if (text !== before.text) await workspace.definitions.replace(before.file, text);
     } finally {
-      await lease.release();
+      claim.release();
     }
   } finally {
-    claim.release();
+    await lease.release();
   }
   return {
     path: before.file,
@@ -140,7 +142,11 @@ async function keepIdentity(text: string, before: LoadedDefinition): Promise<str
 async function refuseTaken(workspace: Workspace, before: LoadedDefinition, name: string): Promise<void> {
   const { definitions } = await workspace.definitions.list();
   const other = definitions.find((one) => one.name === name && one.file !== before.file);
-  if (other !== undefined) throw new FenError("model_exists", `A model called ${name} exists already: ${other.file}`);
+  if (other !== undefined)
+    throw new FenError("model_exists", `A model called ${name} exists already: ${other.file}`, {
+      hint: "Choose another name, or rename that one first.",
+      facts: { model: name, file: other.file },
+    });
 }
 
 export interface ModelDeleteResult {
@@ -164,6 +170,7 @@ export async function deleteModel(
   const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
   try {
     const { definition, file } = await workspace.definitions.reread(before);
+    await settlePast(context, workspace, { definition, lease });
     const names = await refuseDelete(workspace, before, options.force);
     const { files } = workspace.datastore;
     await lease.assertHeld();

@@ -151,7 +151,10 @@ async function logOf(workspace: Workspace, stored: StoredOutput): Promise<string
   for (const path of [workspace.outputs.logPath(stored), named]) {
     if (path !== undefined && !path.split("/").includes("..") && (await files.stat(path)) !== undefined) return path;
   }
-  throw new FenError("output_missing", `The run ${stored.record.id} has no log.`, { facts: { id: stored.record.id } });
+  throw new FenError("output_missing", `The run ${stored.record.id} has no log.`, {
+    hint: `See what it left: fen model output get ${stored.record.id}`,
+    facts: { id: stored.record.id },
+  });
 }
 
 function toLines(bytes: Uint8Array | undefined): string[] {

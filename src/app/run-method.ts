@@ -2,10 +2,9 @@
 import { isAbsolute, relative } from "node:path";
 import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
-import { recoverStaging } from "../data/commit.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
-import { asError } from "../kernel/errors.ts";
+import { asError, FenError } from "../kernel/errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import { definitionHash, type ModelDefinition } from "../model/definition.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -22,6 +21,7 @@ import {
 import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
+import { settlePast } from "./settle.ts";
 import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunMethodOptions {
@@ -77,9 +77,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       const loaded = await workspace.definitions.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepare(context, workspace, loaded, request);
       if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
-      // Only whoever has the model alone: beside a caller, or others who share the lock, what is staged may be theirs.
-      const isAlone = lease.grants.every((grant) => grant.mode === "exclusive" && grant.holding.under === undefined);
-      if (isAlone) await settlePast(workspace, loaded.definition);
+      await settlePast(context, workspace, { definition: loaded.definition, lease });
       return await new Run(context, workspace, { ...request, ...prepared, lease }).execute();
     } finally {
       await lease.release();
@@ -114,6 +112,7 @@ async function prepare(
       ...(warning.hint === undefined ? {} : { hint: warning.hint }),
     });
   const type = workspace.types.find(loaded.definition.type);
+  refuseDriver(loaded);
   const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
   const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
   checkArguments({ type, method, arguments: resolved.arguments });
@@ -121,23 +120,14 @@ async function prepare(
   return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };
 }
 
-/** Runs that died are finished or removed, and their records say so. */
-async function settlePast(workspace: Workspace, definition: ModelDefinition): Promise<void> {
-  const { files } = workspace.datastore;
-  for (const { runId, committed } of await recoverStaging(files, definition)) {
-    const stored = await workspace.outputs.find(runId).catch(() => undefined); // it died before it had a record
-    if (stored?.record.status !== "running") continue;
-    const error = {
-      message: committed
-        ? "The command ended during its commit; its data is complete."
-        : "The command was ended before its outputs were complete.",
-    };
-    await workspace.outputs.write(
-      stored.path.replace(/\.yaml$/, ""),
-      { ...stored.record, status: "interrupted", error },
-      { durable: false },
-    );
-  }
+/** What is meant for a container must not run here instead. */
+function refuseDriver({ definition, file }: LoadedDefinition): void {
+  const { driver, name } = definition;
+  if (driver !== undefined && driver !== "raw")
+    throw new FenError("not_yet", `${name} asks for the driver ${driver}, which this version doesn't have: ${file}`, {
+      hint: "Take driver out of the definition to run the method on this machine.",
+      facts: { model: name, driver },
+    });
 }
 
 interface RunParts extends Request, Prepared {
@@ -183,13 +173,24 @@ class Run {
       `model·method·run·${name}·${method}`,
     );
     try {
-      await this.#workspace.outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+      await this.#begin();
       this.#context.emit({ event: "run.started", outputId: this.#id, model: name, type, method });
       log.info(`Executing method "${method}" of "${name}" ("${type}")`);
       const { result, thrown } = await this.#call(log);
       return await this.#settle(result, thrown, log);
     } finally {
       await log.close();
+    }
+  }
+
+  /** The record, or nothing: a log alone would be of no run. */
+  async #begin(): Promise<void> {
+    const { outputs, datastore } = this.#workspace;
+    try {
+      await outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+    } catch (error) {
+      await datastore.files.remove(`${this.#stem}.log`).catch(() => undefined); // the store fails: the first error is the one to tell
+      throw error;
     }
   }
 
@@ -217,10 +218,11 @@ class Run {
       if (thrown === undefined) committed = resourcesFirst(await this.#commit(status));
       else await this.#staging.discard();
     } catch (error) {
+      // From there on the next command on the model finishes the commit, and the record with it.
+      if (error instanceof FenError && error.facts["committed"] === true) throw error;
       failure = error;
     }
-    if (message !== undefined) log.error(message);
-    for (const { path } of committed) log.info(`Data saved to "${path}"`);
+    logEnd(log, message, committed);
     const told = failure === undefined ? message : asError(failure).message;
     const durationMs = Math.round(this.#context.machine.clock.monotonic() - this.#start);
     const final = failure === undefined ? status : "failed";
@@ -254,7 +256,7 @@ class Run {
     try {
       await this.#workspace.outputs.write(this.#stem, record, { durable: true });
     } catch (error) {
-      if (failure === undefined) throw error;
+      if (failure === undefined) throw unrecorded(error, status);
     }
     for (const { name, version, path } of committed) this.#context.emit({ event: "run.data", name, version, path });
     const shown = status === "succeeded" || status === "cancelled" ? status : "failed";
@@ -387,6 +389,25 @@ class Run {
       tags: { type: kind, ...this.#definition.tags, ...spec.tags, ...options.tags, ...names, ...this.#parts.tags },
     };
   }
+}
+
+function logEnd(log: RunLog, message: string | undefined, committed: readonly Committed[]): void {
+  try {
+    if (message !== undefined) log.error(message);
+    for (const { path } of committed) log.info(`Data saved to "${path}"`);
+  } catch {
+    // A line that finds no room changes nothing of what happened: the record and the error tell it too.
+  }
+}
+
+/** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
+function unrecorded(error: unknown, status: RunStatus): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, `The method ${status} and its data is kept, but not its record. ${error.message}`, {
+    hint: error.hint,
+    facts: { ...error.facts, status },
+    cause: error,
+  });
 }
 
 function resourcesFirst(committed: readonly Committed[]): Committed[] {

@@ -73,6 +73,7 @@ export const catalog: readonly CommandSpec[] = [
     ],
     flags: { "global-arg": { type: "text", repeat: true, value: "K=V", summary: "A global argument" } },
     examples: ["fen model create command/shell web-01 --global-arg host=web-01.example"],
+    locks: true,
     load: () => import("./commands/model/create.ts"),
   },
   {

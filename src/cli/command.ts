@@ -93,7 +93,9 @@ export class Flags {
     if (text === undefined) return undefined;
     const value = Number(text);
     if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least)
-      throw new FenError("usage", `--${name} needs a whole number from ${least}, not: ${text}`);
+      throw new FenError("usage", `--${name} needs a whole number from ${least}, not: ${text}`, {
+        hint: `For example: --${name} ${Math.max(least, 10)}`,
+      });
     return value;
   }
 }

@@ -99,10 +99,17 @@ export class Console {
     for await (const chunk of process.stdin) {
       const bytes = Buffer.from(chunk);
       size += bytes.length;
-      if (size > maxBytes) throw new FenError("file_too_large", `Standard input is larger than ${maxBytes} bytes.`);
+      if (size > maxBytes)
+        throw new FenError("file_too_large", `Standard input is larger than ${maxBytes} bytes.`, {
+          hint: "Is it the right file that is piped in?",
+        });
       chunks.push(bytes);
     }
-    return Buffer.concat(chunks).toString("utf8");
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+    } catch {
+      throw new FenError("input_invalid", "Standard input isn't UTF-8 text.", { hint: "Pipe it in as UTF-8." });
+    }
   }
 
   /** $VISUAL or $EDITOR; a variable that is empty counts as unset. */

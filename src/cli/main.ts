@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
-import { asError, FenError } from "../kernel/errors.ts";
+import { asError, FenError, fromSystemError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
@@ -37,7 +37,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       outputs,
     );
     process.exitCode = await dispatch(line, argv, console);
-  } catch (error) {
+  } catch (thrown) {
+    const error = toTell(thrown);
     printError(console, error, { json: wantsJson, debug });
     process.exitCode = exitCodeOf(error);
   }
@@ -93,6 +94,18 @@ async function print(console: Console, outcome: Outcome, flags: Flags): Promise<
   else console.out(text);
 }
 
+/** The first error of several that came together; what the operating system refused, in words. */
+function toTell(thrown: unknown): unknown {
+  if (!(thrown instanceof AggregateError)) return fromSystemError(thrown) ?? thrown;
+  const [first, ...others] = thrown.errors.map(toTell);
+  if (!(first instanceof FenError)) return first;
+  return new FenError(first.code, [first, ...others].map((error) => asError(error).message).join("\n"), {
+    hint: first.hint,
+    facts: first.facts,
+    cause: thrown,
+  });
+}
+
 function printError(
   console: Console,
   error: unknown,
@@ -128,7 +141,12 @@ function watchSignals(): { readonly signal: AbortSignal; done(): void } {
   const onSignal = (signal: NodeJS.Signals) => {
     const code = 128 + (signal === "SIGTERM" ? numbers.SIGTERM : signal === "SIGHUP" ? numbers.SIGHUP : numbers.SIGINT);
     if (stop.signal.aborted) process.exit(code);
-    stop.abort(new FenError("interrupted", `Interrupted by ${signal}.`, { facts: { signal } }));
+    stop.abort(
+      new FenError("interrupted", `Interrupted by ${signal}.`, {
+        hint: "Run the command again when you want to.",
+        facts: { signal },
+      }),
+    );
     setTimeout(() => process.exit(code), cleanupMs).unref();
   };
   const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -175,7 +193,9 @@ function lockTimeout(flags: Flags, fromEnv: string | undefined, interactive: boo
   if (fromEnv !== undefined && fromEnv !== "") {
     if (fromEnv === "forever") return undefined;
     if (!/^\d+$/.test(fromEnv))
-      throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`);
+      throw new FenError("usage", `SWAMP_LOCK_TIMEOUT_MS must be a number of milliseconds, not: ${fromEnv}`, {
+        hint: "For example: SWAMP_LOCK_TIMEOUT_MS=30000",
+      });
     return Number(fromEnv);
   }
   return interactive ? undefined : 10 * 60_000;

@@ -3,6 +3,7 @@
  * itself is the plan: each folder in it holds a `metadata.yaml` that says which version of what it becomes. Whoever moves them,
  * moves them by paths in that folder; so who renames the folder has it alone, and whoever worked in it before finds nothing there any more.
  */
+import { FenError } from "../kernel/errors.ts";
 import type { Files } from "../store/contract.ts";
 import { type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
 import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
@@ -65,6 +66,8 @@ export interface Recovered {
   readonly runId: string;
   /** True where it had committed and its data is complete now; false where what it had made was removed or put aside. */
   readonly committed: boolean;
+  /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
+  readonly keptAside?: string;
 }
 
 /**
@@ -83,8 +86,8 @@ export async function recoverStaging(files: Files, model: ModelRef): Promise<Rec
       if (commit === undefined) {
         if (await drop(files, folder, runId)) recovered.push({ runId, committed: false });
       } else {
-        await finish(files, model, folder);
-        recovered.push({ runId, committed: true });
+        const keptAside = await finish(files, model, { folder, runId });
+        recovered.push(keptAside === undefined ? { runId, committed: true } : { runId, committed: false, keptAside });
       }
     }
   }
@@ -106,17 +109,32 @@ export async function putAside(files: Files, folder: string, runId: string): Pro
   }
 }
 
-async function finish(files: Files, model: ModelRef, folder: string): Promise<void> {
+/** Gives where the outputs are if they can't become data: then they must not stop the model for ever. */
+async function finish(
+  files: Files,
+  model: ModelRef,
+  { folder, runId }: { readonly folder: string; readonly runId: string },
+): Promise<string | undefined> {
   let own = folder;
   if ((await files.owner(`${folder}/${ownerFile}`)) !== "dead") {
     own = `${folder}+`;
     const outcome = await files.adopt(folder, own);
-    if (outcome === "absent") return; // it has finished itself
+    if (outcome === "absent") return undefined; // it has finished itself
     if (outcome === "taken") throw new Error(`${own} is there although ${folder} is`);
   }
-  for (const planned of await readPlan(files, own)) await moveToData(files, model, planned);
+  try {
+    for (const planned of await readPlan(files, own)) await moveToData(files, model, planned);
+  } catch (error) {
+    const isDamaged =
+      error instanceof FenError &&
+      ["data_corrupt", "yaml_invalid", "name_invalid", "file_too_large"].includes(error.code);
+    if (!isDamaged) throw error;
+    await putAside(files, own, runId);
+    return files.locate(asideFolder(runId));
+  }
   // Of what was moved before, `latest` may not have been told.
   const data = new DataVersions(files);
   for (const name of await data.names(model)) await data.setLatest(model, name);
   await files.remove(own);
+  return undefined;
 }

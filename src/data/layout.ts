@@ -23,10 +23,14 @@ export function stagingFolder(model: ModelRef): string {
   return `.fen/staging/${encodeURIComponent(`${model.type}/${model.id}`)}`;
 }
 
+/** What every common filesystem takes as the name of a folder. */
+const maxNameBytes = 255;
+
 /** Throws `name_invalid` for a name that could lead out of its folder. */
 export function safeDataName(name: string): string {
-  if (isSafeName(name) && !name.startsWith(".") && name !== "latest") return name;
-  throw new FenError("name_invalid", `Data can't be called ${JSON.stringify(name)}.`, {
-    hint: 'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot.',
+  const fits = Buffer.byteLength(name) <= maxNameBytes;
+  if (fits && isSafeName(name) && !name.startsWith(".") && name !== "latest") return name;
+  throw new FenError("name_invalid", `Data can't be called ${JSON.stringify(name.slice(0, 80))}.`, {
+    hint: `A name must not hold "..", "/", "\\" or NUL, nor begin with a dot, nor be "latest" or longer than ${maxNameBytes} bytes.`,
   });
 }

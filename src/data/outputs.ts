@@ -97,7 +97,9 @@ export class Outputs {
   async read(file: OutputFile): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
     if (bytes === undefined)
-      throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`);
+      throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
+        hint: "List them: fen model output search",
+      });
     return {
       record: parseRecord(new TextDecoder().decode(bytes), this.#files.locate(file.path)),
       type: file.type,
@@ -167,10 +169,14 @@ function parseRecord(text: string, path: string): OutputRecord {
     !isRecord(value) ||
     typeof value["id"] !== "string" ||
     typeof value["definitionId"] !== "string" ||
+    !/^[0-9a-f-]{36}$/i.test(value["definitionId"]) || // it names a folder
     !isStatus(value["status"]) ||
     typeof value["startedAt"] !== "string"
   ) {
-    throw new FenError("data_corrupt", `The output record can't be read: ${path}`, { facts: { path } });
+    throw new FenError("data_corrupt", `The output record can't be read: ${path}`, {
+      hint: "Remove the file, or bring it back from a copy.",
+      facts: { path },
+    });
   }
   const {
     id,

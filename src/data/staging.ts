@@ -72,10 +72,9 @@ export class Staging {
 
   /** A file that becomes data at `commit`. One of each name per run. */
   async openFile(name: string, spec: StagedSpec, fate: Fate = {}): Promise<Appender> {
-    safeDataName(name);
+    const folder = `${this.#folder}/${safeDataName(name)}`;
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
     await this.#own();
-    const folder = `${this.#folder}/${encodeURIComponent(name)}`;
     const file = await this.#files.create(`${folder}/raw`);
     const hash = createHash("sha256");
     this.#items.set(name, {
@@ -187,7 +186,7 @@ export class Staging {
       const file = await this.#files.create(`${item.folder}/${metadataFile}`);
       file.append(stringifyMetadata(metadata));
       await file.close({ durable: false });
-      planned.push({ folder: `${committing}/${encodeURIComponent(item.name)}`, metadata });
+      planned.push({ folder: `${committing}/${item.name}`, metadata });
     }
     if (planned.length > 0) await this.#files.settle(this.#folder);
     return planned;

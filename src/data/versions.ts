@@ -83,7 +83,10 @@ export class DataVersions {
       if (found.metadata.renamedTo === undefined) throw await this.#missing(model, current);
       current = found.metadata.renamedTo;
     }
-    throw new FenError("data_missing", `Data ${name} was renamed more than ${maxRenames} times in a row.`);
+    throw new FenError("data_missing", `Data ${name} was renamed more than ${maxRenames} times in a row.`, {
+      hint: "Name the data as it is called now; see: fen data list <model>",
+      facts: { name },
+    });
   }
 
   /** The content. Throws `file_too_large` beyond `maxBytes`. */
@@ -94,7 +97,10 @@ export class DataVersions {
       throw new FenError(
         "data_corrupt",
         `The content of ${version.metadata.name} version ${version.metadata.version} is missing: ${this.#files.locate(path)}`,
-        { facts: { path } },
+        {
+          hint: `Remove the version: fen data delete <model> ${version.metadata.name} --version ${version.metadata.version}`,
+          facts: { path },
+        },
       );
     return bytes;
   }

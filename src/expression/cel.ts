@@ -3,6 +3,7 @@ import type { Environment } from "@marcbachmann/cel-js";
 import { asError, FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { isRecord } from "../repo/yaml.ts";
+import { TimeLimit } from "./time-limit.ts";
 
 /** Where an expression stands, for errors. */
 export interface Where {
@@ -24,6 +25,7 @@ const later = ["model", "data", "vault", "file", "workflow"];
 
 export class Cel {
   readonly #environment: Environment;
+  readonly #limit = new TimeLimit();
 
   private constructor(environment: Environment) {
     this.#environment = environment;
@@ -65,7 +67,7 @@ export class Cel {
       uses,
       evaluate: (scope) => {
         try {
-          const value: unknown = parsed(scope);
+          const value: unknown = canBeLong.test(flat) ? this.#limit.run(() => parsed(scope)) : parsed(scope);
           return toPlain(value);
         } catch (error) {
           throw failure("expression_failed", flat, where, error, scope);
@@ -75,18 +77,21 @@ export class Cel {
   }
 }
 
+/** Everything else takes time in proportion to its own length. */
+const canBeLong = /\b(all|exists|exists_one|map|filter|bind|matches)\s*\(/;
+
 function refuse(name: string, source: string, where: Where): FenError {
-  const place = `${placeOf(where)}: ${source}`;
+  const place = `${placeOf(where)}: ${shorten(source)}`;
   if (later.includes(name)) {
     return new FenError("expression_not_yet", `This version can't evaluate ${name} in expressions yet.\n  ${place}`, {
       hint: `Use ${known.join(", ")}; or put the value into an input.`,
-      facts: { ...where, expression: source },
+      facts: { ...where, expression: shorten(source) },
     });
   }
   const near = nearest(name, known);
   return new FenError("expression_invalid", `There is no variable ${name}.\n  ${place}`, {
     hint: near === undefined ? `Known: ${known.join(", ")}.` : `Did you mean ${near}?`,
-    facts: { ...where, expression: source },
+    facts: { ...where, expression: shorten(source) },
   });
 }
 
@@ -102,17 +107,28 @@ function failure(
   cause: unknown,
   scope: Readonly<Record<string, unknown>> = {},
 ): FenError {
-  const error = asError(cause);
-  const [reason = ""] = error.message.split("\n");
+  const [said = ""] = asError(cause).message.split("\n");
+  const reason = code === "expression_failed" ? withoutValues(said, source) : said;
   const position = positionOf(cause);
-  const caret = position === undefined ? "" : `\n  ${" ".repeat(position)}^`;
   const missing = /^No such key: (.+)$/.exec(reason)?.[1];
-  const hint = missing === undefined ? undefined : hintForMissing(missing, source, scope);
+  const hint =
+    missing === undefined
+      ? "Mend the expression, then check it with: fen model validate"
+      : hintForMissing(missing, source, scope);
   return new FenError(
     code,
-    `${placeOf(where)}: ${missing === undefined ? reason : `nothing is called ${missing} here`}\n  ${source}${caret}`,
-    { hint, facts: { ...where, expression: source } },
+    `${placeOf(where)}: ${missing === undefined ? reason : `nothing is called ${missing} here`}\n  ${excerpt(source, position)}`,
+    { hint, facts: { ...where, expression: shorten(source) } },
   );
+}
+
+/** What the library says of values is left out, unless it is what the definition itself says. */
+function withoutValues(reason: string, source: string): string {
+  const missing = /^No such key: (.+)$/.exec(reason)?.[1];
+  if (missing?.startsWith("index out of bounds") === true) return "index out of bounds";
+  if (missing !== undefined) return source.includes(missing) ? reason : "nothing is called so here";
+  if (/^(no such overload|found no matching overload|\w+\(\) type error): [^:]*$/.test(reason)) return reason;
+  return reason.replace(/:.*$/s, "");
 }
 
 function hintForMissing(name: string, source: string, scope: Readonly<Record<string, unknown>>): string {
@@ -122,6 +138,23 @@ function hintForMissing(name: string, source: string, scope: Readonly<Record<str
   return near === undefined
     ? `Give it with --input ${name}=..., or a default in the definition's inputs.`
     : `Did you mean ${near}?`;
+}
+
+const shownBefore = 60;
+const shownLength = 160;
+
+/** What stands around the place of the error, with a caret under it. */
+function excerpt(source: string, position: number | undefined): string {
+  if (position === undefined) return shorten(source);
+  const start = source.length <= shownLength ? 0 : Math.max(0, position - shownBefore);
+  const end = Math.min(source.length, start + shownLength);
+  const before = start === 0 ? "" : "… ";
+  const text = `${before}${source.slice(start, end)}${end < source.length ? " …" : ""}`;
+  return `${text}\n  ${" ".repeat(before.length + position - start)}^`;
+}
+
+function shorten(source: string): string {
+  return source.length <= shownLength ? source : `${source.slice(0, shownLength)} …`;
 }
 
 function positionOf(error: unknown): number | undefined {

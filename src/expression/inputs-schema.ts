@@ -1,6 +1,6 @@
 /** The `inputs` of a definition: a small JSON Schema. Text is coerced, defaults filled in, then everything is checked. */
 import { FenError } from "../kernel/errors.ts";
-import { isRecord } from "../repo/yaml.ts";
+import { isRecord, suggestKey } from "../repo/yaml.ts";
 import { asSchema, checkValue, coerceValue, type Schema } from "./schema.ts";
 
 const metaKeys = ["type", "properties", "required", "additionalProperties"];
@@ -24,13 +24,13 @@ export class InputsSchema {
   /** Coerced, completed and checked values. Of the required ones only those in `used` must be there. Throws `input_invalid`. */
   apply(given: Readonly<Record<string, unknown>>, used: ReadonlySet<string>): Record<string, unknown> {
     const problems: string[] = [];
-    const values: Record<string, unknown> = {};
+    const values = new Map<string, unknown>();
     for (const name of this.names) {
       const schema = asSchema(this.#properties[name]);
       const value = Object.hasOwn(given, name) ? coerceValue(given[name], schema) : undefined;
       const present = value ?? schema["default"];
       if (present !== undefined && present !== null) {
-        values[name] = present;
+        values.set(name, present);
         checkValue(present, schema, name, problems);
       } else if (value === null) problems.push(`${name}: must not be null`);
       else if (this.#required.includes(name) && (used.has(name) || used.has("*")))
@@ -38,9 +38,45 @@ export class InputsSchema {
     }
     if (problems.length > 0)
       throw new FenError("input_invalid", `Inputs don't fit:\n  ${problems.join("\n  ")}`, {
-        hint: `Inputs: ${this.names.join(", ")}`,
+        hint: `The model takes the inputs ${this.names.join(", ")}: --input name=value`,
         facts: { problems },
       });
-    return values;
+    return Object.fromEntries(values);
   }
+}
+
+const types = ["string", "number", "integer", "boolean", "array", "object"];
+
+interface SchemaFinding {
+  readonly path: readonly string[];
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** What in a declaration of inputs has no effect because it isn't written as it should be. */
+export function checkInputsSchema(schema: Schema): SchemaFinding[] {
+  const { properties, required } = schema;
+  const found: SchemaFinding[] = [];
+  if (properties !== undefined && !isRecord(properties))
+    found.push({
+      path: ["properties"],
+      message: "properties must be a map",
+      hint: "properties: { pkg: { type: string } }",
+    });
+  if (required !== undefined && !Array.isArray(required) && !isRecord(required))
+    found.push({ path: ["required"], message: "required must be a list of names", hint: "required: [pkg]" });
+  const at = isRecord(properties) ? ["properties"] : [];
+  for (const [name, property] of Object.entries(isRecord(properties) ? properties : schema)) {
+    if (at.length === 0 && metaKeys.includes(name) && !isRecord(property)) continue;
+    const type: unknown = isRecord(property) ? property["type"] : undefined;
+    if (!isRecord(property))
+      found.push({ path: [...at, name], message: `input ${name} must be a map`, hint: `${name}: { type: string }` });
+    else if (type !== undefined && !types.includes(String(type)))
+      found.push({
+        path: [...at, name, "type"],
+        message: `input ${name} has an unknown type ${String(type)}`,
+        hint: suggestKey(String(type), types),
+      });
+  }
+  return found;
 }

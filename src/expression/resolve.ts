@@ -1,6 +1,6 @@
 /** What a method is called with: arguments of the definition, expressions resolved, inputs applied. Nothing unresolved is ever passed on. */
 import { FenError } from "../kernel/errors.ts";
-import { isRecord, locateInYaml, type YamlPath } from "../repo/yaml.ts";
+import { isRecord, type YamlLocator, yamlLocator, type YamlPath } from "../repo/yaml.ts";
 import { Cel, type Expression } from "./cel.ts";
 import { InputsSchema } from "./inputs-schema.ts";
 import { hasExpression, parseTemplate, type Part } from "./template.ts";
@@ -49,7 +49,7 @@ export async function resolveArguments(options: ResolveOptions): Promise<Resolve
     const all = { ...own, ...overrides };
     return { arguments: all, globalArguments: { ...definition.globalArguments }, storable: all };
   }
-  const resolver = new Resolver(await Cel.load(), options);
+  const resolver = new Resolver(await Cel.load(), options, await yamlLocator(options.text));
   const globals = await resolver.compile(definition.globalArguments, ["globalArguments"]);
   const args = await resolver.compile(own, ["methods", options.method, "arguments"]);
   const self = {
@@ -87,11 +87,13 @@ interface Compiled {
 class Resolver {
   readonly #cel: Cel;
   readonly #options: ResolveOptions;
+  readonly #locate: YamlLocator;
   readonly #uses = new Map<string, Set<string>>();
 
-  constructor(cel: Cel, options: ResolveOptions) {
+  constructor(cel: Cel, options: ResolveOptions, locate: YamlLocator) {
     this.#cel = cel;
     this.#options = options;
+    this.#locate = locate;
   }
 
   usedOf(variable: string): ReadonlySet<string> {
@@ -121,7 +123,7 @@ class Resolver {
   }
 
   async #compileText(text: string, path: YamlPath): Promise<Compiled> {
-    const place = await locateInYaml(this.#options.text, path);
+    const place = this.#locate(path);
     const where = { file: this.#options.file, key: path.join("."), line: place?.line };
     let parts: Part[];
     try {
@@ -131,7 +133,7 @@ class Resolver {
         throw new FenError(
           "expression_invalid",
           `${where.file}${where.line === undefined ? "" : `:${where.line}`} (${where.key}): ${error.message}`,
-          { facts: where },
+          { hint: error.hint, facts: where },
         );
       throw error;
     }

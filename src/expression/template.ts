@@ -17,7 +17,13 @@ export function parseTemplate(text: string): Part[] {
     if (start > at) parts.push({ kind: "text", text: text.slice(at, start) });
     const end = endOf(text, start + 3);
     if (end === undefined)
-      throw new FenError("expression_invalid", `An expression is not closed with }}: ${text.slice(start, start + 80)}`);
+      throw new FenError(
+        "expression_invalid",
+        `An expression is not closed with }}: ${text.slice(start, start + 80)}`,
+        {
+          hint: "Close it with }}.",
+        },
+      );
     parts.push({ kind: "expression", source: text.slice(start + 3, end).trim() });
     at = end + 2;
   }

@@ -72,8 +72,27 @@ export function storeError(error: unknown, what: string, path: string): FenError
       });
     default:
       return new FenError("store_unavailable", `Can't use ${what}: ${path} (${code ?? asError(error).message})`, {
+        hint: hints[code ?? ""] ?? "Look at that path with ls -ld, then run the command again.",
         facts,
         cause: error,
       });
   }
+}
+
+const hints: Readonly<Record<string, string>> = {
+  EMFILE: "Too many files are open: raise the limit with ulimit -n, then run the command again.",
+  ENFILE: "Too many files are open on this machine: end what isn't needed, then run the command again.",
+  ENOTDIR: "A file stands where a folder is needed: move it away, then run the command again.",
+  EEXIST: "A file stands where a folder is needed: move it away, then run the command again.",
+  EISDIR: "A folder stands where a file is needed: move it away, then run the command again.",
+  ENAMETOOLONG: "The name is too long for this filesystem: use a shorter one.",
+  ELOOP: "A link leads back to itself: remove it, then run the command again.",
+  EIO: "The disk or the network behind it fails: look into the system's log.",
+};
+
+/** Says what the operating system refused where nobody named the thing; undefined for anything but a system error. */
+export function fromSystemError(error: unknown): FenError | undefined {
+  if (!(error instanceof Error) || systemErrorCode(error) === undefined || !("syscall" in error)) return undefined;
+  const path = "path" in error && typeof error.path === "string" ? error.path : String(error.syscall);
+  return storeError(error, "a file", path);
 }

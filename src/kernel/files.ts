@@ -1,6 +1,7 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsync,
   fsyncSync,
@@ -8,7 +9,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   renameSync,
   rmdirSync,
   unlinkSync,
@@ -81,9 +82,23 @@ export function openInMadeFolder(path: string, flags: string, options: WriteOpti
 
 /** Makes a folder and those above it; the new names are durable unless told otherwise. */
 export function makeFolder(path: string, options: { readonly durable?: boolean } = {}): void {
-  const first = mkdirSync(path, { recursive: true });
+  const first = makeMissing(path);
   if (first === undefined || options.durable === false) return;
   for (let folder = path; folder.length >= first.length; folder = dirname(folder)) syncFolder(dirname(folder));
+}
+
+/** As `mkdirSync` with `recursive`, which says ENOENT where the true answer is that the filesystem is read-only. */
+function makeMissing(path: string): string | undefined {
+  try {
+    return mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if (systemErrorCode(error) !== "ENOENT") throw error;
+    let missing = path;
+    while (!existsSync(dirname(missing))) missing = dirname(missing);
+    mkdirSync(missing);
+    mkdirSync(path, { recursive: true });
+    return missing;
+  }
 }
 
 /** Writes all bytes at the current position, however many calls that takes. */
@@ -185,10 +200,8 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
     // At once: these files are small, and the way through other threads costs more than reading them.
     fd = openSync(path, "r");
     const { size } = fstatSync(fd);
-    if (size > maxBytes) throw tooLarge(path, size, maxBytes);
-    const bytes = readFileSync(fd);
-    if (bytes.length > maxBytes) throw tooLarge(path, bytes.length, maxBytes);
-    return bytes;
+    if (size > maxBytes) throw tooLarge(path, `${size} bytes`, maxBytes);
+    return readAll(fd, path, { expected: size, maxBytes });
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw storeError(error, "the file", path);
@@ -203,8 +216,27 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
-function tooLarge(path: string, size: number, maxBytes: number): FenError {
-  return new FenError("file_too_large", `The file is too large: ${path} has ${size} bytes, the limit is ${maxBytes}.`, {
-    facts: { path, size, maxBytes },
+/** To the end, whatever the size says: a pipe or a device says 0 and may never end. */
+function readAll(
+  fd: number,
+  path: string,
+  limits: { readonly expected: number; readonly maxBytes: number },
+): Uint8Array {
+  let bytes = Buffer.allocUnsafe(Math.max(limits.expected + 1, 4096));
+  let length = 0;
+  for (;;) {
+    const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);
+    if (bytesRead === 0) return bytes.subarray(0, length);
+    length += bytesRead;
+    if (length > limits.maxBytes) throw tooLarge(path, `more than ${limits.maxBytes} bytes`, limits.maxBytes);
+    if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytes.length * 2, limits.maxBytes + 1));
+  }
+}
+
+/** `size` in words. */
+export function tooLarge(path: string, size: string, maxBytes: number): FenError {
+  return new FenError("file_too_large", `The file is too large: ${path} has ${size}, the limit is ${maxBytes}.`, {
+    hint: "Is it the right file? Large content belongs into data, not here.",
+    facts: { path, maxBytes },
   });
 }

@@ -12,6 +12,8 @@ import { groupLives } from "./process-group.ts";
 export interface ProcessOptions {
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
+  /** How reasons name `cwd` and the command, where those may hold a secret. */
+  readonly shown?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Descriptors that the child inherits (as 3, 4, ...). */
   readonly inherit: readonly number[];
@@ -38,6 +40,8 @@ const defaultGraceMs = 5000;
 /** After the leader's end, how long its pipes may be silent before we let go of what others in the background keep open. */
 const silenceMs = 250;
 const groupPollMs = 20;
+/** Looks at pipes that are never silent: each look reads all that they hold, so that nothing of the leader's is missed. */
+const mostDrainLooks = 100;
 
 /** Runs a command to its end. Resolves also where it could not be started; rejects only when `onOutput` throws (the group is ended first). */
 export async function runProcess(machine: Machine, options: ProcessOptions): Promise<ProcessResult> {
@@ -46,11 +50,21 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
   const elapsed = () => Math.round(clock.monotonic() - start);
   if (options.signal.aborted)
     return { exitCode: -1, endedBy: "signal-sent", durationMs: 0, reason: "cancelled before it started" };
-  const child = startChild(options);
+  const notStarted = (why: unknown): ProcessResult => ({
+    exitCode: -1,
+    endedBy: "spawn-failed",
+    durationMs: elapsed(),
+    reason: spawnReason(why, options),
+  });
+  let child: ChildProcess;
+  try {
+    child = startChild(options);
+  } catch (error) {
+    return notStarted(error); // some refusals are thrown, others come as an event
+  }
   const run = new Running(machine, child, options);
   const failure = await run.started;
-  if (failure !== undefined)
-    return { exitCode: -1, endedBy: "spawn-failed", durationMs: elapsed(), reason: spawnReason(failure, options) };
+  if (failure !== undefined) return notStarted(failure);
   const { code, signal } = await run.finished;
   if (run.outputError !== undefined) throw run.outputError;
   const exitCode = run.endedBy === "timeout" ? -1 : (code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
@@ -79,11 +93,23 @@ function startChild(options: ProcessOptions): ChildProcess {
   });
 }
 
-function spawnReason(error: Error, options: ProcessOptions): string {
-  if (systemErrorCode(error) === "ENOENT")
-    return `can't start ${options.command[0]} in ${options.cwd}: no such program or folder`;
-  return `can't start ${options.command[0]}: ${error.message}`;
+/** Node's own message would repeat the argument that it doesn't like. */
+function spawnReason(error: unknown, options: ProcessOptions): string {
+  const code = systemErrorCode(error) ?? "unknown";
+  const why = spawnReasons[code] ?? code;
+  return `can't start ${options.command[0]} in ${options.shown ?? options.cwd}: ${why}`;
 }
+
+const spawnReasons: Readonly<Record<string, string>> = {
+  ENOENT: "no such program or folder",
+  ENOTDIR: "that isn't a folder",
+  EACCES: "permission denied",
+  E2BIG: "the command or its environment is longer than the system allows; put the command into a file and run that",
+  EMFILE: "too many files are open (ulimit -n)",
+  EAGAIN: "too many processes (ulimit -u)",
+  ERR_INVALID_ARG_VALUE: "the command, the folder or a variable holds a NUL",
+  ERR_INVALID_ARG_TYPE: "a variable isn't text",
+};
 
 /** One child from its start until its group and its output have come to an end. */
 class Running {
@@ -185,8 +211,10 @@ class Running {
   async #drain(closed: Promise<void>): Promise<void> {
     const { clock } = this.#machine;
     const since = clock.monotonic();
+    let looks = 0;
     const timer = clock.every(groupPollMs, () => {
-      if (clock.monotonic() - Math.max(this.#lastOutput, since) < silenceMs) return;
+      const isSilent = clock.monotonic() - Math.max(this.#lastOutput, since) >= silenceMs;
+      if (!isSilent && ++looks < mostDrainLooks) return;
       this.#child.stdout?.destroy();
       this.#child.stderr?.destroy();
     });

@@ -1,5 +1,6 @@
 /** A model definition: what is in `models/<type>/<uuid>.yaml`, and what is wrong with one. */
 import { createHash } from "node:crypto";
+import { checkInputsSchema } from "../expression/inputs-schema.ts";
 import { isSafeName } from "../kernel/paths.ts";
 import { isRecord, suggestKey, type YamlPath } from "../repo/yaml.ts";
 import { type MethodKind, methodKinds, normalizeType } from "./type.ts";
@@ -15,6 +16,8 @@ export interface ModelDefinition {
   readonly globalArguments: Readonly<Record<string, unknown>>;
   readonly methods: Readonly<Record<string, DefinedMethod>>;
   readonly inputs?: Readonly<Record<string, unknown>>;
+  /** Where methods run; other than `raw` (in place) it can't be used yet. */
+  readonly driver?: string;
 }
 
 export interface DefinedMethod {
@@ -103,6 +106,8 @@ export function checkDefinition(value: unknown, folderType: string): CheckedDefi
   const globalArguments = mapAt(value, "globalArguments", error);
   const methods = checkMethods(value, findings, error);
   const inputs = value["inputs"] === undefined || value["inputs"] === null ? undefined : mapAt(value, "inputs", error);
+  for (const { path, message, hint } of checkInputsSchema(inputs ?? {}))
+    findings.push({ path: ["inputs", ...path], message, hint, severity: "warning" });
   if (findings.some((finding) => finding.severity === "error")) return { definition: undefined, findings };
   const typeVersion = value["typeVersion"];
   return {
@@ -117,6 +122,7 @@ export function checkDefinition(value: unknown, folderType: string): CheckedDefi
       globalArguments,
       methods,
       ...(inputs === undefined ? {} : { inputs }),
+      ...(typeof value["driver"] === "string" ? { driver: value["driver"] } : {}),
     },
   };
 }
@@ -126,7 +132,7 @@ const methodKeys = ["arguments", "kind"];
 type Report = (path: YamlPath, message: string, hint?: string) => void;
 
 function checkMethods(value: Record<string, unknown>, findings: Finding[], error: Report): ModelDefinition["methods"] {
-  const methods: Record<string, DefinedMethod> = {};
+  const methods: [string, DefinedMethod][] = [];
   for (const [method, spec] of Object.entries(mapAt(value, "methods", error))) {
     if (spec !== null && !isRecord(spec)) {
       error(["methods", method], `method ${method} must be a map with arguments`);
@@ -150,9 +156,9 @@ function checkMethods(value: Record<string, unknown>, findings: Finding[], error
         "read, list and get: runs of it go on side by side, because it changes nothing",
       );
     if (!isRecord(args)) error(["methods", method, "arguments"], `arguments of ${method} must be a map`);
-    else methods[method] = { arguments: args, ...(kind === undefined ? {} : { kind }) };
+    else methods.push([method, { arguments: args, ...(kind === undefined ? {} : { kind }) }]);
   }
-  return methods;
+  return Object.fromEntries(methods);
 }
 
 function mapAt(value: Record<string, unknown>, key: string, error: Report): Record<string, unknown> {

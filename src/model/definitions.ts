@@ -2,14 +2,15 @@
  * The definitions of a repository: YAML files anywhere under `models/`.
  * A name is unique over all types. A file that can't be read is a problem that is told; it doesn't hide the others.
  */
+import { createHash } from "node:crypto";
 import { type Dirent, readdirSync, readFileSync, realpathSync, rmdirSync, statSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
-import { isAbsence, readTextFile, removeFile, writeFileAtomic } from "../kernel/files.ts";
+import { isAbsence, readBytes, removeFile, tooLarge, writeFileAtomic } from "../kernel/files.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import { nearest } from "../kernel/suggest.ts";
 import type { Layout } from "../repo/repository.ts";
-import { locateInYaml, parseYaml, showLine, stringifyYaml } from "../repo/yaml.ts";
+import { decodeYaml, parseYaml, showLine, stringifyYaml, yamlLocator } from "../repo/yaml.ts";
 import { checkDefinition, type CheckedDefinition, type Finding, isUuid, type ModelDefinition } from "./definition.ts";
 
 export const maxDefinitionBytes = 1024 * 1024;
@@ -76,7 +77,7 @@ export class Definitions {
   /** The same definition again, as it is now (for use under its lock). Throws `model_missing` where it is gone or another. */
   async reread(before: LoadedDefinition): Promise<LoadedDefinition> {
     const { id, name, type } = before.definition;
-    const text = await readTextFile(before.file, maxDefinitionBytes);
+    const text = await readText(before.file);
     if (text !== undefined) {
       const now = text === before.text ? before : await this.load(before.file);
       if (now.definition.id === id && now.definition.type === type) return now;
@@ -111,15 +112,19 @@ export class Definitions {
 
   /** Throws `yaml_invalid`, `definition_invalid`, `file_too_large`. */
   async load(file: string): Promise<LoadedDefinition> {
-    const text = await readTextFile(file, maxDefinitionBytes);
-    if (text === undefined) throw new FenError("model_missing", `The definition is gone: ${file}`, { facts: { file } });
+    const text = await readText(file);
+    if (text === undefined)
+      throw new FenError("model_missing", `The definition is gone: ${file}`, {
+        hint: "List the models: fen model search",
+        facts: { file },
+      });
     return this.parse(text, file);
   }
 
   /** Checks a text as if it were in `file`. */
   async parse(text: string, file: string): Promise<LoadedDefinition> {
     const checked = this.check(text, file);
-    const problems = await locate(text, file, checked.findings);
+    const problems = await toProblems(text, file, checked.findings);
     if (checked.definition === undefined) throw invalid(text, file, problems);
     return { definition: checked.definition, file, text, warnings: problems };
   }
@@ -142,7 +147,7 @@ export class Definitions {
     fields: Record<string, unknown> & { readonly type: string; readonly id: string; readonly name: string },
     claim: ClaimFile,
   ): Promise<string> {
-    const held = await claim(join(this.#layout.runtimeDir, "name-claims", encodeURIComponent(fields.name)));
+    const held = await claim(this.claimPath(fields.name));
     try {
       const { definitions } = await this.list();
       const other = definitions.find((one) => one.name === fields.name);
@@ -155,9 +160,14 @@ export class Definitions {
     }
   }
 
-  /** Replaces the text of a definition at once. */
+  /** The file whose lock is the claim on a name: whoever makes or renames a model to it holds it meanwhile. */
+  claimPath(name: string): string {
+    return join(this.#layout.runtimeDir, "name-claims", createHash("sha256").update(name).digest("hex"));
+  }
+
+  /** Replaces the text of a definition at once. A link stays a link: what it leads to is replaced. */
   async replace(file: string, text: string): Promise<void> {
-    await writeFileAtomic(file, text);
+    await writeFileAtomic(realpathSync(file), text);
   }
 
   /** Removes a definition and the folders above it that are empty then. */
@@ -220,31 +230,31 @@ function filesUnder(folder: string, repository: string): string[] {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return filesUnder(path, repository);
     if (!entry.name.endsWith(".yaml") || entry.name.startsWith(".")) return [];
-    return entry.isFile() || (entry.isSymbolicLink() && leadsInside(path, repository)) ? [path] : [];
+    return entry.isFile() || (entry.isSymbolicLink() && leadsToAnother(path, repository)) ? [path] : [];
   });
 }
 
-function leadsInside(path: string, repository: string): boolean {
+/** True for a link to a file of the repository that isn't a definition by itself: one of those would be there twice. */
+function leadsToAnother(path: string, repository: string): boolean {
   try {
-    const rest = relative(realpathSync(repository), realpathSync(path));
-    return !rest.startsWith("..") && statSync(path).isFile();
+    const target = relative(realpathSync(repository), realpathSync(path));
+    const isDefinition = target.startsWith(`models${sep}`) && target.endsWith(".yaml");
+    return !target.startsWith("..") && !isDefinition && statSync(path).isFile();
   } catch {
     return false; // a link to nowhere
   }
 }
 
+/** Throws `yaml_invalid` where it isn't UTF-8. */
+async function readText(file: string): Promise<string | undefined> {
+  const bytes = await readBytes(file, maxDefinitionBytes);
+  return bytes === undefined ? undefined : decodeYaml(bytes, file);
+}
+
 function readSmall(file: string): string {
   try {
     const { size } = statSync(file);
-    if (size > maxDefinitionBytes) {
-      throw new FenError(
-        "file_too_large",
-        `The file is too large: ${file} has ${size} bytes, the limit is ${maxDefinitionBytes}.`,
-        {
-          facts: { path: file, size, maxBytes: maxDefinitionBytes },
-        },
-      );
-    }
+    if (size > maxDefinitionBytes) throw tooLarge(file, `${size} bytes`, maxDefinitionBytes);
     return readFileSync(file, "utf8");
   } catch (error) {
     throw storeError(error, "the definition", file);
@@ -254,6 +264,7 @@ function readSmall(file: string): string {
 /** A cheap look before parsing: could this file be the one? */
 function mentions(file: string, nameOrId: string): boolean {
   if (isUuid(nameOrId) && file.toLowerCase().includes(nameOrId.toLowerCase())) return true;
+  if (isCalledSo(file, nameOrId)) return true;
   try {
     const text = readSmall(file);
     // A name may be written with escapes in quotes: then the file must be parsed.
@@ -261,14 +272,20 @@ function mentions(file: string, nameOrId: string): boolean {
       text.includes(nameOrId) || text.toLowerCase().includes(nameOrId.toLowerCase()) || /^name:\s*["|>]/m.test(text)
     );
   } catch (error) {
-    if (error instanceof FenError && error.code === "file_too_large") return file.includes(nameOrId);
+    if (error instanceof FenError) return false; // too large, or not ours to read: it hides no other
     throw error;
   }
 }
 
+/** Files are often called by the name of their model. */
+function isCalledSo(file: string, nameOrId: string): boolean {
+  return basename(file, ".yaml") === nameOrId;
+}
+
 /** True where a file that can't be used seems to be the one that was asked for. */
 function claimsName(file: string, nameOrId: string): boolean {
-  if (file.includes(nameOrId)) return true;
+  if (isCalledSo(file, nameOrId) || (isUuid(nameOrId) && file.toLowerCase().includes(nameOrId.toLowerCase())))
+    return true;
   const head = readSmall(file);
   return new RegExp(`^(name|id):\\s*["']?${escape(nameOrId)}["']?\\s*$`, "m").test(head);
 }
@@ -305,10 +322,12 @@ function skim(text: string): DefinitionSummary | undefined {
     : undefined;
 }
 
-async function locate(text: string, file: string, findings: readonly Finding[]): Promise<Problem[]> {
+async function toProblems(text: string, file: string, findings: readonly Finding[]): Promise<Problem[]> {
+  if (findings.length === 0) return [];
   const problems: Problem[] = [];
+  const locate = await yamlLocator(text);
   for (const { path, message, hint, severity } of findings) {
-    const place = await locateInYaml(text, path);
+    const place = locate(path);
     problems.push({
       file,
       message,

@@ -22,6 +22,32 @@ export function parseYaml(text: string, file: string): unknown {
   }
 }
 
+/** The text of a file, without a byte order mark. Throws `yaml_invalid` with the place of the first byte that isn't UTF-8. */
+export function decodeYaml(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const before = decodableStart(bytes).split("\n");
+    const line = before.length;
+    const column = (before.at(-1) ?? "").length + 1;
+    throw new FenError("yaml_invalid", `${file}:${line}:${column}: the file isn't UTF-8 text`, {
+      hint: "Save it as UTF-8, then run the command again.",
+      facts: { file, line, column },
+    });
+  }
+}
+
+/** The longest beginning that is UTF-8. */
+function decodableStart(bytes: Uint8Array): string {
+  const lenient = new TextDecoder("utf-8").decode(bytes);
+  const encoded = Buffer.from(
+    bytes.length >= 3 && bytes[0] === 0xef && bytes[1] === 0xbb ? `\uFEFF${lenient}` : lenient,
+  );
+  let same = 0;
+  while (same < bytes.length && bytes[same] === encoded[same]) same++;
+  return new TextDecoder("utf-8").decode(bytes.subarray(0, same)).replace(/\uFFFD$/, "");
+}
+
 function invalid(error: unknown, text: string, file: string): FenError {
   if (error instanceof FenError) return error;
   if (error instanceof YAMLException && error.mark !== undefined) {
@@ -39,7 +65,11 @@ function invalid(error: unknown, text: string, file: string): FenError {
       : error instanceof Error
         ? error.message
         : String(error);
-  return new FenError("yaml_invalid", `${file}: can't be read as YAML: ${reason}`, { facts: { file }, cause: error });
+  return new FenError("yaml_invalid", `${file}: can't be read as YAML: ${reason}`, {
+    hint: "Mend the file and run the command again.",
+    facts: { file },
+    cause: error,
+  });
 }
 
 function countNodes(value: unknown, budget: { left: number }): void {
@@ -59,31 +89,42 @@ export function stringifyYaml(value: unknown): string {
   return (isRecord(value) ? plainYaml(value) : undefined) ?? dump(value);
 }
 
-/** Line and column (from 1) of the key or element at `path`, or of the nearest thing above it that exists. */
-export async function locateInYaml(
-  text: string,
-  path: YamlPath,
-): Promise<{ line: number; column: number } | undefined> {
+export interface YamlPlace {
+  readonly line: number;
+  readonly column: number;
+}
+
+export type YamlLocator = (path: YamlPath) => YamlPlace | undefined;
+
+/** Finds line and column (from 1) of the key or element at a path, or of the nearest thing above it that exists. Reads the text once. */
+export async function yamlLocator(text: string): Promise<YamlLocator> {
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import("yaml");
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, schema: "core", uniqueKeys: false });
-  let node: unknown = document.contents;
-  let offset: number | undefined;
-  for (const step of path) {
-    if (isMap(node)) {
-      const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
-      if (pair === undefined || !isScalar(pair.key)) break;
-      offset = pair.key.range?.[0];
-      node = pair.value;
-    } else if (isSeq(node)) {
-      node = node.items[Number(step)];
-      if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range)) break;
-      offset = Number(node.range[0]);
-    } else break;
+  let contents: unknown;
+  try {
+    contents = parseDocument(text, { lineCounter: counter, schema: "core", uniqueKeys: false }).contents;
+  } catch {
+    return () => undefined; // nested too deeply for this library: the error is told without its place
   }
-  if (offset === undefined) return undefined;
-  const { line, col } = counter.linePos(offset);
-  return { line, column: col };
+  return (path) => {
+    let node: unknown = contents;
+    let offset: number | undefined;
+    for (const step of path) {
+      if (isMap(node)) {
+        const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step));
+        if (pair === undefined || !isScalar(pair.key)) break;
+        offset = pair.key.range?.[0];
+        node = pair.value;
+      } else if (isSeq(node)) {
+        node = node.items[Number(step)];
+        if (typeof node !== "object" || node === null || !("range" in node) || !Array.isArray(node.range)) break;
+        offset = Number(node.range[0]);
+      } else break;
+    }
+    if (offset === undefined) return undefined;
+    const { line, col } = counter.linePos(offset);
+    return { line, column: col };
+  };
 }
 
 export type YamlEdit =

@@ -1,4 +1,4 @@
-import { renameData } from "../../../app/data-use.ts";
+import { renameData } from "../../../app/data-rename.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args }) => {

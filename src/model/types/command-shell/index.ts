@@ -85,6 +85,7 @@ async function execute(given: Readonly<Record<string, unknown>>, context: Method
   const ended = await runProcess(context.machine, {
     command: ["sh", "-c", args.run],
     cwd: args.workingDir === undefined ? context.cwd : resolve(context.cwd, args.workingDir),
+    shown: shownFolder(args, context.storable),
     env: { ...host.env, ...args.env, ...context.handDown.env },
     inherit: context.handDown.descriptors,
     timeoutMs: args.timeout,
@@ -102,6 +103,12 @@ async function execute(given: Readonly<Record<string, unknown>>, context: Method
     ...recorder.texts(),
   });
   return judge(ended, args.ignoreExitCode);
+}
+
+/** The working folder as the definition has it, where an expression gave it a value that may be secret. */
+function shownFolder(args: Arguments, storable: Readonly<Record<string, unknown>>): string | undefined {
+  const { workingDir } = storable;
+  return typeof workingDir === "string" && workingDir !== args.workingDir ? workingDir : undefined;
 }
 
 function judge(ended: ProcessResult, ignoreExitCode: boolean): MethodResult {

@@ -169,7 +169,10 @@ export class FilesystemFiles implements Files {
 
   async remove(path: string): Promise<boolean> {
     const full = this.#inside(path);
-    if (full === this.#root) throw new FenError("path_escapes", "A whole datastore is never removed.");
+    if (full === this.#root)
+      throw new FenError("path_escapes", "A whole datastore is never removed.", {
+        hint: "Name something inside of it.",
+      });
     try {
       return removeTree(full);
     } catch (error) {

@@ -1,0 +1,37 @@
+/** What runs that died have left of a model: finished or removed, and their records say so. First thing under the model's lock. */
+import { recoverStaging } from "../data/commit.ts";
+import type { Lease } from "../lock/lease.ts";
+import type { ModelDefinition } from "../model/definition.ts";
+import type { AppContext } from "./context.ts";
+import type { Workspace } from "./workspace.ts";
+
+export async function settlePast(
+  context: AppContext,
+  workspace: Workspace,
+  held: { readonly definition: ModelDefinition; readonly lease: Lease },
+): Promise<void> {
+  const { definition, lease } = held;
+  // Beside a caller, or others who share the lock, what is staged may be theirs.
+  const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
+  if (!isAlone) return;
+  const { files } = workspace.datastore;
+  for (const { runId, committed, keptAside } of await recoverStaging(files, definition)) {
+    if (keptAside !== undefined)
+      context.emit({
+        event: "warning",
+        message: `A run that died could not be committed any more; what it produced is kept in ${keptAside}`,
+      });
+    const stored = await workspace.outputs.find(runId).catch(() => undefined); // it died before it had a record
+    if (stored?.record.status !== "running") continue;
+    const error = {
+      message: committed
+        ? "The command ended during its commit; its data is complete."
+        : "The command was ended before its outputs were complete.",
+    };
+    await workspace.outputs.write(
+      stored.path.replace(/\.yaml$/, ""),
+      { ...stored.record, status: "interrupted", error },
+      { durable: false },
+    );
+  }
+}

@@ -1,0 +1,25 @@
+/** Ends a computation that takes too long, wherever it is: nested macros or a hostile pattern could take years, deaf to Ctrl-C. */
+import { createContext, Script } from "node:vm";
+
+/** Nothing that an expression is for takes longer. */
+const mostMs = 5000;
+const timedOut = "ERR_SCRIPT_EXECUTION_TIMEOUT";
+
+export class TimeLimit {
+  readonly #box: { compute: () => unknown } = { compute: () => undefined };
+  readonly #context = createContext(this.#box);
+  readonly #script = new Script("compute()");
+
+  /** What `compute` gives or throws; an Error that says so where it takes longer than the limit. */
+  run(compute: () => unknown): unknown {
+    this.#box.compute = compute;
+    try {
+      return this.#script.runInContext(this.#context, { timeout: mostMs });
+    } catch (error) {
+      // An Error of the other context: not an instance of ours.
+      const isTimeout = typeof error === "object" && error !== null && "code" in error && error.code === timedOut;
+      if (!isTimeout) throw error;
+      throw new Error(`it takes longer than ${mostMs / 1000} s`, { cause: error });
+    }
+  }
+}
