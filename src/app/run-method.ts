@@ -22,7 +22,7 @@ import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { settlePast } from "./settle.ts";
-import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
+import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunMethodOptions {
   readonly model: string;
@@ -72,7 +72,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
   let prepared = await prepare(context, workspace, await workspace.definitions.find(options.model), request);
   for (;;) {
     const { mode } = prepared;
-    const lease = await workspace.lock([{ resource: modelResource(prepared.loaded), mode }]);
+    const lease = await workspace.lock([modelLock(prepared.loaded, mode)]);
     try {
       const loaded = await workspace.definitions.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepare(context, workspace, loaded, request);
