@@ -215,7 +215,9 @@ class Run {
     let committed: Committed[] = [];
     let failure = thrown;
     try {
-      if (thrown === undefined) committed = resourcesFirst(await this.#commit(status));
+      // Without its lock it commits nothing: that says so, whatever else went wrong, and where its output is kept.
+      if (thrown === undefined || this.#parts.lease.signal.aborted)
+        committed = resourcesFirst(await this.#commit(status));
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.

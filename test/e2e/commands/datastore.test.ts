@@ -1,5 +1,5 @@
 /** `datastore status`, `datastore lock status`, `datastore lock release`. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -136,6 +136,25 @@ describe("datastore lock", () => {
     expect(lost).toMatchObject({ exitCode: 75, stdout: "" });
     expect(lost.error()).toMatchObject({ code: "lock_lost", retryable: true });
     expect(await documentOf(repo, "datastore lock status")).toEqual({ datastore: null, models: [], waiting: [] });
+  });
+
+  test("a release while somebody waits: the next one runs, and the former holder's output is kept all the same", async () => {
+    repo.model("wanted", "echo produced >&2; until [ -e free ]; do sleep 0.02; done");
+    const holder = repo.start("model", "method", "run", "wanted", "execute", "--json");
+    await until(
+      async () => (await documentOf(repo, "datastore lock status")).models.length === 1,
+      () => "the holder",
+    );
+    const waiter = repo.start("model", "method", "run", "wanted", "execute", "--json");
+    await waiter.says("lock.waiting");
+    const [{ nonce }] = (await documentOf(repo, "datastore lock status")).models;
+    await documentOf(repo, `datastore lock release --force --model wanted --nonce ${nonce}`);
+    const lost = await holder.done;
+    expect(lost).toMatchObject({ exitCode: 75, stdout: "" });
+    expect(lost.error()).toMatchObject({ code: "lock_lost", keptAside: expect.stringContaining("aside") });
+    expect(readdirSync(lost.error().keptAside, { recursive: true })).toContain("log");
+    repo.write("free", "");
+    expect((await waiter.done).json()).toMatchObject({ status: "succeeded", data: { version: 1 } });
   });
 
   test("what a killed holder left behind is released without a nonce", async () => {
