@@ -1,9 +1,10 @@
-// Measures what fen promises, each beside its floor in the same minute, medians of several runs. Prints a table; --json prints JSON; results also go
-// to bench/results/. One argument narrows: node bench/run.mjs start
+// Measures what fen promises, each beside its floor: the two take turns, after a warm-up that isn't counted; medians of 11. Prints a table; --json
+// prints JSON; results also go to bench/results/. Words narrow: node bench/run.mjs start run
+// Times mean something on a machine that does nothing else: the load before each measurement is in the results, and a busy machine is told.
 import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -11,10 +12,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/fen.cjs");
 const env = { ...process.env, SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "" };
 delete env.NODE_EXTRA_CA_CERTS;
-const only = process.argv.slice(2).find((word) => !word.startsWith("-"));
+const only = process.argv.slice(2).filter((word) => !word.startsWith("-"));
 const repeats = 11;
 const rows = [];
 
+const spread = (values) => ({ median: median(values), min: Math.min(...values), max: Math.max(...values) });
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 const fen = (...args) => [process.execPath, program, ...args];
 const floorCommand = [process.execPath, "-e", "0"];
@@ -33,23 +35,48 @@ function timed([file, ...args], cwd = tmpdir()) {
   return ms;
 }
 
-/** Both in turn, so that noise hits both. */
-function ratio(name, command, cwd, reach) {
-  const ours = [];
-  const floor = [];
-  for (let i = 0; i < repeats; i++) {
-    floor.push(timed(floorCommand));
-    ours.push(timed(command, cwd));
+/** Both in turn, so that noise hits both; the first turn warms up. */
+async function inTurn(floor, ours, turns = repeats) {
+  const results = { floor: [], ours: [] };
+  for (let turn = 0; turn <= turns; turn++) {
+    const pair = [await floor(), await ours()];
+    if (turn === 0) continue;
+    results.floor.push(pair[0]);
+    results.ours.push(pair[1]);
   }
+  return results;
+}
+
+function row(name, unit, values, more) {
+  const { floor, reach, ok = true, at } = more;
+  const base = floor === undefined ? undefined : Array.isArray(floor) ? median(floor) : floor;
+  // Of each turn's pair: what slows the machine down for a while slows down both.
+  const ratio =
+    base === undefined
+      ? undefined
+      : median(values.map((value, turn) => value / (Array.isArray(floor) ? floor[turn] : base)));
   rows.push({
     name,
-    value: median(ours),
-    unit: "ms",
-    floor: median(floor),
-    ratio: median(ours) / median(floor),
-    reach: `<= ${reach} x node -e 0`,
-    ok: median(ours) / median(floor) <= reach,
+    unit,
+    ...spread(values),
+    samples: values.length,
+    floor: base,
+    ratio,
+    reach,
+    ok: ok && (at === undefined || at(median(values), ratio)),
+    load,
   });
+}
+
+/** The load of the machine when the measurement began. */
+let load = loadavg()[0];
+
+async function ratio(name, command, cwd, most) {
+  const { floor, ours } = await inTurn(
+    () => timed(floorCommand),
+    () => timed(command, cwd),
+  );
+  row(name, "ms", ours, { floor, reach: `<= ${most} x node -e 0`, at: (_, by) => by <= most });
 }
 
 async function together(commands, cwd) {
@@ -110,153 +137,116 @@ function repository(models, run) {
   return path;
 }
 
+const run = (number) => fen("model", "method", "run", `m-${String(number).padStart(5, "0")}`, "execute", "--json");
+
 const benches = {
-  start() {
-    ratio("fen version", fen("version"), tmpdir(), 1.6);
-    ratio("fen --help", fen("--help"), tmpdir(), 1.6);
+  async start() {
+    await ratio("fen version", fen("version"), tmpdir(), 1.6);
+    await ratio("fen --help", fen("--help"), tmpdir(), 1.6);
   },
   async run() {
     const path = repository(1, "'true'");
-    ratio("model method run of true", fen("model", "method", "run", "m-00000", "execute", "--json"), path, 3.5);
+    await ratio("model method run of true", run(0), path, 3.5);
     const peaks = [];
-    for (let i = 0; i < repeats; i++)
-      peaks.push((await peakOf(["model", "method", "run", "m-00000", "execute", "--json"], path)).peak / 1024);
-    rows.push({
-      name: "its memory",
-      value: median(peaks),
-      unit: "MiB",
-      reach: "<= 90 MB",
-      ok: median(peaks) * 1.048576 <= 90,
-    });
+    for (let i = 0; i < repeats; i++) peaks.push((await peakOf(run(0).slice(2), path)).peak / 1024);
+    row("its memory", "MiB", peaks, { reach: "<= 90 MB", at: (peak) => peak * 1.048576 <= 90 });
     rmSync(path, { recursive: true });
   },
   async fleet() {
     const path = repository(100, "echo hello");
-    const ours = [];
-    const floor = [];
-    let failures = 0;
-    let waits = 0;
-    for (let i = 0; i < 10; i++) {
-      floor.push(
+    const hundred = Array.from({ length: 100 }, (_, number) => run(number));
+    const counts = { failures: 0, waits: 0 };
+    const { floor, ours } = await inTurn(
+      async () =>
         (
           await together(
-            Array.from({ length: 100 }, () => floorCommand),
+            hundred.map(() => floorCommand),
             path,
           )
         ).ms,
-      );
-      const done = await together(
-        Array.from({ length: 100 }, (_, n) =>
-          fen("model", "method", "run", `m-${String(n).padStart(5, "0")}`, "execute", "--json"),
-        ),
-        path,
-      );
-      ours.push(done.ms);
-      failures += done.failures;
-      waits += done.waits;
-      if (done.first !== undefined) console.error(done.first);
-    }
-    const by = median(ours) / median(floor);
-    rows.push({
-      name: `100 processes, 100 models (${failures} failures, ${waits} waits)`,
-      value: median(ours),
-      unit: "ms",
-      floor: median(floor),
-      ratio: by,
+      async () => counted(counts, await together(hundred, path)),
+    );
+    row(`100 processes, 100 models (${counts.failures} failures, ${counts.waits} waits)`, "ms", ours, {
+      floor,
       reach: "<= 3.5 x 100 x node -e 0 at once",
-      ok: by <= 3.5 && failures + waits === 0,
+      ok: counts.failures + counts.waits === 0,
+      at: (_, by) => by <= 3.5,
     });
     rmSync(path, { recursive: true });
   },
   async queue() {
     const path = repository(1, "sleep 0.1");
-    const ours = [];
-    let failures = 0;
-    for (let i = 0; i < 10; i++) {
-      const done = await together(
-        Array.from({ length: 20 }, () => fen("model", "method", "run", "m-00000", "execute", "--json")),
-        path,
-      );
-      ours.push(done.ms);
-      failures += done.failures;
-    }
-    rows.push({
-      name: `20 processes x 100 ms on one model (${failures} failures)`,
-      value: median(ours),
-      unit: "ms",
+    const counts = { failures: 0, waits: 0 };
+    const { ours } = await inTurn(
+      () => 2000,
+      async () =>
+        counted(
+          counts,
+          await together(
+            Array.from({ length: 20 }, () => run(0)),
+            path,
+          ),
+        ),
+    );
+    row(`20 processes x 100 ms on one model (${counts.failures} failures)`, "ms", ours, {
       floor: 2000,
-      ratio: median(ours) / 2000,
       reach: "<= 2600 ms",
-      ok: median(ours) <= 2600 && failures === 0,
+      ok: counts.failures === 0,
+      at: (ms) => ms <= 2600,
     });
     rmSync(path, { recursive: true });
   },
-  search() {
+  async search() {
     const path = repository(10_000, "'true'");
-    const ours = Array.from({ length: repeats }, () => timed(fen("model", "search", "--json"), path));
-    rows.push({
-      name: "model search, 10,000 definitions",
-      value: median(ours),
-      unit: "ms",
-      reach: "<= 1000 ms",
-      ok: median(ours) <= 1000,
-    });
-    const runs = Array.from({ length: repeats }, () =>
-      timed(fen("model", "method", "run", "m-05000", "execute", "--json"), path),
+    const { floor, ours } = await inTurn(
+      () => timed(fen("model", "search", "--json"), path),
+      () => timed(run(5000), path),
     );
-    rows.push({
-      name: "model method run beside 10,000 definitions",
-      value: median(runs),
-      unit: "ms",
-      reach: "",
-      ok: true,
-    });
-    // Reading one model must not grow with the versions that others have.
-    const before = median(Array.from({ length: repeats }, () => timed(fen("data", "list", "m-05000", "--json"), path)));
-    const lockBefore = median(
-      Array.from({ length: repeats }, () => timed(fen("datastore", "lock", "status", "--json"), path)),
-    );
-    addVersions(path, 100, 100);
-    const after = median(Array.from({ length: repeats }, () => timed(fen("data", "list", "m-05000", "--json"), path)));
-    const lockAfter = median(
-      Array.from({ length: repeats }, () => timed(fen("datastore", "lock", "status", "--json"), path)),
-    );
-    rows.push({
-      name: "data list, 10,000 versions of others",
-      value: after,
-      unit: "ms",
-      floor: before,
-      ratio: after / before,
-      reach: "as without them",
-      ok: after / before <= 1.3,
-    });
-    rows.push({
-      name: "lock status, 10,000 versions of others",
-      value: lockAfter,
-      unit: "ms",
-      floor: lockBefore,
-      ratio: lockAfter / lockBefore,
-      reach: "as without them",
-      ok: lockAfter / lockBefore <= 1.3,
-    });
+    row("model search, 10,000 definitions", "ms", floor, { reach: "<= 1000 ms", at: (ms) => ms <= 1000 });
+    row("model method run beside 10,000 definitions", "ms", ours, { reach: "" });
     rmSync(path, { recursive: true });
+  },
+  async others() {
+    const [alone, crowded] = [repository(1, "'true'"), repository(1, "'true'")];
+    for (const path of [alone, crowded]) timed(run(0), path);
+    addVersions(crowded, 100, 100);
+    for (const [name, command] of [
+      ["data list", fen("data", "list", "m-00000", "--json")],
+      ["lock status", fen("datastore", "lock", "status", "--json")],
+    ]) {
+      const { floor, ours } = await inTurn(
+        () => timed(command, alone),
+        () => timed(command, crowded),
+      );
+      row(`${name}, 10,000 versions of others`, "ms", ours, {
+        floor,
+        reach: "as without them",
+        at: (_, by) => by <= 1.3,
+      });
+    }
+    for (const path of [alone, crowded]) rmSync(path, { recursive: true });
   },
   async output() {
     const path = repository(1, "head -c 1073741824 /dev/zero");
-    const { peak, code } = await peakOf(["model", "method", "run", "m-00000", "execute", "--json"], path);
+    const { peak, code } = await peakOf(run(0).slice(2), path);
     const data = join(path, ".swamp/data/command/shell");
     const id = readdirSync(data)[0];
     const size = Number(/size: (\d+)/.exec(readFileSync(join(data, id, "log/1/metadata.yaml"), "utf8"))?.[1]);
-    rows.push({
-      name: `1 GiB of output (exit ${code}, ${size} bytes kept)`,
-      value: peak / 1024,
-      unit: "MiB",
+    row(`1 GiB of output (exit ${code}, ${size} bytes kept)`, "MiB", [peak / 1024], {
       reach: "<= 150 MB",
-      ok: (peak * 1024) / 1e6 <= 150 && size === 1073741824 + 9,
+      ok: size === 1073741824 + 9,
+      at: (most) => most * 1.048576 <= 150,
     });
     rmSync(path, { recursive: true });
   },
 };
+
+function counted(counts, done) {
+  counts.failures += done.failures;
+  counts.waits += done.waits;
+  if (done.first !== undefined) console.error(done.first);
+  return done.ms;
+}
 
 function addVersions(path, models, versions) {
   for (let m = 0; m < models; m++) {
@@ -274,7 +264,13 @@ function addVersions(path, models, versions) {
   }
 }
 
-for (const [name, bench] of Object.entries(benches)) if (only === undefined || only === name) await bench();
+for (const word of only)
+  if (!(word in benches)) throw new Error(`there is no bench ${word}; there are: ${Object.keys(benches).join(", ")}`);
+for (const [name, bench] of Object.entries(benches)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  [load] = loadavg();
+  await bench();
+}
 const results = {
   at: new Date().toISOString(),
   node: process.version,
@@ -288,13 +284,14 @@ if (process.argv.includes("--json")) console.log(JSON.stringify(results, undefin
 else {
   const cells = rows.map((row) => [
     row.name,
-    `${row.value.toFixed(1)} ${row.unit}`,
+    `${row.median.toFixed(1)} ${row.unit}`,
+    row.samples === 1 ? "" : `${row.min.toFixed(0)} - ${row.max.toFixed(0)}`,
     row.floor === undefined ? "" : `${row.floor.toFixed(1)} ms`,
     row.ratio === undefined ? "" : `${row.ratio.toFixed(2)} x`,
     row.reach,
     row.ok ? "reached" : "MISSED",
   ]);
-  const all = [["what", "median", "floor", "ratio", "reach", ""], ...cells];
+  const all = [["what", "median", "from - to", "floor", "ratio", "reach", ""], ...cells];
   const widths = all[0].map((_, column) => Math.max(...all.map((row) => row[column].length)));
   for (const row of all)
     console.log(
@@ -304,4 +301,6 @@ else {
         .trimEnd(),
     );
 }
+const busiest = Math.max(...rows.map((row) => row.load));
+if (busiest > 1) console.error(`The machine was busy (load up to ${busiest.toFixed(1)}): times say little.`);
 process.exitCode = rows.every((row) => row.ok) ? 0 : 1;

@@ -6,7 +6,7 @@ import { FenError } from "../kernel/errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { AppContext } from "./context.ts";
 import { settlePast } from "./settle.ts";
-import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
+import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface DataRenameResult {
   readonly oldName: string;
@@ -28,7 +28,7 @@ export async function renameData(
   const loaded = await workspace.definitions.find(options.model);
   const { definition } = loaded;
   const [from, to] = [safeDataName(options.from), safeDataName(options.to)];
-  const lease = await workspace.lock([{ resource: modelResource(loaded), mode: "exclusive" }]);
+  const lease = await workspace.lock([modelLock(loaded)]);
   try {
     await settlePast(context, workspace, { definition, lease });
     const found = await workspace.data.latest(definition, from);

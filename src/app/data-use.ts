@@ -8,7 +8,7 @@ import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
 import { parseTags } from "./inputs.ts";
 import { settlePast } from "./settle.ts";
-import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
+import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** Larger content isn't put into a document. */
 const maxInlineBytes = 16 * 1024 * 1024;
@@ -310,7 +310,7 @@ export async function deleteData(
   await findAny(workspace, loaded.definition, name, options.version);
   const what = `${name}${options.version === undefined ? " (all versions)" : ` version ${options.version}`} of ${loaded.definition.name}`;
   if (!options.force && !(await options.confirm(`Delete the data ${what}?`))) return { cancelled: true };
-  const lease = await workspace.lock([{ resource: modelResource(loaded), mode: "exclusive" }]);
+  const lease = await workspace.lock([modelLock(loaded)]);
   try {
     await settlePast(context, workspace, { definition: loaded.definition, lease });
     await lease.assertHeld();

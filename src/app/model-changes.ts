@@ -13,7 +13,7 @@ import type { AppContext } from "./context.ts";
 import { parseInputs } from "./inputs.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
 import { settlePast } from "./settle.ts";
-import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
+import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelCreateResult {
   readonly id: string;
@@ -103,7 +103,7 @@ export async function editModel(
     throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", {
       hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
     });
-  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
+  const lease = await workspace.lock([modelLock(before)]);
   try {
     // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
     const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
@@ -167,7 +167,7 @@ export async function deleteModel(
   await refuseDelete(workspace, before, options.force);
   if (!options.force && !(await options.confirm(`Delete the model ${before.definition.name} (${before.file})?`)))
     return { cancelled: true };
-  const lease = await workspace.lock([{ resource: modelResource(before), mode: "exclusive" }]);
+  const lease = await workspace.lock([modelLock(before)]);
   try {
     const { definition, file } = await workspace.definitions.reread(before);
     await settlePast(context, workspace, { definition, lease });

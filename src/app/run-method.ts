@@ -22,7 +22,7 @@ import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { settlePast } from "./settle.ts";
-import { modelResource, openWorkspace, type Workspace } from "./workspace.ts";
+import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunMethodOptions {
   readonly model: string;
@@ -72,7 +72,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
   let prepared = await prepare(context, workspace, await workspace.definitions.find(options.model), request);
   for (;;) {
     const { mode } = prepared;
-    const lease = await workspace.lock([{ resource: modelResource(prepared.loaded), mode }]);
+    const lease = await workspace.lock([modelLock(prepared.loaded, mode)]);
     try {
       const loaded = await workspace.definitions.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepare(context, workspace, loaded, request);
@@ -96,6 +96,7 @@ interface Prepared {
   readonly type: ModelType;
   readonly resolved: Resolved;
   readonly mode: LockMode;
+  readonly definitionHash: string;
 }
 
 async function prepare(
@@ -115,7 +116,8 @@ async function prepare(
   const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
   const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
   checkArguments({ type, method, arguments: resolved.arguments });
-  return { loaded, type, resolved, mode: onlyReads(kind) ? "shared" : "exclusive" };
+  const mode = onlyReads(kind) ? "shared" : "exclusive";
+  return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };
 }
 
 /** What is meant for a container must not run here instead. */
@@ -276,7 +278,7 @@ class Run {
       startedAt: this.#startedAt,
       retryCount: 0,
       provenance: {
-        definitionHash: definitionHash(this.#definition),
+        definitionHash: this.#parts.definitionHash,
         modelVersion: this.#definition.typeVersion ?? this.#parts.type.version,
         triggeredBy: "manual",
       },

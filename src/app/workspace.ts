@@ -8,7 +8,7 @@ import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
 import type { ModelTypes } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
 import { openRepository, type Repository } from "../repo/repository.ts";
-import { type Datastore, type Resource, resourceKey } from "../store/contract.ts";
+import { type Datastore, type LockMode, resourceKey } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
 import type { AppContext } from "./context.ts";
 
@@ -64,6 +64,8 @@ async function lockWith(context: AppContext, locks: LockManager, requests: reado
   return lease;
 }
 
-export function modelResource(loaded: LoadedDefinition): Resource {
-  return { kind: "model", type: loaded.definition.type, id: loaded.definition.id };
+/** A request for a model's lock, exclusive if not said otherwise. */
+export function modelLock({ definition }: LoadedDefinition, mode: LockMode = "exclusive"): LockRequest {
+  const { type, id, name } = definition;
+  return { resource: { kind: "model", type, id }, mode, label: name };
 }

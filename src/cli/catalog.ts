@@ -2,7 +2,7 @@
 import type { ArgumentSpec, CommandSpec, FlagSpec } from "./command.ts";
 
 const model: ArgumentSpec = { name: "model", summary: "Name or id of a model", complete: "model" };
-const query: ArgumentSpec = { name: "query", summary: "Text to look for", optional: true };
+const query: ArgumentSpec = { name: "query", summary: "Only what holds this text", optional: true };
 const output: ArgumentSpec = { name: "id", summary: "Id of an output, or its first digits (at least 3)" };
 const outputOrModel: ArgumentSpec = {
   name: "id|model",
@@ -127,12 +127,14 @@ export const catalog: readonly CommandSpec[] = [
     path: ["model", "type", "search"],
     summary: "List model types",
     arguments: [query],
+    examples: ["fen model type search"],
     load: () => import("./commands/model/type-search.ts"),
   },
   {
     path: ["model", "type", "describe"],
     summary: "Show a type: methods, arguments, data",
     arguments: [{ name: "type", summary: "For example command/shell", complete: "type" }],
+    examples: ["fen model type describe command/shell"],
     load: () => import("./commands/model/type-describe.ts"),
   },
   {
@@ -146,6 +148,7 @@ export const catalog: readonly CommandSpec[] = [
     path: ["model", "method", "describe"],
     summary: "Show one method of a model",
     arguments: [model, { name: "method", summary: "Name of the method", complete: "method" }],
+    examples: ["fen model method describe web-01 execute"],
     load: () => import("./commands/model/method-describe.ts"),
   },
   {
@@ -162,7 +165,7 @@ export const catalog: readonly CommandSpec[] = [
         summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)",
       },
       "input-file": { type: "text", value: "FILE", complete: "file", summary: "Inputs from a YAML file" },
-      tag: { type: "text", repeat: true, value: "K=V", summary: "A tag on the data" },
+      tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the data that this run makes" },
       stream,
     },
     locks: true,
@@ -184,6 +187,7 @@ export const catalog: readonly CommandSpec[] = [
     summary: "Show the log of a run",
     arguments: [outputOrModel],
     flags: { tail },
+    examples: ["fen model method history logs web-01 --tail 20"],
     load: () => import("./commands/model/history-logs.ts"),
   },
   { path: ["model", "output", "search"], ...historySearch },
@@ -202,6 +206,7 @@ export const catalog: readonly CommandSpec[] = [
       field: { type: "text", value: "PATH", summary: "A field of JSON data: stdout, a.b" },
       version,
     },
+    examples: ["fen model output data 1609d4d5 --field stdout"],
     load: () => import("./commands/model/output-data.ts"),
   },
   {
@@ -209,6 +214,7 @@ export const catalog: readonly CommandSpec[] = [
     summary: "Show what a run's command wrote",
     arguments: [output],
     flags: { tail },
+    examples: ["fen model output logs web-01"],
     load: () => import("./commands/model/output-logs.ts"),
   },
   {
@@ -228,6 +234,7 @@ export const catalog: readonly CommandSpec[] = [
     summary: "List the data of a model",
     arguments: [model],
     flags: { type: { type: "text", value: "TYPE", summary: "resource or file" } },
+    examples: ["fen data list web-01"],
     load: () => import("./commands/data/list.ts"),
   },
   {
@@ -237,18 +244,20 @@ export const catalog: readonly CommandSpec[] = [
     flags: {
       type: { type: "text", value: "TYPE", summary: "resource or file" },
       model: { type: "text", value: "MODEL", complete: "model", summary: "Of this model" },
-      lifetime: { type: "text", value: "L", summary: "Of this lifetime" },
-      "content-type": { type: "text", value: "T", summary: "Of this content type" },
-      since: { type: "text", value: "7d", summary: "Made in this time" },
+      lifetime: { type: "text", value: "L", summary: "Kept so long: infinite, 7d, ..." },
+      "content-type": { type: "text", value: "T", summary: "Of this content type: text/plain, ..." },
+      since: { type: "text", value: "7d", summary: "Made within this time: 30m, 12h, 7d" },
       tag: { type: "text", repeat: true, value: "K=V", summary: "With this tag" },
       limit,
     },
+    examples: ["fen data search --model web-01 --since 7d --tag site=ams"],
     load: () => import("./commands/data/search.ts"),
   },
   {
     path: ["data", "versions"],
     summary: "List the versions of data, newest first",
     arguments: [model, dataName],
+    examples: ["fen data versions web-01 result"],
     load: () => import("./commands/data/versions.ts"),
   },
   {
@@ -257,6 +266,7 @@ export const catalog: readonly CommandSpec[] = [
     arguments: [model, dataName],
     flags: { version: { ...version, summary: "Only this version" }, force },
     locks: true,
+    examples: ["fen data delete web-01 log --version 3", "fen data delete web-01 log --force"],
     load: () => import("./commands/data/delete.ts"),
   },
   {
@@ -264,6 +274,7 @@ export const catalog: readonly CommandSpec[] = [
     summary: "Rename data; the old name leads to the new one",
     arguments: [model, { ...dataName, name: "old" }, { name: "new", summary: "The new name" }],
     locks: true,
+    examples: ["fen data rename web-01 log old-log"],
     load: () => import("./commands/data/rename.ts"),
   },
   {
@@ -284,6 +295,7 @@ export const catalog: readonly CommandSpec[] = [
   {
     path: ["datastore", "lock", "status"],
     summary: "Who holds and who waits for which lock",
+    examples: ["fen datastore lock status", "fen datastore lock status --json"],
     load: () => import("./commands/datastore/lock-status.ts"),
   },
   {

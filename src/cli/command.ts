@@ -103,7 +103,7 @@ export class Flags {
 export const lockFlags: Readonly<Record<string, FlagSpec>> = {
   "lock-timeout": {
     type: "text",
-    value: "30s",
+    value: "TIME",
     summary:
       "How long to wait for a lock: 0, 500ms, 30s, 5m, forever (also SWAMP_LOCK_TIMEOUT_MS). Default: forever on a terminal, else 10m",
   },

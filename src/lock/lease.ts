@@ -11,6 +11,8 @@ import { type HandedDown, handDown } from "./hand-down.ts";
 export interface LockRequest {
   readonly resource: Resource;
   readonly mode: LockMode;
+  /** What people call the resource, in notices and errors. */
+  readonly label?: string | undefined;
 }
 
 export interface Lease extends AsyncDisposable {

@@ -28,6 +28,8 @@ import { coverOf } from "./nesting.ts";
 /** Told within a second of waiting, and again whenever what we wait for changes. */
 export interface WaitNotice {
   readonly resource: Resource;
+  /** What people call it. */
+  readonly label: string;
   readonly by: BlockedBy;
   /** 1 = next in line. */
   readonly place: number;
@@ -107,7 +109,7 @@ export class LockManager {
           grant = attempt.grant;
           return grant;
         }
-        await wait.sit(place, attempt, claim);
+        await wait.sit(place, attempt, { claim, label: request.label ?? resourceKey(request.resource) });
       }
     } catch (error) {
       if (grant === undefined) await leaveQuietly(place, error);
@@ -151,10 +153,11 @@ class Wait {
   }
 
   /** Waits until another attempt makes sense. */
-  async sit(place: Place, blocked: Blocked, claim: Claim): Promise<void> {
+  async sit(place: Place, blocked: Blocked, asked: { readonly claim: Claim; readonly label: string }): Promise<void> {
+    const { claim, label } = asked;
     const remainingMs = this.#remaining();
-    if (remainingMs !== undefined && remainingMs <= 0) throw lockTimeout(blocked, this.#waited());
-    const nextNoticeMs = this.#tell(blocked, remainingMs);
+    if (remainingMs !== undefined && remainingMs <= 0) throw lockTimeout(blocked, label, this.#waited());
+    const nextNoticeMs = this.#tell(blocked, label, remainingMs);
     const mayBeInCycle = claim.within.length > 0;
     if (mayBeInCycle) await this.#refuseCycle(claim);
     await place.changed(
@@ -175,7 +178,7 @@ class Wait {
   }
 
   /** Tells when it is time to; gives the milliseconds until the next time. */
-  #tell(blocked: Blocked, remainingMs: number | undefined): number {
+  #tell(blocked: Blocked, label: string, remainingMs: number | undefined): number {
     const waitedMs = this.#waited();
     if (waitedMs < firstNoticeMs) return firstNoticeMs - waitedMs;
     const sinceTold = waitedMs - this.#toldAt;
@@ -191,6 +194,7 @@ class Wait {
       this.#toldAt = waitedMs;
       this.#options.onWait?.({
         resource: blocked.resource,
+        label,
         by: blocked.by,
         place: blocked.place,
         waitedMs,
@@ -215,7 +219,7 @@ export function recordOf(by: BlockedBy): LockRecord | undefined {
   return by.kind === "unknown" ? undefined : by.record;
 }
 
-function lockTimeout(blocked: Blocked, waitedMs: number): FenError {
+function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenError {
   const key = resourceKey(blocked.resource);
   const record = recordOf(blocked.by);
   const who =
@@ -224,7 +228,7 @@ function lockTimeout(blocked: Blocked, waitedMs: number): FenError {
       : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
   return new FenError(
     "lock_timeout",
-    `The lock on ${key} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has it.`,
+    `The lock on ${label} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has it.`,
     {
       hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
       facts: {

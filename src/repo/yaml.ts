@@ -2,6 +2,7 @@
 import { CORE_SCHEMA, dump, load, YAMLException } from "js-yaml";
 import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
+import { plainYaml } from "./plain-yaml.ts";
 
 /** More nodes than this, aliases counted each time, is a bomb. */
 const maxNodes = 1_000_000;
@@ -85,7 +86,7 @@ export function showLine(text: string, line: number, column: number): string {
 
 /** Text in the style that existing repositories have: two spaces, single quotes where needed, long text folded. */
 export function stringifyYaml(value: unknown): string {
-  return dump(value);
+  return (isRecord(value) ? plainYaml(value) : undefined) ?? dump(value);
 }
 
 export interface YamlPlace {

@@ -7,7 +7,7 @@ import { exitCodes } from "../../src/cli/exit-codes.ts";
 import { commandTree, schemaOf } from "../../src/cli/help.ts";
 import { errorCodes } from "../../src/kernel/error-codes.ts";
 import { problemsOf, readSchema, schemaNames } from "../support/schemas.ts";
-import { root } from "./source.ts";
+import { isNode, parse, root, type SourceFile, sourceFiles, walk } from "./source.ts";
 
 const shared = ["common", "error", "events"];
 
@@ -42,9 +42,20 @@ describe("schemas", () => {
   });
 
   test("the error schema knows exactly the codes that there are", () => {
-    expect(readSchema("error")).toMatchObject({
-      $defs: { error: { properties: { code: { enum: Object.keys(errorCodes) } } } },
-    });
+    expect(errorFields()["code"]).toMatchObject({ enum: Object.keys(errorCodes) });
+  });
+
+  test("the error schema knows every fact that an error carries", () => {
+    const known = Object.keys(errorFields());
+    const facts = sourceFiles()
+      .filter(({ path }) => !path.endsWith(".test.ts"))
+      .flatMap(factsIn);
+    expect(facts.length).toBeGreaterThan(20);
+    expect(facts.filter((fact) => !known.includes(fact))).toEqual([]);
+    expect(factsIn({ path: "src/x.ts", text: 'new FenError("usage", "x", { facts: { one: 1, two } });' })).toEqual([
+      "one",
+      "two",
+    ]);
   });
 
   test("a field that is not documented is found", () => {
@@ -86,6 +97,23 @@ describe("tests of commands", () => {
     expect(new RegExp(`(errorOf\\(\\s*\\w+,\\s*|[[,]\\s*)${words}`).test(text)).toBe(true);
   });
 });
+
+function errorFields(): Record<string, unknown> {
+  const schema = readSchema("error") as { $defs: { error: { properties: Record<string, unknown> } } }; // the tests above hold its shape
+  return schema.$defs.error.properties;
+}
+
+/** Names of the facts that a file gives to its errors, where they are written out. */
+function factsIn(file: SourceFile): string[] {
+  const found: string[] = [];
+  walk(parse(file), (node) => {
+    const { key, value } = node;
+    if (node.type !== "Property" || !isNode(key) || key["name"] !== "facts" || !isNode(value)) return;
+    for (const one of Array.isArray(value["properties"]) ? value["properties"].filter(isNode) : [])
+      if (isNode(one["key"])) found.push(String(one["key"]["name"]));
+  });
+  return found;
+}
 
 /** Paths of object schemas that have properties but admit others. */
 function openObjects(schema: unknown, path: string): string[] {

@@ -118,6 +118,9 @@ function apply(call: Call, line: string, at: number): Call["state"] | undefined 
       call.workMs = event.durationMs;
       call.endedAt = at;
       return event.status === "succeeded" ? "done" : undefined;
+    case "result":
+      call.endedAt ??= at; // a call that isn't a run: its locks are given back
+      return undefined;
     default:
       return undefined;
   }

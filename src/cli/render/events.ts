@@ -43,7 +43,7 @@ export function waiting(console: Console, notice: WaitNotice): string {
   const place = notice.place <= 1 ? "next in line" : `number ${notice.place} in line`;
   const limit = notice.remainingMs === undefined ? "" : ` (gives up in ${duration(notice.remainingMs)})`;
   return [
-    `${console.yellow("waiting")} for the lock on ${console.bold(resourceKey(notice.resource))}, ${place}${limit}`,
+    `${console.yellow("waiting")} for the lock on ${console.bold(notice.label)}, ${place}${limit}`,
     `  ${because(notice, who)}`,
     console.dim("  Ctrl-C gives up; --lock-timeout sets a limit; fen datastore lock status shows everybody"),
   ].join("\n");

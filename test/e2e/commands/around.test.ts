@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { catalog } from "../../../src/cli/catalog.ts";
+import { parseLine } from "../../../src/cli/parse.ts";
 import { program, runFen, type Scratch, scratchRepo } from "../../support/cli.ts";
 import { documentOf, errorOf, eventsIn, onTerminal, textOf } from "../../support/documents.ts";
 
@@ -60,7 +61,7 @@ describe("version, help, completions", () => {
 
   test("help as text, for a command, a group and everything", async () => {
     for (const line of ["help model get", "model get --help", "model get web-01 -h"])
-      expect(await textOf(outside, line)).toMatch(/^Show a model\.\n\nUsage: fen model get <model>\n/);
+      expect(await textOf(outside, line)).toMatch(/^Show a model\.\n\nUsage: fen model get <model> \[flags\]\n/);
     for (const line of ["help data", "data", "data --help"])
       expect(await textOf(outside, line)).toMatch(/^ {2}data gc +Delete/m);
     for (const line of ["help", "", "--help"])
@@ -92,7 +93,7 @@ describe("version, help, completions", () => {
 
   test("__complete offers commands, models, types, methods and data", async () => {
     const offered = async (...words: string[]) => {
-      const { stdout } = await runFen(["__complete", "--", ...words], { cwd: repo.path });
+      const { stdout } = await runFen(["__complete", "--shell", "bash", "--", ...words], { cwd: repo.path });
       return stdout
         .split("\n")
         .filter((line) => line !== "")
@@ -104,7 +105,9 @@ describe("version, help, completions", () => {
     expect(await offered("model", "create", "c")).toEqual(["command/shell"]);
     expect(await offered("model", "method", "run", "web-01", "")).toEqual(["execute"]);
     expect(await offered("data", "get", "web-01", "r")).toEqual(["result"]);
-    expect(await documentOf(repo, "__complete model get web-01")).toEqual({ candidates: ["web-01\tcommand/shell"] });
+    expect(await documentOf(repo, "__complete --shell bash model get web-01")).toEqual({
+      candidates: ["web-01\tcommand/shell"],
+    });
     expect(await documentOf(outside, "__complete model get web")).toEqual({ candidates: [] });
     expect(await errorOf(outside, "__complete --nonsense")).toMatchObject({ code: "usage", exitCode: 2 });
   });
@@ -123,17 +126,14 @@ describe("version, help, completions", () => {
 });
 
 describe.concurrent("every command", () => {
-  test.each(catalog.map((command) => command.path.join(" ")))(
-    "fen %s refuses a flag that isn't there",
-    async (path) => {
-      expect(await errorOf(outside, `${path} --jso`)).toMatchObject({
-        code: "usage",
-        exitCode: 2,
-        message: "There is no flag --jso.",
-        hint: `Did you mean --json? See: fen ${path} --help`,
-      });
-    },
-  );
+  test.each(catalog.map(({ path }) => path.join(" ")))("fen %s refuses a flag that isn't there", (path) => {
+    // In this process: that an error of parsing ends a program rightly is shown above and below.
+    const parse = () => parseLine([...path.split(" "), "--jso"]);
+    expect(parse).toThrow("There is no flag --jso.");
+    expect(parse).toThrow(
+      expect.objectContaining({ code: "usage", hint: `Did you mean --json? See: fen ${path} --help` }),
+    );
+  });
 
   const standalone = [
     "init",

@@ -2,8 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Scratch, scratchRepo, until } from "../../support/cli.ts";
+import { program, type Scratch, scratchRepo, until } from "../../support/cli.ts";
 import { documentOf, errorOf, eventsIn, textOf, tidy } from "../../support/documents.ts";
+import { problemsOf } from "../../support/schemas.ts";
 
 let repo: Scratch;
 beforeAll(async () => {
@@ -103,6 +104,39 @@ describe("--stream", () => {
     const { stdout, exitCode, error } = await repo.fen("model", "method", "run", "hello", "exec", "--stream");
     expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
     expect(error()).toMatchObject({ code: "method_missing" });
+  });
+});
+
+describe("interrupted", () => {
+  test("the events end with run.finished, the error says by what, the exit code is 128 + the signal", async () => {
+    repo.model("endless", "echo begun; sleep 60");
+    const run = repo.start("model", "method", "run", "endless", "execute", "--stream");
+    await run.says("begun");
+    run.kill("SIGINT");
+    const done = await run.done;
+    expect(done.exitCode).toBe(130);
+    expect(done.error()).toMatchObject({ code: "interrupted", signal: "SIGINT", message: "Interrupted by SIGINT." });
+    expect(problemsOf("error", JSON.parse(done.stderr))).toEqual([]);
+    expect(eventsIn(done.stdout).at(-1)).toMatchObject({ event: "run.finished", status: "cancelled" });
+    expect(await documentOf(repo, "data get endless log")).toMatchObject({
+      content: "[stdout]\nbegun\n[stderr]\ncancelled",
+      tags: { status: "cancelled" },
+    });
+  });
+});
+
+describe("a fen that a method calls", () => {
+  test("is told at once that it would wait for its own caller", async () => {
+    repo.model("nested", `"${process.execPath}" "${program}" data gc --force --json; echo $?`);
+    const { stdout, stderr } = (await documentOf(repo, "model method run nested execute")).data.attributes;
+    expect(stdout).toBe("75");
+    expect(problemsOf("error", JSON.parse(stderr))).toEqual([]);
+    expect(JSON.parse(stderr).error).toMatchObject({
+      code: "lock_would_deadlock",
+      resource: "datastore",
+      heldMode: "exclusive",
+      hint: expect.stringContaining("Run it outside of that method"),
+    });
   });
 });
 

@@ -22,7 +22,7 @@ export function assertLocksWork(folder: LockFolder, kernel: KernelLocks): void {
   if (known === undefined) writeFileAtomicSync(path, `${verdict}\n`, { durable: false });
   if (verdict === "works") return;
   throw new FenError("locks_unsupported", `File locks don't work in ${folder.root}: ${verdict}`, {
-    hint: `Put the datastore on a filesystem whose locks work (docs/locks.md lists them): set datastore.path in .swamp.yaml, or SWAMP_DATASTORE=filesystem:<path>. After a change of the mount, remove ${path}`,
+    hint: `Put the datastore on a filesystem whose locks work (docs/filesystems.md lists them): set datastore.path in .swamp.yaml, or SWAMP_DATASTORE=filesystem:<path>. After a change of the mount, remove ${path}`,
     facts: { path: folder.root, verdict },
   });
 }
