@@ -80,12 +80,12 @@ describe("data get", () => {
   test.each([
     ["data get web-01 nothing", "data_missing", 1, "The model has: log, result."],
     ["data get web-01 log --version 9", "data_missing", 1, "It has versions 1, 2."],
-    ["data get web-01 log --version 0", "usage", 2, undefined],
+    ["data get web-01 log --version 0", "usage", 2, "For example: --version 10"],
     [
       "data get web-01 ../../x",
       "name_invalid",
       65,
-      'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot.',
+      'A name must not hold "..", "/", "\\" or NUL, nor begin with a dot, nor be "latest" or longer than 255 bytes.',
     ],
     ["data get web-1 log", "model_missing", 1, "Did you mean web-01? List the models: fen model search."],
     ["data get web-01", "usage", 2, "Usage: fen data get <model> <name>"],

@@ -181,7 +181,7 @@ describe("data", () => {
     ["--name nothing", "data_missing", 1, "It left: result, log"],
     ["--field nothing", "data_missing", 1, "Fields: exitCode, executedAt, command, durationMs, stdout, stderr"],
     ["--version 9", "data_missing", 1, "It has versions 1, 2."],
-    ["--version x", "usage", 2, undefined],
+    ["--version x", "usage", 2, "For example: --version 10"],
   ])("refuses: %s", async (flags, code, exitCode, hint) => {
     const error = await errorOf(repo, `model output data ${first.outputId} ${flags}`);
     expect(error).toMatchObject({ code, exitCode });
