@@ -50,6 +50,16 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
 export interface LockInfo extends Partial<LockRecord> {
   readonly resource: string;
   readonly state: HeldLock["state"];
+  /** It keeps others out: its holder lives, or what its holder started, or an older client may. */
+  readonly held: boolean;
+  /** Whether a process holds it; null for an older client's record, whose process can't be told. */
+  readonly alive: boolean | null;
+  /** Left behind by a dead holder: in nobody's way. */
+  readonly stale: boolean;
+  /** Milliseconds since it was taken, by this machine's clock. */
+  readonly ageMs?: number;
+  /** The nonce of the caller's lock that it is held under. */
+  readonly under?: string;
   readonly modelName?: string;
   readonly modelType?: string;
   readonly modelId?: string;
@@ -61,6 +71,7 @@ export interface WaitInfo extends LockRecord {
   readonly resource: string;
   readonly modelName?: string;
   readonly place: number;
+  readonly under?: string;
 }
 
 export interface LockStatusResult {
@@ -74,7 +85,8 @@ export async function lockStatus(context: AppContext): Promise<LockStatusResult>
   const workspace = await openWorkspace(context);
   const { held, waiting } = await workspace.datastore.locks.inspect("all");
   const names = held.length + waiting.length === 0 ? new Map<string, string>() : await modelNames(workspace);
-  const locks = held.map((lock) => toInfo(lock, names));
+  const now = context.machine.clock.now();
+  const locks = held.map((lock) => toInfo(lock, names, now));
   return {
     datastore: locks.find((_, index) => held[index]?.resource.kind === "datastore") ?? null,
     models: locks.filter((_, index) => held[index]?.resource.kind === "model"),
@@ -82,22 +94,54 @@ export async function lockStatus(context: AppContext): Promise<LockStatusResult>
   };
 }
 
+const watchEveryMs = 250;
+
+/** The status now, and again whenever it changes, until the command is told to stop. */
+export async function* watchLocks(context: AppContext): AsyncGenerator<LockStatusResult, void> {
+  let before = "";
+  while (!context.signal.aborted) {
+    const status = await lockStatus(context);
+    // The age grows all the time: that is no change.
+    const shown = JSON.stringify(status, (key, value: unknown) =>
+      key === "ageMs" || key === "acquiredAt" ? undefined : value,
+    );
+    if (shown !== before) yield status;
+    before = shown;
+    await context.machine.clock.sleep(watchEveryMs, context.signal).catch(() => undefined); // told to stop
+  }
+}
+
 async function modelNames(workspace: Workspace): Promise<Map<string, string>> {
   return new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
 }
 
-function toInfo({ resource, state, record, processes, path }: HeldLock, names: ReadonlyMap<string, string>): LockInfo {
+function toInfo(lock: HeldLock, names: ReadonlyMap<string, string>, now: number): LockInfo {
+  const { resource, state, record, processes, path, under } = lock;
+  const since = Date.parse(record?.since ?? record?.acquiredAt ?? "");
   const model =
     resource.kind === "model" ? { ...named(resource.id, names), modelType: resource.type, modelId: resource.id } : {};
-  return { resource: resourceKey(resource), state, ...model, ...record, processes, path };
+  return {
+    resource: resourceKey(resource),
+    state,
+    held: state !== "stale",
+    alive: state === "foreign" || state === "unreadable" ? null : state !== "stale",
+    stale: state === "stale",
+    ...(Number.isNaN(since) ? {} : { ageMs: Math.max(0, now - since) }),
+    ...model,
+    ...record,
+    processes,
+    path,
+    ...(under === undefined ? {} : { under }),
+  };
 }
 
-function toWait({ resource, record, place }: WaitingLock, names: ReadonlyMap<string, string>): WaitInfo {
+function toWait({ resource, record, place, under }: WaitingLock, names: ReadonlyMap<string, string>): WaitInfo {
   return {
     ...record,
     resource: resourceKey(resource),
     ...(resource.kind === "model" ? named(resource.id, names) : {}),
     place,
+    ...(under === undefined ? {} : { under }),
   };
 }
 

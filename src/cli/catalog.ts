@@ -295,7 +295,8 @@ export const catalog: readonly CommandSpec[] = [
   {
     path: ["datastore", "lock", "status"],
     summary: "Who holds and who waits for which lock",
-    examples: ["fen datastore lock status", "fen datastore lock status --json"],
+    flags: { watch: { type: "switch", short: "w", summary: "Follow live; with --json a line for each change" } },
+    examples: ["fen datastore lock status", "fen datastore lock status --watch", "fen datastore lock status --json"],
     load: () => import("./commands/datastore/lock-status.ts"),
   },
   {

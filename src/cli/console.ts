@@ -47,6 +47,13 @@ export class Console {
     }
   }
 
+  /** On a terminal in the place of what was there, as far as the window reaches; elsewhere below it. */
+  redraw(text: string): void {
+    if (!this.isTerminal) return this.out(text);
+    const lines = text.split("\n").slice(0, Math.max(1, (process.stdout.rows ?? 24) - 1));
+    this.#out.write(`\u001B[H\u001B[2J${lines.join("\n")}\n`);
+  }
+
   say(text: string): void {
     if (!this.#options.quiet) this.#err.write(`${text}\n`);
   }

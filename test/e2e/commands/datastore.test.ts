@@ -4,6 +4,7 @@ import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Scratch, scratchRepo, until } from "../../support/cli.ts";
+import { problemsOf } from "../../support/schemas.ts";
 import { documentOf, errorOf, textOf } from "../../support/documents.ts";
 
 let repo: Scratch;
@@ -136,6 +137,37 @@ describe("datastore lock", () => {
     expect(lost).toMatchObject({ exitCode: 75, stdout: "" });
     expect(lost.error()).toMatchObject({ code: "lock_lost", retryable: true });
     expect(await documentOf(repo, "datastore lock status")).toEqual({ datastore: null, models: [], waiting: [] });
+  });
+
+  test("lock status --watch tells each change as it comes, and ends with Ctrl-C", async () => {
+    repo.model("watched", "until [ -e seen ]; do sleep 0.02; done");
+    const watch = repo.start("datastore", "lock", "status", "--watch", "--json");
+    const documents = () =>
+      watch.stdout
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => JSON.parse(line));
+    await until(
+      () => documents().length === 1,
+      () => "the first status",
+    );
+    const run = repo.start("model", "method", "run", "watched", "execute");
+    await until(
+      () => documents().at(-1).models.length === 1,
+      () => "the lock",
+    );
+    expect(documents().at(-1).models).toMatchObject([
+      { modelName: "watched", state: "held", held: true, alive: true, stale: false },
+    ]);
+    expect(problemsOf("datastore-lock-status", documents().at(-1))).toEqual([]);
+    repo.write("seen", "");
+    expect((await run.done).exitCode).toBe(0);
+    await until(
+      () => documents().at(-1).models.length === 0,
+      () => "its end",
+    );
+    watch.kill("SIGINT");
+    expect(await watch.done).toMatchObject({ exitCode: 130, stderr: "" });
   });
 
   test("a release while somebody waits: the next one runs, and the former holder's output is kept all the same", async () => {

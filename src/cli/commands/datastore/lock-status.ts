@@ -1,10 +1,30 @@
-import { type LockInfo, lockStatus } from "../../../app/datastore-use.ts";
+import { type LockInfo, lockStatus, type LockStatusResult, watchLocks } from "../../../app/datastore-use.ts";
+import type { Console } from "../../console.ts";
+import { exitCodeOf } from "../../exit-codes.ts";
 import { table } from "../../render/table.ts";
-import type { Handler } from "../../command.ts";
+import type { Handler, Invocation, Outcome } from "../../command.ts";
 
-export const handler: Handler = async ({ context, console }) => {
+export const handler: Handler = async (invocation) => {
+  const { context, console, flags } = invocation;
+  if (flags.on("watch")) return watch(invocation);
   const document = await lockStatus(context);
+  return { document, text: () => statusText(console, document), paged: true };
+};
+
+/** On a terminal one table that is drawn anew; elsewhere a table, or a line of JSON, for each change. Ends with Ctrl-C. */
+async function watch({ context, console, json }: Invocation): Promise<Outcome> {
+  let last: LockStatusResult | undefined;
+  for await (const status of watchLocks(context)) {
+    last = status;
+    if (json) console.out(JSON.stringify(status));
+    else console.redraw(`${statusText(console, status)}\n${console.dim("Ctrl-C ends this.")}`);
+  }
+  return { document: last, text: () => "", silent: true, exitCode: exitCodeOf(context.signal.reason) };
+}
+
+function statusText(console: Console, document: LockStatusResult): string {
   const held = [...(document.datastore === null ? [] : [document.datastore]), ...document.models];
+  if (held.length + document.waiting.length === 0) return "Nobody holds or awaits a lock.";
   const row = (lock: LockInfo) => [
     lock.modelName ?? lock.resource,
     console.status(lock.state),
@@ -14,22 +34,18 @@ export const handler: Handler = async ({ context, console }) => {
     lock.command ?? lock.processes[0]?.command ?? "",
     console.dim(lock.nonce ?? ""),
   ];
-  const text = () => {
-    if (held.length + document.waiting.length === 0) return "Nobody holds or awaits a lock.";
-    const waiting = document.waiting.map((one) => [
-      one.modelName ?? one.resource,
-      console.yellow(`waiting (${one.place})`),
-      one.holder,
-      String(one.pid),
-      (one.since ?? "").slice(11, 19),
-      one.command ?? "",
-      "",
-    ]);
-    return table(
-      ["LOCK", "STATE", "WHO", "PID", "SINCE (UTC)", "COMMAND", "NONCE"],
-      [...held.map(row), ...waiting],
-      (head) => console.dim(head),
-    );
-  };
-  return { document, text, paged: true };
-};
+  const waiting = document.waiting.map((one) => [
+    one.modelName ?? one.resource,
+    console.yellow(`waiting (${one.place})`),
+    one.holder,
+    String(one.pid),
+    (one.since ?? "").slice(11, 19),
+    one.command ?? "",
+    "",
+  ]);
+  return table(
+    ["LOCK", "STATE", "WHO", "PID", "SINCE (UTC)", "COMMAND", "NONCE"],
+    [...held.map(row), ...waiting],
+    (head) => console.dim(head),
+  );
+}

@@ -44,10 +44,12 @@ export function isAncestor(pid: number, child: number): boolean {
   return false;
 }
 
-/** The command line of a process; "?" where it can't be read. */
+/** The program of a process and what it was told to do; "?" where it can't be read. A script may hold secrets, so it isn't shown. */
 function commandOf(pid: number): string {
-  const text = readQuietly(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
-  return text === "" ? "?" : text.slice(0, 200);
+  const [program = "", first = "", ...rest] = readQuietly(`/proc/${pid}/cmdline`).split("\0");
+  if (program === "") return "?";
+  const words = first === "-c" ? [program, first, "…"] : [program, first, ...rest];
+  return words.join(" ").trim().slice(0, 200);
 }
 
 function numbersIn(folder: string): number[] {
