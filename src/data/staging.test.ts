@@ -101,6 +101,33 @@ const diesAt = (number: number) => async (step: Step) => {
   if (step.number === number) throw new Killed("killed");
 };
 
+/** Named places where one side waits until the other lets it pass. */
+class Pause {
+  readonly #passed = new Set<string>();
+  readonly #waiting = new Map<string, () => void>();
+  readonly #reached = new Map<string, () => void>();
+  readonly #seen = new Set<string>();
+
+  async at(place: string): Promise<void> {
+    this.#seen.add(place);
+    this.#reached.get(place)?.();
+    if (!this.#passed.has(place)) await new Promise<void>((resolve) => this.#waiting.set(place, resolve));
+  }
+
+  async reached(place: string): Promise<void> {
+    if (!this.#seen.has(place)) await new Promise<void>((resolve) => this.#reached.set(place, resolve));
+  }
+
+  pass(place: string): void {
+    this.#passed.add(place);
+    this.#waiting.get(place)?.();
+  }
+
+  passed(place: string): boolean {
+    return this.#passed.has(place);
+  }
+}
+
 /** Resolves with what was thrown. */
 const outcomeOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error);
 
@@ -189,24 +216,45 @@ describe("a holder whose lock is taken away while it is paused", () => {
     expect(versionsOf("result").size).toBe(0);
   });
 
-  test("is beaten to nothing by a successor that looks while it commits: the successor looks again", async () => {
-    // The successor has listed the folder and is about to move it; in this moment the holder commits.
-    const staging = new Staging(real, machine, { model, runId: "quick" });
-    for (const name of names) (await staging.openFile(name, spec)).append("quick");
-    let committed: Promise<unknown> | undefined;
+  test("that commits while its successor is about to put its folder aside has committed: the successor looks again", async () => {
+    const pause = new Pause();
+    const holder = new FaultyFiles(real, async ({ method, when }) => {
+      if (method === "adopt") await pause.at(when === "before" ? "commit" : "moves");
+    });
+    const running = run(holder.files, "quick");
+    await pause.reached("commit");
     const successor = new FaultyFiles(real, async ({ method, when }) => {
-      if (method !== "adopt" || when !== "before" || committed !== undefined) return;
-      committed = staging.commit({
-        owner: { ownerType: "model-method", ownerRef: model.id },
-        tags: {},
-        assertHeld: async () => undefined,
-      });
-      await committed;
+      if (method !== "adopt" || when !== "before" || pause.passed("commit")) return;
+      pause.pass("commit");
+      await pause.reached("moves");
     });
     await recoverStaging(successor.files, model);
-    expect(committed).toBeDefined();
     expect(isData("quick")).toBe(true);
+    expect(left()).toEqual([]);
+    pause.pass("moves");
+    expect(await outcomeOf(running)).toMatchObject({ code: "lock_lost", facts: { committed: true } });
     expect(aside("quick")).toEqual([]);
+  });
+
+  test("finds nothing any more in a commit that its successor has begun to finish", async () => {
+    const pause = new Pause();
+    let adopts = 0;
+    const holder = new FaultyFiles(real, async ({ method, when }) => {
+      if (method === "adopt" && when === "before" && ++adopts === 2) await pause.at("moves");
+    });
+    const running = run(holder.files, "slow");
+    await pause.reached("moves");
+    let outcome: unknown;
+    const successor = new FaultyFiles(real, async ({ method, when }) => {
+      // It has the folder now and moves the first output: in this moment the former holder wakes.
+      if (method !== "adopt" || when !== "before" || left().some((name) => name.endsWith(".commit"))) return;
+      pause.pass("moves");
+      outcome ??= await outcomeOf(running);
+    });
+    await recoverStaging(successor.files, model);
+    expect(outcome).toMatchObject({ code: "lock_lost", facts: { committed: true } });
+    expect(isData("slow")).toBe(true);
+    expect(left()).toEqual([]);
   });
 });
 

@@ -33,8 +33,18 @@ export interface Resolved {
   readonly storable: Record<string, unknown>;
 }
 
-/** Throws `expression_*` and `input_invalid`, naming file, key and what is missing; then nothing has run. */
+/** Throws `expression_*` and `input_invalid`, naming file, line, key and what is missing; then nothing has run. */
 export async function resolveArguments(options: ResolveOptions): Promise<Resolved> {
+  try {
+    return await resolveWith(options, () => undefined);
+  } catch (error) {
+    if (!(error instanceof FenError)) throw error;
+    // Once more, with the lines to tell: the library that knows them takes longer to load than the rest of the work.
+    return resolveWith(options, await yamlLocator(options.text));
+  }
+}
+
+async function resolveWith(options: ResolveOptions, locate: YamlLocator): Promise<Resolved> {
   const { definition } = options;
   const schema = new InputsSchema(definition.inputs ?? {});
   const overrides = Object.fromEntries(Object.entries(options.inputs).filter(([name]) => !schema.names.includes(name)));
@@ -49,7 +59,7 @@ export async function resolveArguments(options: ResolveOptions): Promise<Resolve
     const all = { ...own, ...overrides };
     return { arguments: all, globalArguments: { ...definition.globalArguments }, storable: all };
   }
-  const resolver = new Resolver(await Cel.load(), options, await yamlLocator(options.text));
+  const resolver = new Resolver(await Cel.load(), options, locate);
   const globals = await resolver.compile(definition.globalArguments, ["globalArguments"]);
   const args = await resolver.compile(own, ["methods", options.method, "arguments"]);
   const self = {

@@ -66,7 +66,12 @@ describe("kind: read", () => {
   });
 
   test("an unknown kind is an error that names the known ones", async () => {
-    repo.model("m", "", methods("true", "reed"));
+    const id = "a0000000-0000-4000-a000-000000000001";
+    const methodsText = "methods:\n  execute:\n    kind: reed\n    arguments:\n      run: 'true'\n";
+    repo.write(
+      `models/command/shell/${id}.yaml`,
+      `type: command/shell\nid: ${id}\nname: m\nversion: 1\n${methodsText}`,
+    );
     const run = await repo.fen(...execute);
     expect(run.exitCode).toBe(65);
     expect(run.error()).toMatchObject({
