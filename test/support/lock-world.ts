@@ -19,7 +19,7 @@ import { type Machine, systemMachine } from "../../src/kernel/machine.ts";
 import type { Attempt, Claim, Grant, LockMode, LockRecord, Place, Resource } from "../../src/store/contract.ts";
 import { type ByteRange, KernelLocks } from "../../src/store/drivers/filesystem/kernel-locks.ts";
 import { LockFolder } from "../../src/store/drivers/filesystem/lock-folder.ts";
-import type { Slot } from "../../src/store/drivers/filesystem/lock-table.ts";
+import { type Slot, slotName } from "../../src/store/drivers/filesystem/lock-table.ts";
 import { FilesystemLocks } from "../../src/store/drivers/filesystem/locks.ts";
 import { HandClock } from "./hand-clock.ts";
 
@@ -120,7 +120,11 @@ export class LockWorld {
 
   /** A file in the queue, as somebody left it who died. */
   deadTicket(resource: Resource, name: string): string {
-    const path = join(this.folder.queue({ resource }).folder, name);
+    const hidden = name.startsWith(".") ? "." : "";
+    const path = join(
+      this.folder.queue({ resource }).folder,
+      `${hidden}${slotName({ resource })}+${name.slice(hidden.length)}`,
+    );
     this.#write(path, `${JSON.stringify(foreignRecord())}\n`);
     return path;
   }

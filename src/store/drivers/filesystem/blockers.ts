@@ -65,12 +65,12 @@ export class Blockers {
   /** Nobody is before us in the queue, but the kernel says no. */
   #inTable(ranges: readonly ByteRange[]): Blocker {
     const isStructural = this.#slot.resource.kind === "datastore";
-    const slots = isStructural
-      ? this.#folder.queuedSlots()
-      : [{ resource: { kind: "datastore" as const } }, this.#slot];
-    for (const slot of slots) {
-      const queue = this.#folder.queue(slot);
-      for (const ticket of queue.tickets()) {
+    const structural: Slot = { resource: { kind: "datastore" } };
+    const others = isStructural
+      ? this.#folder.queues().filter(({ slot }) => slot.under === undefined)
+      : [structural, this.#slot].map((slot) => this.#withTickets(slot));
+    for (const { slot, queue, tickets } of others) {
+      for (const ticket of tickets) {
         const granted = ticket.nonce !== this.#nonce && queue.isAlive(ticket) ? queue.read(ticket)?.granted : undefined;
         if (granted === undefined) continue;
         const kind = slot.resource.kind === "datastore" && !isStructural ? "structural" : "holder";
@@ -78,6 +78,11 @@ export class Blockers {
       }
     }
     return { by: this.#search(ranges) };
+  }
+
+  #withTickets(slot: Slot): { readonly slot: Slot; readonly queue: Queue; readonly tickets: readonly Ticket[] } {
+    const queue = this.#folder.queue(slot);
+    return { slot, queue, tickets: queue.tickets() };
   }
 
   /** No live ticket: the holder is dead, but what it started still has the descriptor. */

@@ -11,7 +11,6 @@ import {
   type WaitingLock,
 } from "../../contract.ts";
 import type { LockFolder } from "./lock-folder.ts";
-import type { Slot } from "./lock-table.ts";
 import { type FoundRecord, readRecord, recordPath } from "./records.ts";
 
 /** "live": without the walk over all models. One resource: without a look at the others. */
@@ -21,9 +20,9 @@ export function inspectLocks(locks: LockFolder, scope: "all" | "live" | Resource
   const waiting: WaitingLock[] = [];
   const known = new Set<string>();
   const wanted = resource === undefined ? undefined : resourceKey(resource);
-  for (const slot of locks.queuedSlots()) {
-    if (wanted === undefined || resourceKey(slot.resource) === wanted)
-      inspectQueue(locks, slot, { held, waiting, known });
+  for (const line of locks.queues()) {
+    if (wanted === undefined || resourceKey(line.slot.resource) === wanted)
+      inspectQueue(locks, line, { held, waiting, known });
   }
   const places =
     resource === undefined
@@ -39,16 +38,17 @@ export function inspectLocks(locks: LockFolder, scope: "all" | "live" | Resource
   return { held, waiting };
 }
 
+type Line = ReturnType<LockFolder["queues"]>[number];
+
 function inspectQueue(
   locks: LockFolder,
-  slot: Slot,
+  { slot, queue, tickets }: Line,
   into: { readonly held: HeldLock[]; readonly waiting: WaitingLock[]; readonly known: Set<string> },
 ): void {
   const { resource } = slot;
   const under = slot.under === undefined ? {} : { under: slot.under };
-  const queue = locks.queue(slot);
   let place = 0;
-  for (const ticket of queue.tickets()) {
+  for (const ticket of tickets) {
     const text = queue.isAlive(ticket) ? queue.read(ticket) : undefined;
     if (text === undefined) continue;
     into.known.add(ticket.nonce);

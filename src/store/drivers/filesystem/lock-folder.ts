@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Machine } from "../../../kernel/machine.ts";
 import type { ProcessInfo, Resource } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
-import { LockTable, namesIn, type Slot, slotOfFolder } from "./lock-table.ts";
+import { LockTable, type Slot } from "./lock-table.ts";
 import { processesHolding, readBootId } from "./processes.ts";
-import { Queue } from "./queue.ts";
+import { Queue, ticketsBySlot } from "./queue.ts";
 import { recordPath } from "./records.ts";
 
 /** A gate is held for microseconds; one that stays closed for so long belongs to a process that was paused in it. */
@@ -39,11 +39,9 @@ export class LockFolder {
     return join(this.root, recordPath(resource));
   }
 
-  /** What somebody holds or waits for. */
-  queuedSlots(): Slot[] {
-    return namesIn(join(this.fenFolder, "queue"))
-      .map(slotOfFolder)
-      .filter((slot) => slot !== undefined);
+  /** What somebody holds or waits for, with its tickets: costs as much as there are of them. */
+  queues(): ReturnType<typeof ticketsBySlot> {
+    return ticketsBySlot(this.fenFolder, this.#kernel);
   }
 
   processesHolding(ranges: readonly ByteRange[]): ProcessInfo[] {

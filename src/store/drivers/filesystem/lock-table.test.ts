@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { datastore, db, LockWorld, web } from "../../../../test/support/lock-world.ts";
 import type { LockMode, Resource } from "../../contract.ts";
-import { folderName, type LockTable, type Slot, slotOfFolder } from "./lock-table.ts";
+import { slotName, type LockTable, type Slot, readSlotName } from "./lock-table.ts";
 
 let world: LockWorld;
 let table: LockTable;
@@ -109,16 +109,16 @@ describe("names", () => {
   ];
 
   test.each(slots)("lock-26: %o has a folder whose name leads back to it", (slot) => {
-    expect(folderName(slot)).not.toMatch(/[/*]/);
-    expect(slotOfFolder(folderName(slot))).toEqual(slot);
+    expect(slotName(slot)).not.toMatch(/[/*]/);
+    expect(readSlotName(slotName(slot))).toEqual(slot);
   });
 
   test("lock-39: no two models share a name, however they are written", () => {
     const types = ["a/b", "a--b", "a%2Fb", "A/B", "a*b", "a"];
-    expect(new Set(types.map((type) => folderName({ resource: model(type) }))).size).toBe(types.length);
+    expect(new Set(types.map((type) => slotName({ resource: model(type) }))).size).toBe(types.length);
   });
 
   test.each(["%", "nonsense"])("%s isn't one of our names, so nobody's queue", (name) => {
-    expect(slotOfFolder(name)).toBeUndefined();
+    expect(readSlotName(name)).toBeUndefined();
   });
 });

@@ -39,7 +39,8 @@ export function slotKey({ resource, under }: Slot): string {
 
 /** No name may hold it. */
 const separator = "\0";
-const longestFolderName = 255;
+/** A ticket's name is longer by 53 characters; 255 is what filesystems take. */
+const longestSlotName = 200;
 
 export class LockTable {
   readonly path: string;
@@ -85,13 +86,13 @@ export class LockTable {
 
   /** How often this resource's lock was revoked. */
   generation(resource: Resource): number {
-    return this.#readGeneration(folderName({ resource }));
+    return this.#readGeneration(slotName({ resource }));
   }
 
   /** Leaves the present lock to its holder and makes it mean nothing. Call it under the resource's gate. */
   revoke(resource: Resource): void {
     const next = `${this.generation(resource) + 1}\n`;
-    writeFileAtomicSync(join(this.#revokedFolder, folderName({ resource })), next);
+    writeFileAtomicSync(join(this.#revokedFolder, slotName({ resource })), next);
     if (resource.kind === "datastore") writeFileAtomicSync(this.path, "");
   }
 
@@ -129,7 +130,7 @@ export class LockTable {
     const bytes: number[] = [];
     for (const name of namesIn(this.#revokedFolder)) {
       const generation = this.#readGeneration(name);
-      const resource = slotOfFolder(name)?.resource;
+      const resource = readSlotName(name)?.resource;
       if (resource?.kind !== "model") continue;
       for (let k = 0; k < generation; k++) bytes.push(byteOf(resource, k));
     }
@@ -170,16 +171,16 @@ function around(holes: readonly number[]): ByteRange[] {
   return ranges;
 }
 
-/** A slot's name as one folder name. Models always have a `/` in theirs, so none is called "datastore". */
-export function folderName(slot: Slot): string {
+/** A slot's name as (part of) a file's name. Models always have a `/` in theirs, so none is called "datastore". */
+export function slotName(slot: Slot): string {
   const name = encodeURIComponent(slotKey(slot)).replaceAll("*", "%2A");
-  if (name.length <= longestFolderName) return name;
+  if (name.length <= longestSlotName) return name;
   throw new FenError("name_invalid", `The name is too long for a lock: ${resourceKey(slot.resource)}`, {
-    hint: `Written as a file name it has ${name.length} characters; ${longestFolderName} are possible.`,
+    hint: `Written as a file name it has ${name.length} characters; ${longestSlotName} are possible.`,
   });
 }
 
-export function slotOfFolder(name: string): Slot | undefined {
+export function readSlotName(name: string): Slot | undefined {
   let decoded: string;
   try {
     decoded = decodeURIComponent(name);

@@ -1,18 +1,19 @@
 /**
- * The queue of one resource: a folder of tickets `<number>.<x|s>.<nonce>`.
+ * The queue of one resource: its tickets, `<resource>+<number>.<x|s>.<nonce>`, in the one folder that holds everybody's. (A folder for each resource
+ * would have to be made and removed with every lock, or there would be as many as models.)
  *
  * A ticket is locked by its owner from before it is visible until it is gone, so it proves its owner alive; nobody else ever has the lock, so
  * a ticket whose lock can be had is dead and may be removed by anybody (a name is never used twice: it carries a nonce).
  * Lines in it say who waits, then (a second line) what was granted. The queue is only the order; the lock table decides.
  */
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, rmdirSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import type { LockMode, LockRecord } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
-import { folderName, namesIn, type Slot } from "./lock-table.ts";
+import { namesIn, readSlotName, type Slot, slotName } from "./lock-table.ts";
 import { parseRecord } from "./records.ts";
 
 const wholeTicket = { start: 0, length: 0 };
@@ -35,16 +36,19 @@ export interface TicketText {
 
 export class Queue {
   readonly folder: string;
+  readonly #prefix: string;
   readonly #kernel: KernelLocks;
 
   constructor(fenFolder: string, slot: Slot, kernel: KernelLocks) {
-    this.folder = join(fenFolder, "queue", folderName(slot));
+    this.folder = queueFolder(fenFolder);
+    this.#prefix = `${slotName(slot)}+`;
     this.#kernel = kernel;
   }
 
-  /** All tickets, first come first, dead ones included. */
-  tickets(): Ticket[] {
-    return namesIn(this.folder)
+  /** All tickets, first come first, dead ones included. `names`: of the folder, where they are known already. */
+  tickets(names: readonly string[] = namesIn(this.folder)): Ticket[] {
+    return names
+      .filter((name) => name.startsWith(this.#prefix))
       .map((name) => ticketOf(this.folder, name))
       .filter((ticket) => ticket !== undefined)
       .sort((a, b) => a.number - b.number || compareCodePoints(a.nonce, b.nonce));
@@ -105,13 +109,13 @@ export class Queue {
    */
   take(nonce: string, mode: LockMode, record: LockRecord): OwnTicket {
     for (;;) {
-      const hidden = join(this.folder, `.${nonce}`);
+      const hidden = join(this.folder, `.${this.#prefix}${nonce}`);
       try {
         const fd = openInMadeFolder(hidden, "wx+");
         try {
           if (!this.#kernel.tryLock(fd, wholeTicket, "exclusive")) throw new Error("a new ticket is locked by another");
           writeSync(fd, `${JSON.stringify(record)}\n`);
-          const ticket = new OwnTicket(this.folder, hidden, { fd, nonce, mode });
+          const ticket = new OwnTicket(join(this.folder, this.#prefix), hidden, { fd, nonce, mode });
           if (ticket.show(this.#nextNumber(nonce))) return ticket;
           closeSync(fd); // swept away by somebody who took us for dead: once more
         } catch (error) {
@@ -127,13 +131,12 @@ export class Queue {
 
   /** The number behind the last; sweeps hidden tickets whose owners died before they were shown. */
   #nextNumber(own: string): number {
-    let last = 0;
-    for (const name of namesIn(this.folder)) {
-      const ticket = ticketOf(this.folder, name);
-      if (ticket !== undefined) last = Math.max(last, ticket.number);
-      else if (name.startsWith(".") && name !== `.${own}`) this.#sweep(join(this.folder, name));
+    const names = namesIn(this.folder);
+    const hidden = `.${this.#prefix}`;
+    for (const name of names) {
+      if (name.startsWith(hidden) && name !== `${hidden}${own}`) this.#sweep(join(this.folder, name));
     }
-    return last + 1;
+    return (this.tickets(names).at(-1)?.number ?? 0) + 1;
   }
 
   #sweep(path: string): void {
@@ -155,18 +158,19 @@ export class Queue {
 export class OwnTicket {
   readonly nonce: string;
   readonly mode: LockMode;
-  readonly #folder: string;
+  readonly #stem: string;
   readonly #fd: number;
   #path: string;
   #number = 0;
   #left = false;
 
+  /** `stem`: of the path under which it is shown. */
   constructor(
-    folder: string,
+    stem: string,
     path: string,
     own: { readonly fd: number; readonly nonce: string; readonly mode: LockMode },
   ) {
-    this.#folder = folder;
+    this.#stem = stem;
     this.#path = path;
     this.#fd = own.fd;
     this.nonce = own.nonce;
@@ -176,7 +180,7 @@ export class OwnTicket {
   /** Makes the ticket visible under its number; false where it is gone. */
   show(number: number): boolean {
     const mark = this.mode === "exclusive" ? "x" : "s";
-    const path = join(this.#folder, `${String(number).padStart(numberWidth, "0")}.${mark}.${this.nonce}`);
+    const path = `${this.#stem}${String(number).padStart(numberWidth, "0")}.${mark}.${this.nonce}`;
     try {
       renameSync(this.#path, path);
     } catch (error) {
@@ -200,22 +204,12 @@ export class OwnTicket {
     writeSync(this.#fd, `${JSON.stringify(record)}\n`);
   }
 
-  /** Removes the ticket (its successor sees that) and then its lock. Idempotent. */
+  /** Gives up its lock (it counts as dead then) and removes it: its successor sees that. Idempotent. */
   leave(): void {
     if (this.#left) return;
     this.#left = true;
-    try {
-      removeFile(this.#path);
-    } finally {
-      closeSync(this.#fd);
-    }
-    try {
-      rmdirSync(this.#folder);
-    } catch (error) {
-      // Others queue here, or one of them removed it first.
-      if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(systemErrorCode(error) ?? ""))
-        throw storeError(error, "the queue", this.#folder);
-    }
+    closeSync(this.#fd); // before: some filesystems take much longer to remove a file that is open
+    removeFile(this.#path);
   }
 }
 
@@ -248,8 +242,31 @@ export class TicketProbe {
 }
 
 function ticketOf(folder: string, name: string): Ticket | undefined {
-  const match = /^(\d+)\.([xs])\.([^.]+)$/.exec(name);
+  const match = /\+(\d+)\.([xs])\.([^.+]+)$/.exec(name);
   if (match === null) return undefined;
   const [, number = "", mode, nonce = ""] = match;
   return { name, path: join(folder, name), number: Number(number), mode: mode === "x" ? "exclusive" : "shared", nonce };
+}
+
+function queueFolder(fenFolder: string): string {
+  return join(fenFolder, "queue");
+}
+
+/** The tickets of everybody, by what they are for; from one look at the folder. */
+export function ticketsBySlot(
+  fenFolder: string,
+  kernel: KernelLocks,
+): { readonly slot: Slot; readonly queue: Queue; readonly tickets: readonly Ticket[] }[] {
+  const names = namesIn(queueFolder(fenFolder));
+  const namesOf = new Map<string, string[]>();
+  for (const name of names) {
+    const key = name.startsWith(".") ? "" : name.slice(0, name.lastIndexOf("+"));
+    namesOf.set(key, [...(namesOf.get(key) ?? []), name]);
+  }
+  return [...namesOf].flatMap(([key, own]) => {
+    const slot = readSlotName(key);
+    if (slot === undefined) return [];
+    const queue = new Queue(fenFolder, slot, kernel);
+    return [{ slot, queue, tickets: queue.tickets(own) }];
+  });
 }

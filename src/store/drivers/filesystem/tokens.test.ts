@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { db, LockWorld, web } from "../../../../test/support/lock-world.ts";
-import { folderName } from "./lock-table.ts";
+import { slotName } from "./lock-table.ts";
 import { takeToken } from "./tokens.ts";
 
 let world: LockWorld;
@@ -12,7 +12,7 @@ beforeEach(() => {
 afterEach(() => world[Symbol.dispose]());
 
 const next = () => takeToken(world.folder, web, "exclusive");
-const file = join(".fen/tokens", folderName({ resource: web }));
+const file = join(".fen/tokens", slotName({ resource: web }));
 const state = () => readFileSync(join(world.root, file), "latin1");
 const afterPowerCut = () => world.write(file, state().replace(/[0-9a-f-]{36}/, "00000000-0000-0000-0000-000000000000"));
 

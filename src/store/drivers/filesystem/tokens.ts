@@ -6,7 +6,7 @@ import { isAbsence, openInMadeFolder } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockMode, Resource } from "../../contract.ts";
 import type { LockFolder } from "./lock-folder.ts";
-import { folderName } from "./lock-table.ts";
+import { slotName } from "./lock-table.ts";
 
 const width = 16;
 /** So many numbers are reserved at once: the others need no wait for the disk. */
@@ -20,7 +20,7 @@ const block = 1024;
  * left out, never given twice.
  */
 export function takeToken(folder: LockFolder, resource: Resource, mode: LockMode): number {
-  const path = join(folder.fenFolder, "tokens", folderName({ resource }));
+  const path = join(folder.fenFolder, "tokens", slotName({ resource }));
   try {
     const fd = openForUpdate(path);
     try {
