@@ -219,6 +219,13 @@ export function recordOf(by: BlockedBy): LockRecord | undefined {
   return by.kind === "unknown" ? undefined : by.record;
 }
 
+/** What the one in the way holds, where that isn't what was asked for. */
+export function heldElsewhere({ resource, by }: Pick<Blocked, "resource" | "by">): string | undefined {
+  if (by.kind !== "holder" || by.resource === undefined) return undefined;
+  const key = resourceKey(by.resource);
+  return key === resourceKey(resource) ? undefined : key;
+}
+
 function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenError {
   const key = resourceKey(blocked.resource);
   const record = recordOf(blocked.by);
@@ -226,14 +233,16 @@ function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenErro
     record === undefined
       ? "somebody else"
       : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
+  const holds = heldElsewhere(blocked);
   return new FenError(
     "lock_timeout",
-    `The lock on ${label} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has it.`,
+    `The lock on ${label} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has ${holds ?? "it"}.`,
     {
       hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
       facts: {
         resource: key,
         blockedBy: blocked.by.kind,
+        ...(holds === undefined ? {} : { holds }),
         place: blocked.place,
         waitedMs: Math.round(waitedMs),
         ...(record === undefined ? {} : { holder: record }),

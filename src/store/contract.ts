@@ -153,7 +153,8 @@ export interface Inherited {
 }
 
 export type BlockedBy =
-  | { readonly kind: "holder"; readonly record: LockRecord }
+  /** `resource`: what it holds, where that is another than the one asked for (a model, where the datastore is wanted). */
+  | { readonly kind: "holder"; readonly record: LockRecord; readonly resource?: Resource }
   | { readonly kind: "waiter"; readonly record: LockRecord }
   /** Our predecessor is dead but processes that it started still work under its lock. */
   | { readonly kind: "orphan"; readonly record?: LockRecord; readonly processes: readonly ProcessInfo[] }

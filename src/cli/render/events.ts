@@ -1,6 +1,6 @@
 /** Events of a use case as lines for people (stderr; a method's own output on stdout) or as newline-delimited JSON. */
 import type { AppEvent } from "../../app/context.ts";
-import { recordOf, type WaitNotice } from "../../lock/manager.ts";
+import { heldElsewhere, recordOf, type WaitNotice } from "../../lock/manager.ts";
 import { resourceKey } from "../../store/contract.ts";
 import type { Console } from "../console.ts";
 import { duration } from "./table.ts";
@@ -52,8 +52,10 @@ export function waiting(console: Console, notice: WaitNotice): string {
 function because(notice: WaitNotice, who: string | undefined): string {
   const { by } = notice;
   switch (by.kind) {
-    case "holder":
-      return `held by ${who}`;
+    case "holder": {
+      const holds = heldElsewhere(notice);
+      return holds === undefined ? `held by ${who}` : `${holds} is held by ${who}`;
+    }
     case "waiter":
       return `behind ${who}`;
     case "structural":
@@ -72,10 +74,12 @@ function because(notice: WaitNotice, who: string | undefined): string {
 function plain(event: AppEvent): unknown {
   if (event.event !== "lock.waiting") return event;
   const { resource, by, place, waitedMs, remainingMs } = event.notice;
+  const holds = heldElsewhere(event.notice);
   return {
     event: event.event,
     resource: resourceKey(resource),
     blockedBy: by.kind,
+    ...(holds === undefined ? {} : { holds }),
     holder: recordOf(by),
     place,
     waitedMs: Math.round(waitedMs),

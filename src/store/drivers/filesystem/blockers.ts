@@ -73,8 +73,10 @@ export class Blockers {
       for (const ticket of tickets) {
         const granted = ticket.nonce !== this.#nonce && queue.isAlive(ticket) ? queue.read(ticket)?.granted : undefined;
         if (granted === undefined) continue;
-        const kind = slot.resource.kind === "datastore" && !isStructural ? "structural" : "holder";
-        return { by: { kind, record: granted }, watch: { queue, ticket } };
+        const watch = { queue, ticket };
+        if (slot.resource.kind === "datastore" && !isStructural)
+          return { by: { kind: "structural", record: granted }, watch };
+        return { by: { kind: "holder", record: granted, resource: slot.resource }, watch };
       }
     }
     return { by: this.#search(ranges) };
