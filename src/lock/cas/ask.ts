@@ -1,4 +1,5 @@
 /** What the protocol asks of a store, one thing at a time, and what it may hear. */
+import type { FenError } from "../../kernel/errors.ts";
 import type { PutCondition } from "../../store/conditional.ts";
 import type { LockState } from "./record.ts";
 
@@ -34,6 +35,6 @@ export type Answer =
   | { readonly is: "done"; readonly etag?: string | undefined }
   | { readonly is: "refused" }
   /** No answer: a write happened, didn't, or happens later. */
-  | { readonly is: "unknown" };
+  | { readonly is: "unknown"; readonly error?: FenError };
 
 export const isRead = (ask: Ask): boolean => ask.do.startsWith("read") || ask.do.startsWith("list");
