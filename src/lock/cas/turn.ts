@@ -21,7 +21,7 @@ type Goal =
   /** `head` is used once, so that a lost answer can be settled by it. */
   | { readonly want: "commit"; readonly head: string };
 
-type Then =
+type Reply =
   | "claimed"
   | "claim-settled"
   | "record"
@@ -38,7 +38,7 @@ type Then =
   | "dropped";
 
 export type At =
-  | { readonly is: "asking"; readonly ask: Ask; readonly then: Then; readonly victim?: ClaimName }
+  | { readonly is: "asking"; readonly ask: Ask; readonly reply: Reply; readonly victim?: ClaimName }
   | { readonly is: "waiting" | "draining" | "yielded" | "held" | "gone" | "lost" };
 
 interface Drain {
@@ -144,7 +144,7 @@ export function heard(turn: Turn, answer: Answer, now: number): Turn {
 type Asking = Extract<At, { is: "asking" }>;
 
 function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
-  switch (at.then) {
+  switch (at.reply) {
     case "claimed":
       if (answer.is === "done") return readRecord({ ...turn, ...(answer.etag && { claimEtag: answer.etag }) });
       return ask(turn, { do: "read-claim", claim: nameOf(turn) }, "claim-settled");
@@ -319,7 +319,7 @@ function dropOther(turn: Turn, at: Asking, answer: Answer): Turn {
   const { victim } = at;
   if (victim === undefined) return turn;
   const sweep = ask(turn, { do: "remove-claim", claim: victim }, "swept", victim);
-  if (at.then === "dropped")
+  if (at.reply === "dropped")
     return answer.is === "done" ? sweep : ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
   if (answer.is !== "record") return sweep;
   const state = turn.rules.withdraw(answer.state, victim.nonce);
@@ -371,8 +371,8 @@ function drainNext(turn: Turn, now: number): Turn {
 
 // ---------------------------------------------------------------- asks
 
-function ask(turn: Turn, what: Ask, then: Then, victim?: ClaimName): Turn {
-  return { ...turn, at: { is: "asking", ask: what, then, ...(victim && { victim }) } };
+function ask(turn: Turn, what: Ask, reply: Reply, victim?: ClaimName): Turn {
+  return { ...turn, at: { is: "asking", ask: what, reply, ...(victim && { victim }) } };
 }
 
 function announce(turn: Turn): Turn {

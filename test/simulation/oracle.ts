@@ -1,0 +1,95 @@
+/** Sees everything, and says what must never be: from what the processes believe, and from each change of a record. */
+import { conflict, type Entry, type LockState, type Mode } from "../../src/lock/cas/record.ts";
+import type { Grant } from "../../src/store/contract.ts";
+import { resourceKey } from "../../src/store/contract.ts";
+import type { Computer, World } from "./world.ts";
+
+interface Belief {
+  readonly on: Computer;
+  readonly grant: Grant;
+  /** By its own clock, when it can't believe any more unless it renewed. */
+  readonly deadline: () => number;
+}
+
+const freshState: LockState = { token: 0, holders: [], queue: [] };
+
+export class Oracle {
+  readonly #world: World;
+  readonly #beliefs = new Set<Belief>();
+  readonly #committed = new Set<string>();
+  grants = 0;
+  commits = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+    world.onWrite = (key, before, after) => {
+      if (key.startsWith("locks/")) this.#recordChanged(key, parsed(before), parsed(after));
+    };
+  }
+
+  /** A process has it, and works until the returned is called. */
+  entered(belief: Belief): () => void {
+    const { on, grant } = belief;
+    const what = `${resourceKey(grant.resource)} ${grant.mode}`;
+    this.#world.say(`${on.name} has ${what} (${grant.nonce}, token ${grant.token})`);
+    this.grants++;
+    for (const other of this.#beliefs)
+      if (other.on !== on && this.#believes(other) && excludes(other.grant, grant))
+        this.#world.fail(`${on.name} has ${what} beside ${other.on.name} with ${other.grant.nonce}`);
+    this.#beliefs.add(belief);
+    return () => {
+      if (this.#beliefs.delete(belief)) this.#world.say(`${on.name} is done with ${what}`);
+    };
+  }
+
+  told(head: string): void {
+    this.commits++;
+    if (!this.#committed.has(head)) this.#world.fail(`${head} was reported as committed, but the store never took it`);
+  }
+
+  /** One that is paused or dead believes until its own clock says that it is over; what it does after that is up to the fence. */
+  #believes({ on, deadline }: Belief): boolean {
+    return on.crashed || on.paused ? on.machine.clock.monotonic() < deadline() : true;
+  }
+
+  #recordChanged(key: string, before: LockState | undefined, after: LockState | undefined): void {
+    if (after === undefined) return this.#world.fail(`${key} was removed`);
+    const old = before ?? freshState;
+    if (after.token < old.token) this.#world.fail(`the token of ${key} went back`);
+    if (after.head !== old.head && after.head !== undefined) {
+      this.#committed.add(after.head);
+      const [nonce] = after.head.split("#");
+      if (!old.holders.some((one) => one.nonce === nonce && one.mode === "exclusive"))
+        this.#world.fail(`${after.head} was committed by one who doesn't hold ${key}`);
+    }
+    for (const entry of after.holders)
+      if (!old.holders.some((one) => one.nonce === entry.nonce)) this.#granted(key, old, entry);
+  }
+
+  #granted(key: string, old: LockState, entry: Entry): void {
+    if (entry.mode === "exclusive" && (entry.token ?? 0) <= old.token)
+      this.#world.fail(`an exclusive grant of ${key} did not raise the token`);
+    const mine = old.queue.findIndex((one) => one.nonce === entry.nonce);
+    const passed = old.queue
+      .slice(0, mine < 0 ? undefined : mine)
+      .find((one) => clash(one, entry) && !(one.yields && entry.inherits) && this.#isLive(key, one));
+    if (passed !== undefined) this.#world.fail(`${entry.nonce} overtook ${passed.nonce} at ${key}`);
+  }
+
+  /** Its claim stands. */
+  #isLive(key: string, { nonce }: Entry): boolean {
+    const claim = this.#world.bucket.objects.get(`${key.replace("locks/", "claims/")}/${nonce}`);
+    return claim !== undefined && !claim.body.includes('"ended":true');
+  }
+}
+
+const clash = (a: { readonly mode: Mode }, b: { readonly mode: Mode }): boolean => conflict(a.mode, b.mode);
+
+function excludes(a: Grant, b: Grant): boolean {
+  if ((a.resource.kind === "datastore") !== (b.resource.kind === "datastore")) return true;
+  return resourceKey(a.resource) === resourceKey(b.resource) && conflict(a.mode, b.mode);
+}
+
+function parsed(body: string | undefined): LockState | undefined {
+  return body === undefined ? undefined : (JSON.parse(body) as LockState); // only the protocol writes here
+}
