@@ -17,12 +17,17 @@ export class Oracle {
   readonly #world: World;
   readonly #beliefs = new Set<Belief>();
   readonly #committed = new Set<string>();
+  /** When claims were made and structural commands announced, by nonce. */
+  readonly #claimedAt = new Map<string, number>();
+  readonly #announcedAt = new Map<string, number>();
   grants = 0;
   commits = 0;
 
   constructor(world: World) {
     this.#world = world;
     world.onWrite = (key, before, after) => {
+      if (before === undefined && key.startsWith("claims/") && !after?.includes('"ended":true'))
+        this.#claimedAt.set(key.slice(key.lastIndexOf("/") + 1), world.time);
       if (key.startsWith("locks/")) this.#recordChanged(key, parsed(before), parsed(after));
     };
   }
@@ -36,10 +41,27 @@ export class Oracle {
     for (const other of this.#beliefs)
       if (other.on !== on && this.#believes(other) && excludes(other.grant, grant))
         this.#world.fail(`${on.name} has ${what} beside ${other.on.name} with ${other.grant.nonce}`);
+    this.#checkPatience(grant);
     this.#beliefs.add(belief);
     return () => {
       if (this.#beliefs.delete(belief)) this.#world.say(`${on.name} is done with ${what}`);
     };
+  }
+
+  /** Who came after a structural command was announced waits for it, unless it held something before. */
+  #checkPatience({ resource, nonce }: Grant): void {
+    if (resource.kind === "datastore") return;
+    const record = parsed(this.#world.bucket.objects.get(`locks/${encodeURIComponent(resourceKey(resource))}`)?.body);
+    if (record?.holders.some((one) => one.nonce === nonce && one.inherits)) return;
+    const gate = parsed(this.#world.bucket.objects.get("locks/datastore")?.body) ?? freshState;
+    const claimedAt = this.#claimedAt.get(nonce) ?? 0;
+    const passed = [...gate.holders, ...gate.queue].find(
+      (one) =>
+        one.mode !== "intention" &&
+        (this.#announcedAt.get(one.nonce) ?? Infinity) < claimedAt &&
+        this.#isLive("locks/datastore", one),
+    );
+    if (passed !== undefined) this.#world.fail(`${nonce} overtook the structural ${passed.nonce}`);
   }
 
   told(head: string): void {
@@ -61,7 +83,16 @@ export class Oracle {
       const [nonce] = after.head.split("#");
       if (!old.holders.some((one) => one.nonce === nonce && one.mode === "exclusive"))
         this.#world.fail(`${after.head} was committed by one who doesn't hold ${key}`);
+      for (const other of this.#beliefs)
+        if (other.grant.resource.kind === "datastore" && this.#believes(other))
+          this.#world.fail(`${after.head} was committed beside the structural ${other.grant.nonce}`);
     }
+    if (key === "locks/datastore")
+      for (const one of [...after.holders, ...after.queue])
+        if (one.mode !== "intention" && !this.#announcedAt.has(one.nonce))
+          this.#announcedAt.set(one.nonce, this.#world.time);
+    const disorder = brokenOrder(old, after);
+    if (disorder !== undefined) this.#world.fail(`${disorder} at ${key}`);
     for (const entry of after.holders)
       if (!old.holders.some((one) => one.nonce === entry.nonce)) this.#granted(key, old, entry);
   }
@@ -81,6 +112,20 @@ export class Oracle {
     const claim = this.#world.bucket.objects.get(`${key.replace("locks/", "claims/")}/${nonce}`);
     return claim !== undefined && !claim.body.includes('"ended":true');
   }
+}
+
+/** Who waits keeps its place: newcomers come last, who stands back comes first. */
+export function brokenOrder(old: LockState, after: LockState): string | undefined {
+  const place = (entries: readonly Entry[], nonce: string): number => entries.findIndex((one) => one.nonce === nonce);
+  for (const [at, one] of after.queue.entries())
+    for (const later of after.queue.slice(at + 1)) {
+      const [a, b] = [place(old.queue, one.nonce), place(old.queue, later.nonce)];
+      if (b >= 0 && (a > b || (a < 0 && place(old.holders, one.nonce) < 0)))
+        return `${one.nonce} got before ${later.nonce}`;
+      if (a >= 0 && b < 0 && place(old.holders, later.nonce) >= 0)
+        return `${later.nonce} stood back behind ${one.nonce}`;
+    }
+  return undefined;
 }
 
 const clash = (a: { readonly mode: Mode }, b: { readonly mode: Mode }): boolean => conflict(a.mode, b.mode);

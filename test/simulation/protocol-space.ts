@@ -18,6 +18,7 @@ import { type Rules, soundRules, timing } from "../../src/lock/cas/rules.ts";
 import type { Turn } from "../../src/lock/cas/turn.ts";
 import type { PutCondition } from "../../src/store/conditional.ts";
 import type { Space, Step } from "./explore.ts";
+import { brokenOrder } from "./oracle.ts";
 
 /** What one process does: takes these one after the other, commits to each that it may, gives back last taken first. */
 export type Script = readonly { readonly key: "a" | "b" | "datastore"; readonly mode: "shared" | "exclusive" }[];
@@ -324,12 +325,31 @@ function resuming(world: World, index: number, rules: Rules, steps: Step<World>[
     return;
   }
   steps.push({ label: `${label} and knows that it lost`, next: loseAll(awake, index) });
+  // A commit that was begun is brought to its end, so that it can be told how it ended.
+  const [goneOn, broke] = bringToEnd(awake, index);
+  if (goneOn !== awake) steps.push({ label: `${label} with its commit`, next: loseAll(goneOn, index), broken: broke });
   // What it had asked for when it was paused may come only now.
   const at = proc.taken.findIndex((one) => asked(one)?.do === "write-record");
   const ask = at < 0 ? undefined : asked(proc.taken[at] ?? never());
   if (ask === undefined) return;
   const { world: next, broken } = apply(awake, ask, index);
   steps.push({ label: `${label} after its request came: ${told(ask)}`, next: loseAll(next, index), broken });
+}
+
+function bringToEnd(world: World, index: number): [World, string | undefined] {
+  let next = world;
+  for (;;) {
+    const taken = next.procs[index]?.taken ?? [];
+    const at = taken.findIndex((one) => one.main.goal.want === "commit" && asked(one) !== undefined);
+    const current = taken[at];
+    const ask = current === undefined ? undefined : asked(current);
+    if (current === undefined || ask === undefined) return [next, undefined];
+    const done = apply(next, ask, index);
+    if (done.broken !== undefined) return [done.world, done.broken];
+    next = change(done.world, index, {
+      taken: taken.map((one, place) => (place === at ? answered(one, done.answer, next.now) : one)),
+    });
+  }
 }
 
 function never(): never {
@@ -409,6 +429,10 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
   if (next.token < before.token) return "a token went back";
   if (next.head !== before.head && !before.holders.some((one) => one.nonce === next.head && one.mode === "exclusive"))
     return `${"ABC"[by]} committed without holding`;
+  if (next.head !== before.head && holds(world).some((one) => one.key === "datastore" && one.by !== by))
+    return `${"ABC"[by]} committed beside a structural command`;
+  const disorder = brokenOrder(before, next);
+  if (disorder !== undefined) return disorder;
   for (const entry of next.holders) {
     if (before.holders.some((one) => one.nonce === entry.nonce)) continue;
     if (entry.mode === "exclusive" && (entry.token ?? 0) <= before.token)

@@ -1,4 +1,5 @@
 /** The lock driver for whatever has conditional writes: decision 0004. Requests, times and renewals; what is decided is decided in turn.ts and rules.ts. */
+import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import type { ConditionalStore } from "../../store/conditional.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type LockTable,
   type Place,
   type Resource,
+  resourceKey,
 } from "../../store/contract.ts";
 import { active } from "./acquisition.ts";
 import { breakGlass } from "./break-glass.ts";
@@ -29,8 +31,12 @@ export interface CasOptions {
   readonly rules?: Rules;
 }
 
+/** What one client holds, by nonce: what later requests of the same lease are taken under. */
+type Holds = Map<string, Hold>;
+
 export class CasLocks implements LockDriver {
   readonly #means: Means;
+  readonly #holds: Holds = new Map();
 
   constructor(store: ConditionalStore, machine: Machine, { ttlMs, rules = soundRules }: CasOptions = {}) {
     const objects = new LockObjects(store, () => machine.random.uuid());
@@ -38,7 +44,7 @@ export class CasLocks implements LockDriver {
   }
 
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<CasPlace> {
-    const place = new CasPlace(this.#means, { resource, mode, claim });
+    const place = new CasPlace(this.#means, this.#holds, { resource, mode, claim });
     await place.begin();
     return place;
   }
@@ -48,12 +54,7 @@ export class CasLocks implements LockDriver {
   }
 
   async inherit(said: readonly Holding[]): Promise<Inherited> {
-    const live = await Promise.all(
-      said.map(async (holding) => {
-        const { held } = await this.inspect(holding.resource);
-        return held.some(({ record }) => record?.nonce === holding.nonce && record.token === holding.token);
-      }),
-    );
+    const live = await Promise.all(said.map((holding) => isHeld(this.#means, holding)));
     return { holdings: said.filter((_, index) => live[index]), unshared: [] };
   }
 
@@ -71,6 +72,7 @@ interface Wanted {
 /** Looks as often as the rules say, however often it is asked. */
 class CasPlace implements Place {
   readonly #means: Means;
+  readonly #holds: Holds;
   readonly #wanted: Wanted;
   readonly #key: string;
   #hold: Hold;
@@ -80,8 +82,9 @@ class CasPlace implements Place {
   #lastSeen = "";
   #spent = false;
 
-  constructor(means: Means, wanted: Wanted) {
+  constructor(means: Means, holds: Holds, wanted: Wanted) {
     this.#means = means;
+    this.#holds = holds;
     this.#wanted = wanted;
     this.#key = keyUnder(wanted.resource, wanted.claim.under?.nonce);
     this.#hold = new Hold(this.#key, entryOf(wanted), means);
@@ -97,8 +100,9 @@ class CasPlace implements Place {
     if (this.#hold.standing === "waiting" && this.#now() >= this.#nextLookAt()) await this.#look();
     if (this.#hold.standing === "lost") await this.#again();
     if (this.#hold.standing !== "held") return this.#blocked();
+    await this.#stillWithin("known");
     this.#spent = true;
-    return { outcome: "granted", grant: new CasGrant(this.#means, this.#wanted, this.#hold) };
+    return { outcome: "granted", grant: new CasGrant(this.#means, this.#holds, this.#wanted, this.#hold) };
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
@@ -117,8 +121,19 @@ class CasPlace implements Place {
     const old = this.#hold;
     const nonce = this.#means.machine.random.uuid();
     await old.close();
+    await this.#stillWithin("all");
     this.#hold = new Hold(this.#key, { ...entryOf(this.#wanted), nonce }, this.#means);
     await this.begin();
+  }
+
+  /** A place that was taken under another lock is worth nothing without that: a structural command may be in by now. */
+  async #stillWithin(which: "known" | "all"): Promise<void> {
+    for (const holding of this.#wanted.claim.within) {
+      const hold = this.#holds.get(holding.nonce);
+      if (hold === undefined && which === "known") continue;
+      const live = hold === undefined ? await isHeld(this.#means, holding) : hold.standing === "held";
+      if (!live) throw lostMeanwhile(holding, this.#wanted.resource);
+    }
   }
 
   async #look(): Promise<void> {
@@ -186,6 +201,19 @@ class CasPlace implements Place {
   }
 }
 
+async function isHeld(means: Means, { resource, nonce, token }: Holding): Promise<boolean> {
+  const { held } = await inspectRecords(means, resource);
+  return held.some(({ record }) => record?.nonce === nonce && record.token === token);
+}
+
+function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
+  const [lost, key] = [resourceKey(holding.resource), resourceKey(waitedFor)];
+  return new FenError("lock_lost", `The lock on ${lost} was lost while the command waited for ${key}.`, {
+    hint: "Nothing was done yet. Run the command again.",
+    facts: { resource: lost, nonce: holding.nonce, token: holding.token, waitedFor: key },
+  });
+}
+
 function entryOf({ mode, claim }: Wanted): Entry {
   const { holder, hostname, pid, command, since } = claim;
   const within = claim.within.map((one) => one.nonce);
@@ -200,11 +228,14 @@ export class CasGrant implements Grant {
   readonly token: number;
   readonly holding: Holding;
   readonly #means: Means;
+  readonly #holds: Holds;
   readonly #hold: Hold;
   #released: Promise<void> | undefined;
 
-  constructor(means: Means, { resource, mode, claim }: Wanted, hold: Hold) {
+  constructor(means: Means, holds: Holds, { resource, mode, claim }: Wanted, hold: Hold) {
     const { nonce } = hold.turn.me;
+    holds.set(nonce, hold);
+    this.#holds = holds;
     this.#means = means;
     this.#hold = hold;
     this.resource = resource;
@@ -246,7 +277,7 @@ export class CasGrant implements Grant {
   async refresh(): Promise<void> {}
 
   release(): Promise<void> {
-    this.#released ??= this.#hold.close();
+    this.#released ??= this.#hold.close().finally(() => this.#holds.delete(this.nonce));
     return this.#released;
   }
 }
