@@ -34,7 +34,6 @@ export const mutations: readonly Mutation[] = [
     enter: (state, me) => ({ ...soundRules.enter(state, me), token: state.token }),
   }),
   plant("a lost answer is taken for success", { lostAnswer: "done" }),
-  plant("a lost answer is taken for a refusal", { lostAnswer: "refused" }),
   plant("a failed read is taken for absence", { failedRead: "absent" }),
   plant("the wall clock decides who is dead", { now: (clock) => clock.now() }),
   plant("a holder never gives up", { hasGivenUp: () => false }),

@@ -19,13 +19,17 @@ export class Oracle {
   readonly #committed = new Set<string>();
   /** When claims were made and structural commands announced, by nonce. */
   readonly #claimedAt = new Map<string, number>();
+  /** Entries whose owner left, as `record/nonce`. */
+  readonly #left = new Set<string>();
   readonly #announcedAt = new Map<string, number>();
   grants = 0;
   commits = 0;
 
   constructor(world: World) {
     this.#world = world;
-    world.onWrite = (key, before, after) => {
+    world.onWrite = (by, key, before, after) => {
+      if (after === undefined && key.startsWith(`claims/`) && key.includes(`/${by}-`))
+        this.#left.add(key.replace("claims/", "locks/"));
       if (before === undefined && key.startsWith("claims/") && !after?.includes('"ended":true'))
         this.#claimedAt.set(key.slice(key.lastIndexOf("/") + 1), world.time);
       if (key.startsWith("locks/")) this.#recordChanged(key, parsed(before), parsed(after));
@@ -94,12 +98,17 @@ export class Oracle {
     const disorder = brokenOrder(old, after);
     if (disorder !== undefined) this.#world.fail(`${disorder} at ${key}`);
     for (const entry of after.holders)
-      if (!old.holders.some((one) => one.nonce === entry.nonce)) this.#granted(key, old, entry);
+      if (!old.holders.some((one) => one.nonce === entry.nonce)) {
+        this.#granted(key, old, entry);
+        if (entry.mode === "exclusive" && after.token <= old.token)
+          this.#world.fail(`an exclusive grant of ${key} did not raise the token`);
+      }
+    for (const { nonce } of [...after.holders, ...after.queue])
+      if (this.#left.has(`${key}/${nonce}`) && ![...old.holders, ...old.queue].some((one) => one.nonce === nonce))
+        this.#world.fail(`${nonce} came back to ${key} after it had left`);
   }
 
   #granted(key: string, old: LockState, entry: Entry): void {
-    if (entry.mode === "exclusive" && (entry.token ?? 0) <= old.token)
-      this.#world.fail(`an exclusive grant of ${key} did not raise the token`);
     const mine = old.queue.findIndex((one) => one.nonce === entry.nonce);
     const passed = old.queue
       .slice(0, mine < 0 ? undefined : mine)

@@ -214,7 +214,11 @@ function running(world: World, index: number, rules: Rules, steps: Step<World>[]
       perform(world, index, { label: `${name} gives back:`, taken, more: { phase: "leaving" } }, steps);
     } else {
       const taken = proc.taken.map((one, place) => (place === at ? commitHead(one, nonceOf(index, at)) : one));
-      perform(world, index, { label: `${name} commits:`, taken, more: { applied: false, committed: at } }, steps);
+      const more = { applied: false, committed: at };
+      // Its request may be on its way for as long as it is paused.
+      if (world.left.pauses > 0)
+        steps.push({ label: `${name} begins to commit`, next: change(world, index, { ...more, taken }) });
+      else perform(world, index, { label: `${name} commits:`, taken, more }, steps);
     }
   } else if (current !== undefined) put("gives back:", giveBack(current));
   // A pause is no more than not being scheduled until its time is over.
@@ -435,8 +439,7 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
   if (disorder !== undefined) return disorder;
   for (const entry of next.holders) {
     if (before.holders.some((one) => one.nonce === entry.nonce)) continue;
-    if (entry.mode === "exclusive" && (entry.token ?? 0) <= before.token)
-      return "an exclusive grant did not raise the token";
+    if (entry.mode === "exclusive" && next.token <= before.token) return "an exclusive grant did not raise the token";
     const mine = before.queue.findIndex((one) => one.nonce === entry.nonce);
     const passed = before.queue
       .slice(0, mine < 0 ? undefined : mine)

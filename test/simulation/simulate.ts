@@ -49,6 +49,12 @@ export async function simulate({ seed, rules = soundRules, keepTrace = false }: 
   const kind = chance.pick(["store", "computers", "both"]);
   if (kind !== "computers") {
     world.faults = { before: chance.between(0, 0.1), after: chance.between(0, 0.1), late: chance.between(0, 0.05) };
+    const usual = world.faults;
+    if (chance.happens(0.3)) {
+      const stormAt = chance.between(500, 8000);
+      world.at(stormAt, () => (world.faults = { before: 0.65, after: 0.05, late: 0.25 }));
+      world.at(stormAt + chance.between(1000, 6000), () => (world.faults = usual));
+    }
     world.at(calmAfterMs, () => (world.faults = { before: 0, after: 0, late: 0 }));
   }
   const actors = Array.from(

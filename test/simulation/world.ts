@@ -32,7 +32,7 @@ export class World {
   readonly trace: string[] = [];
   readonly options: WorldOptions;
   /** Called after each change of an object. */
-  onWrite: (key: string, before: string | undefined, after: string | undefined) => void = () => undefined;
+  onWrite: (by: string, key: string, before: string | undefined, after: string | undefined) => void = () => undefined;
   faults: FaultRates;
   time = 0;
   /** Every line of the trace, in one number. */
@@ -254,7 +254,7 @@ export class Computer {
       const after = world.bucket.objects.get(key)?.body;
       if (before !== after) {
         world.say(`${this.name} ${key} = ${after ?? "removed"}`);
-        world.onWrite(key, before, after);
+        world.onWrite(this.name, key, before, after);
       }
       return result;
     };
