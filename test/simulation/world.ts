@@ -128,6 +128,8 @@ export class Computer {
   readonly store: ConditionalStore;
   requests = 0;
   crashed = false;
+  /** No request of its gets through. */
+  cutOff = false;
   readonly #world: World;
   readonly #rate: number;
   readonly #start: number;
@@ -161,7 +163,7 @@ export class Computer {
       },
     };
     this.store = new FaultyConditionalStore(this.#watched(), {
-      rates: () => world.faults,
+      rates: () => (this.cutOff ? { before: 1, after: 0, late: 0 } : world.faults),
       chance: () => world.chance.next(),
       travel: (leg) => this.#travel(leg),
     });

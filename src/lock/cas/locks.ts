@@ -23,7 +23,7 @@ import { inspectRecords, keyUnder, recordOf } from "./inspect.ts";
 import { LockObjects, recordPath } from "./objects.ts";
 import type { Entry } from "./record.ts";
 import { type Rules, soundRules, timing } from "./rules.ts";
-import { datastoreKey, inTheWay, type Turn } from "./turn.ts";
+import { datastoreKey, inTheWay, nextDeath, type Turn } from "./turn.ts";
 
 export interface CasOptions {
   readonly ttlMs?: number;
@@ -91,7 +91,8 @@ class CasPlace implements Place {
   }
 
   async begin(): Promise<void> {
-    this.#claimsSeenAt = this.#now();
+    // The first look is at the claims: from then on it counts whether they change.
+    this.#claimsSeenAt = -Infinity;
     await this.#advance();
   }
 
@@ -138,9 +139,14 @@ class CasPlace implements Place {
 
   async #look(): Promise<void> {
     const { nextLookMs, farLookMs } = this.#means.times;
-    const due = this.#claimsSeenAt + (this.#place() <= 1 ? nextLookMs : farLookMs) * 0.95;
-    const look = this.#now() >= due ? "claims" : "record";
-    if (look === "claims") this.#claimsSeenAt = this.#now();
+    const now = this.#now();
+    const due = Math.min(
+      this.#claimsSeenAt + (this.#place() <= 1 ? nextLookMs : farLookMs),
+      nextDeath(this.#waiting()),
+    );
+    // At the claims, if the look after this one would come too late for them.
+    const look = now + this.#lookIn(now) > due ? "claims" : "record";
+    if (look === "claims") this.#claimsSeenAt = now;
     await this.#advance(look);
   }
 
@@ -181,9 +187,16 @@ class CasPlace implements Place {
     );
   }
 
+  /** As the rules say, but not after the moment at which one in the way may turn out to be dead. */
   #nextLookAt(): number {
+    const usual = this.#lookedAt + this.#lookIn(this.#lookedAt);
+    const death = nextDeath(this.#waiting());
+    return death > this.#lookedAt ? Math.min(usual, death) : usual;
+  }
+
+  #lookIn(now: number): number {
     const { rules, times } = this.#means;
-    return this.#lookedAt + rules.nextLook(this.#lookedAt - this.#changedAt, this.#place(), times);
+    return rules.nextLook(now - this.#changedAt, this.#place(), times);
   }
 
   #blocked(): Attempt {

@@ -43,9 +43,6 @@ export const freshState: LockState = { token: 0, holders: [], queue: [] };
 
 export const has = (entries: readonly Entry[], nonce: string): boolean => entries.some((one) => one.nonce === nonce);
 
-export const find = (entries: readonly Entry[], nonce: string): Entry | undefined =>
-  entries.find((one) => one.nonce === nonce);
-
 const without = (entries: readonly Entry[], nonce: string): readonly Entry[] =>
   has(entries, nonce) ? entries.filter((one) => one.nonce !== nonce) : entries;
 

@@ -37,11 +37,11 @@ export function timing(ttlMs = 10_000): Timing {
     ttlMs,
     holderBeatMs: ttlMs * 0.25,
     waiterBeatMs: ttlMs * 0.5,
-    giveUpMs: ttlMs * 0.65,
-    quietMs: ttlMs * 0.8,
+    giveUpMs: ttlMs * 0.6,
+    quietMs: ttlMs * 0.75,
     nextLookMs: ttlMs * 0.3,
     farLookMs: ttlMs * 0.75,
-    quickLookMs: Math.min(100, ttlMs * 0.01),
+    quickLookMs: Math.min(50, ttlMs * 0.005),
   };
 }
 

@@ -131,6 +131,12 @@ export function inTheWay(turn: Turn): readonly Entry[] {
   return turn.rules.blockers(turn.seen.state, turn.me);
 }
 
+/** When the first of those in the way will have been quiet for too long, if it stays so; on our own clock. */
+export function nextDeath(turn: Turn): number {
+  const sightings = inTheWay(turn).flatMap((one) => turn.sightings.get(one.nonce) ?? []);
+  return Math.min(...sightings.map((one) => one.since)) + turn.times.quietMs;
+}
+
 /** The next step after an answer to `turn.at.ask`. */
 export function heard(turn: Turn, answer: Answer, now: number): Turn {
   if (turn.at.is !== "asking") return turn;
