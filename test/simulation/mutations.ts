@@ -13,8 +13,11 @@ const onlyHolders = (state: LockState, me: Entry): readonly Entry[] =>
   state.holders.filter((one) => one.nonce !== me.nonce && conflict(one.mode, me.mode));
 
 export const mutations: readonly Mutation[] = [
-  plant("a takeover ends the claim whatever its etag", { endIf: () => anyEtag }),
-  plant("a takeover doesn't end the claim", { endIf: () => undefined }),
+  plant("a takeover ends the claim whatever its etag", {
+    end: (claim) => ({ do: "write-claim", claim, state: { beat: 0, ended: true }, if: anyEtag }),
+  }),
+  plant("a takeover deletes the claim", { end: (claim) => ({ do: "remove-claim", claim }) }),
+  plant("a takeover doesn't end the claim", { end: () => undefined }),
   plant("a record is replaced whatever its etag", { changeIf: () => anyEtag }),
   plant("a release takes everybody out of the record", {
     withdraw: (state, nonce) =>

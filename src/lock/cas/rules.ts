@@ -3,6 +3,7 @@
  * there is a type for them so that tests can plant a wrong one and see that it is found.
  */
 import type { PutCondition } from "../../store/conditional.ts";
+import type { Ask, ClaimName } from "./ask.ts";
 import {
   blockers,
   conflict,
@@ -63,7 +64,7 @@ export interface Rules {
   /** On which condition a record may be replaced that was read with this etag (undefined = there was none). */
   readonly changeIf: (etag: string | undefined) => PutCondition;
   /** How the claim of one who is dead is ended; undefined: it isn't. */
-  readonly endIf: (seen: Sighting) => PutCondition | undefined;
+  readonly end: (claim: ClaimName, seen: Sighting) => Ask | undefined;
   readonly isDead: (seen: Sighting, now: number, times: Timing) => boolean;
   readonly hasGivenUp: (renewedAt: number, now: number, times: Timing) => boolean;
   /** What a write whose answer was lost is taken for. */
@@ -90,7 +91,7 @@ export const soundRules: Rules = {
   commit: (state, nonce, head) =>
     state.holders.some((one) => one.nonce === nonce && one.mode === "exclusive") ? { ...state, head } : undefined,
   changeIf: onlyIf,
-  endIf: (seen) => onlyIf(seen.etag),
+  end: (claim, seen) => ({ do: "write-claim", claim, state: { beat: 0, ended: true }, if: onlyIf(seen.etag) }),
   isDead: (seen, now, times) => now - seen.since >= times.quietMs,
   hasGivenUp: (renewedAt, now, times) => now - renewedAt >= times.giveUpMs,
   lostAnswer: "read again",

@@ -297,10 +297,8 @@ function firstDead(turn: Turn, names: readonly ClaimName[], now: number): Turn |
   for (const victim of names) {
     const sighting = turn.sightings.get(victim.nonce);
     if (sighting === undefined || !turn.rules.isDead(sighting, now, turn.times)) continue;
-    const condition = turn.rules.endIf(sighting);
-    if (condition === undefined) return drop(turn, victim);
-    const state = { beat: 0, ended: true } as const;
-    return ask(turn, { do: "write-claim", claim: victim, state, if: condition }, "ended", victim);
+    const ending = turn.rules.end(victim, sighting);
+    return ending === undefined ? drop(turn, victim) : ask(turn, ending, "ended", victim);
   }
   return undefined;
 }
