@@ -223,7 +223,7 @@ function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
   const [lost, key] = [resourceKey(holding.resource), resourceKey(waitedFor)];
   return new FenError("lock_lost", `The lock on ${lost} was lost while the command waited for ${key}.`, {
     hint: "Nothing was done yet. Run the command again.",
-    facts: { resource: lost, nonce: holding.nonce, token: holding.token, waitedFor: key },
+    facts: { resource: lost, nonce: holding.nonce, token: holding.token },
   });
 }
 
