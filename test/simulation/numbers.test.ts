@@ -140,6 +140,35 @@ describe("times", () => {
   });
 });
 
+describe("places", () => {
+  test("a waiter that was away for less than the quiet period keeps its place", async () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      const world = slow(seed);
+      const [holder, away, other] = ["A", "B", "C"].map((name) => new Computer(world, name)) as [
+        Computer,
+        Computer,
+        Computer,
+      ];
+      const order: string[] = [];
+      const lease = await until(world, locksOn(holder)());
+      const wait = (computer: Computer) =>
+        locksOn(computer)().then((mine) => {
+          order.push(computer.name);
+          return mine.release();
+        });
+      const first = wait(away);
+      await pass(world, 500);
+      const second = wait(other);
+      await pass(world, world.chance.between(500, 10_000));
+      away.pause(2000);
+      await pass(world, 2500);
+      await until(world, lease.release());
+      await until(world, Promise.all([first, second]));
+      expect(order).toEqual(["B", "C"]);
+    }
+  });
+});
+
 describe("the fence", () => {
   test("lock-9, lock-15: a holder that was paused past its time commits nothing, and its release takes nothing away", async () => {
     for (let seed = 1; seed <= 200; seed++) {

@@ -46,6 +46,8 @@ interface Proc {
   /** The commit that is being made was taken by the store. */
   readonly applied: boolean;
   readonly life: "running" | "paused" | "expired" | "crashed";
+  /** It goes on waiting though its last renewal is too long ago: not good for holding until it is renewed. */
+  readonly overdue: boolean;
 }
 
 interface LateWrite {
@@ -79,6 +81,7 @@ export function protocolSpace(scripts: readonly Script[], faults: Faults, rules:
     committed: 0,
     applied: false,
     life: "running",
+    overdue: false,
   }));
   const initial: World = { now: 0, version: 1, records: {}, claims: {}, procs, left: faults, hurt: false };
   return {
@@ -294,7 +297,7 @@ function settle(world: World, index: number, label: string): Step<World> {
   const proc = world.procs[index];
   const current = proc?.taken.at(-1);
   if (proc === undefined || current === undefined) return { label, next: world };
-  const lost = proc.taken.some((one) => standing(one) === "lost");
+  const lost = proc.taken.some((one) => standing(one) === "lost" || (proc.overdue && standing(one) === "held"));
   const is = standing(current);
   if (lost && !proc.taken.some((one) => asked(one) !== undefined))
     return { label: `${label}, lost`, next: loseAll(world, index) };
@@ -328,6 +331,8 @@ function resuming(world: World, index: number, rules: Rules, steps: Step<World>[
     steps.push({ label, next: awake });
     return;
   }
+  if (proc.phase === "taking" && proc.taken.length === 1 && proc.taken.every((one) => standing(one) !== "held"))
+    steps.push({ label: `${label} waiting`, next: change(world, index, { life: "running", overdue: true }) });
   steps.push({ label: `${label} and knows that it lost`, next: loseAll(awake, index) });
   // A commit that was begun is brought to its end, so that it can be told how it ended.
   const [goneOn, broke] = bringToEnd(awake, index);
@@ -384,6 +389,7 @@ function timePasses(world: World, rules: Rules): Step<World> {
         next = { ...next, version, claims: { ...next.claims, [id]: { ...claim, version } } };
       }
     }
+    if (!lost && proc.overdue) next = change(next, index, { overdue: false });
     if (lost && proc.phase !== "leaving" && rules.hasGivenUp(0, times.quietMs, times)) next = loseAll(next, index);
   }
   return { label: "time passes", next };
@@ -435,6 +441,8 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
     return `${"ABC"[by]} committed without holding`;
   if (next.head !== before.head && holds(world).some((one) => one.key === "datastore" && one.by !== by))
     return `${"ABC"[by]} committed beside a structural command`;
+  const isEnded = (nonce: string): boolean =>
+    Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended === true);
   const disorder = brokenOrder(before, next);
   if (disorder !== undefined) return disorder;
   for (const entry of next.holders) {
@@ -445,7 +453,10 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
       .slice(0, mine < 0 ? undefined : mine)
       .find(
         (one) =>
-          conflict(one.mode, entry.mode) && !(one.yields && entry.inherits) && isLive(world.procs[ownerOf(one.nonce)]),
+          conflict(one.mode, entry.mode) &&
+          !(one.yields && entry.inherits) &&
+          isLive(world.procs[ownerOf(one.nonce)]) &&
+          !isEnded(one.nonce),
       );
     if (passed !== undefined) return `${entry.nonce} overtook ${passed.nonce}`;
   }
@@ -464,7 +475,7 @@ function encode(world: World): string {
   for (const key of ["datastore", "a", "b"]) parts.push(stateText(world.records[key]?.state));
   for (const id of Object.keys(world.claims).sort()) parts.push(`${id}${world.claims[id]?.state.ended ? "!" : ""}`);
   for (const proc of world.procs) {
-    const flags = proc.applied ? "+" : "-";
+    const flags = `${proc.applied ? "+" : "-"}${proc.overdue ? "o" : ""}`;
     parts.push(`|${proc.phase[0]}${proc.phase[1]}${proc.life[0]}${proc.life[1]}${proc.committed}${flags}`);
     if (proc.life === "crashed") continue;
     for (const { main, gate } of proc.taken) {

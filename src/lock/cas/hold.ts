@@ -1,7 +1,8 @@
 /**
  * One acquisition, run against a store: asks what the protocol asks, one request at a time, and renews its claims beside that until it has ended.
  *
- * It is *lost* when somebody ended a claim of its, or when `giveUpMs` passed since a renewal that worked began: its own clock decides, whatever the store says or doesn't.
+ * It is *lost* when somebody ended a claim of its, or when it holds and `giveUpMs` passed since a renewal that worked began: its own clock decides, whatever
+ * the store says or doesn't.
  */
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
@@ -44,9 +45,7 @@ export class Hold {
     this.#all = acquire(key, me, means);
     this.#early = { key, answer: means.objects.tell({ do: "read-record", key }) };
     this.#early.answer.catch(() => undefined); // whoever takes the answer hears of it
-    this.#timer = means.machine.clock.every(means.times.holderBeatMs, () => {
-      if (this.#renewalIsDue()) void this.renew().catch(() => undefined); // told by `check` and by the next request
-    });
+    this.#timer = means.machine.clock.every(means.times.holderBeatMs, () => this.#renewIfDue());
   }
 
   get turn(): Turn {
@@ -68,6 +67,8 @@ export class Hold {
   /** Asks on until there is nothing to ask for now. Throws when the store doesn't answer; then `close` it. */
   advance(look?: "record" | "claims"): Promise<void> {
     return this.#oneAtATime(async () => {
+      // After a pause the renewal goes out first: it is in time where the look finds the lock free.
+      this.#renewIfDue();
       if (look !== undefined) this.#all = wakeUp(this.#all, look);
       await this.#run(() => this.#isLost());
       this.#heldBefore = this.standing === "held";
@@ -158,10 +159,11 @@ export class Hold {
   }
 
   /** A waiter is renewed half as often as a holder. */
-  #renewalIsDue(): boolean {
+  #renewIfDue(): void {
     const { holderBeatMs, waiterBeatMs } = this.#means.times;
     const sinceMs = Math.max(0, ...[...this.#beats.keys()].map((key) => this.#now() - this.#renewedAt(key)));
-    return sinceMs >= (this.#heldBefore ? holderBeatMs : waiterBeatMs) * 0.9;
+    if (sinceMs < (this.#heldBefore ? holderBeatMs : waiterBeatMs) * 0.9) return;
+    void this.renew().catch(() => undefined); // told by `check` and by the next request
   }
 
   async #renewAll(): Promise<void> {
@@ -189,10 +191,13 @@ export class Hold {
   /** Once lost, for ever lost. */
   #isLost(): boolean {
     const { rules, times } = this.#means;
-    this.#lost ||= standing(this.#all) === "lost";
-    this.#lost ||= [...this.#announcedAt.keys()].some((key) =>
-      rules.hasGivenUp(this.#renewedAt(key), this.#now(), times),
-    );
+    const is = standing(this.#all);
+    this.#lost ||= is === "lost";
+    // Who only waits may be late: it has its place until somebody takes it away. It holds nothing unless renewed in time.
+    if (is === "held")
+      this.#lost ||= [...this.#announcedAt.keys()].some((key) =>
+        rules.hasGivenUp(this.#renewedAt(key), this.#now(), times),
+      );
     return this.#lost;
   }
 
