@@ -1,0 +1,24 @@
+// Locks on an object store, simulated by seed for some minutes: npm run torture -- --minutes 10 [--seed 1] [--runs 1]; --exhaustive runs the long searches.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "rolldown";
+
+const scratch = mkdtempSync(join(tmpdir(), "fen-torture-"));
+const file = join(scratch, "torture.mjs");
+try {
+  await build({
+    input: fileURLToPath(new URL("../test/simulation/torture.ts", import.meta.url)),
+    platform: "node",
+    output: { file, format: "esm" },
+    logLevel: "warn",
+  });
+  const ran = spawnSync(process.execPath, ["--max-old-space-size=6000", file, ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
+  process.exitCode = ran.status ?? 1;
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}

@@ -1,0 +1,296 @@
+/** The lock driver for whatever has conditional writes: decision 0004. Requests, times and renewals; what is decided is decided in turn.ts and rules.ts. */
+import { FenError } from "../../kernel/errors.ts";
+import type { Machine } from "../../kernel/machine.ts";
+import type { ConditionalStore } from "../../store/conditional.ts";
+import {
+  type Attempt,
+  type BlockedBy,
+  type Claim,
+  type Grant,
+  type Holding,
+  type Inherited,
+  type LockDriver,
+  type LockMode,
+  type LockTable,
+  type Place,
+  type Resource,
+  resourceKey,
+} from "../../store/contract.ts";
+import { active } from "./acquisition.ts";
+import { breakGlass } from "./break-glass.ts";
+import { Hold, type Means } from "./hold.ts";
+import { inspectRecords, keyUnder, recordOf } from "./inspect.ts";
+import { LockObjects, recordPath } from "./objects.ts";
+import type { Entry } from "./record.ts";
+import { type Rules, soundRules, timing } from "./rules.ts";
+import { datastoreKey, inTheWay, nextDeath, type Turn } from "./turn.ts";
+
+export interface CasOptions {
+  readonly ttlMs?: number;
+  /** For tests that plant a wrong one. */
+  readonly rules?: Rules;
+}
+
+/** What one client holds, by nonce: what later requests of the same lease are taken under. */
+type Holds = Map<string, Hold>;
+
+export class CasLocks implements LockDriver {
+  readonly #means: Means;
+  readonly #holds: Holds = new Map();
+
+  constructor(store: ConditionalStore, machine: Machine, { ttlMs, rules = soundRules }: CasOptions = {}) {
+    const objects = new LockObjects(store, () => machine.random.uuid());
+    this.#means = { objects, machine, rules, times: timing(ttlMs) };
+  }
+
+  async join(resource: Resource, mode: LockMode, claim: Claim): Promise<CasPlace> {
+    const place = new CasPlace(this.#means, this.#holds, { resource, mode, claim });
+    await place.begin();
+    return place;
+  }
+
+  inspect(scope: "all" | "live" | Resource): Promise<LockTable> {
+    return inspectRecords(this.#means, scope);
+  }
+
+  async inherit(said: readonly Holding[]): Promise<Inherited> {
+    const live = await Promise.all(said.map((holding) => isHeld(this.#means, holding)));
+    return { holdings: said.filter((_, index) => live[index]), unshared: [] };
+  }
+
+  revoke(resource: Resource, nonce: string | undefined): Promise<boolean> {
+    return breakGlass(this.#means, resource, nonce);
+  }
+}
+
+interface Wanted {
+  readonly resource: Resource;
+  readonly mode: LockMode;
+  readonly claim: Claim;
+}
+
+/** Looks as often as the rules say, however often it is asked. */
+class CasPlace implements Place {
+  readonly #means: Means;
+  readonly #holds: Holds;
+  readonly #wanted: Wanted;
+  readonly #key: string;
+  #hold: Hold;
+  #lookedAt = 0;
+  #changedAt = 0;
+  #claimsSeenAt = 0;
+  #lastSeen = "";
+  #spent = false;
+
+  constructor(means: Means, holds: Holds, wanted: Wanted) {
+    this.#means = means;
+    this.#holds = holds;
+    this.#wanted = wanted;
+    this.#key = keyUnder(wanted.resource, wanted.claim.under?.nonce);
+    this.#hold = new Hold(this.#key, entryOf(wanted), means);
+  }
+
+  async begin(): Promise<void> {
+    // The first look is at the claims: from then on it counts whether they change.
+    this.#claimsSeenAt = -Infinity;
+    await this.#advance();
+  }
+
+  async attempt(): Promise<Attempt> {
+    if (this.#spent) throw new Error("the place was granted or given up before");
+    if (this.#hold.standing === "waiting" && this.#now() >= this.#nextLookAt()) await this.#look();
+    if (this.#hold.standing === "lost") await this.#again();
+    if (this.#hold.standing !== "held") return this.#blocked();
+    await this.#stillWithin("known");
+    this.#spent = true;
+    return { outcome: "granted", grant: new CasGrant(this.#means, this.#holds, this.#wanted, this.#hold) };
+  }
+
+  async changed(maxMs: number, signal: AbortSignal): Promise<void> {
+    const untilLook = Math.max(0, this.#nextLookAt() - this.#now());
+    await this.#means.machine.clock.sleep(Math.min(maxMs, untilLook), signal);
+  }
+
+  async leave(): Promise<void> {
+    if (this.#spent) return;
+    this.#spent = true;
+    await this.#hold.close();
+  }
+
+  /** Our place went to others: takes a new one, at the end. */
+  async #again(): Promise<void> {
+    const old = this.#hold;
+    const nonce = this.#means.machine.random.uuid();
+    await old.close();
+    await this.#stillWithin("all");
+    this.#hold = new Hold(this.#key, { ...entryOf(this.#wanted), nonce }, this.#means);
+    await this.begin();
+  }
+
+  /** A place that was taken under another lock is worth nothing without that: a structural command may be in by now. */
+  async #stillWithin(which: "known" | "all"): Promise<void> {
+    for (const holding of this.#wanted.claim.within) {
+      const hold = this.#holds.get(holding.nonce);
+      if (hold === undefined && which === "known") continue;
+      const live = hold === undefined ? await isHeld(this.#means, holding) : hold.standing === "held";
+      if (!live) throw lostMeanwhile(holding, this.#wanted.resource);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { nextLookMs, farLookMs } = this.#means.times;
+    const now = this.#now();
+    const due = Math.min(
+      this.#claimsSeenAt + (this.#place() <= 1 ? nextLookMs : farLookMs),
+      nextDeath(this.#waiting()),
+    );
+    // At the claims, if the look after this one would come too late for them.
+    const look = now + this.#lookIn(now) > due ? "claims" : "record";
+    if (look === "claims") this.#claimsSeenAt = now;
+    await this.#advance(look);
+  }
+
+  async #advance(look?: "record" | "claims"): Promise<void> {
+    try {
+      await this.#hold.advance(look);
+    } catch (error) {
+      this.#spent = true;
+      // What can't be given back now is dead once it isn't renewed any more; the first error is the one to tell.
+      await this.#hold.close().catch(() => undefined);
+      throw error;
+    }
+    const turn = this.#waiting();
+    const seen = [turn.key, this.#place(), ...inTheWay(turn).map((one) => one.nonce)].join();
+    this.#lookedAt = this.#now();
+    if (seen !== this.#lastSeen) this.#changedAt = this.#lookedAt;
+    this.#lastSeen = seen;
+  }
+
+  #now(): number {
+    return this.#means.rules.now(this.#means.machine.clock);
+  }
+
+  /** The turn that waits: ours, or the one that stands in for us at the datastore. */
+  #waiting(): Turn {
+    const { turn, gate } = this.#hold;
+    return active({ main: turn, ...(gate && { gate }) });
+  }
+
+  /** 1 = next in line. */
+  #place(): number {
+    const { seen, me } = this.#waiting();
+    return (
+      Math.max(
+        0,
+        seen.state.queue.findIndex((one) => one.nonce === me.nonce),
+      ) + 1
+    );
+  }
+
+  /** As the rules say, but not after the moment at which one in the way may turn out to be dead. */
+  #nextLookAt(): number {
+    const usual = this.#lookedAt + this.#lookIn(this.#lookedAt);
+    const death = nextDeath(this.#waiting());
+    return death > this.#lookedAt ? Math.min(usual, death) : usual;
+  }
+
+  #lookIn(now: number): number {
+    const { rules, times } = this.#means;
+    return rules.nextLook(now - this.#changedAt, this.#place(), times);
+  }
+
+  #blocked(): Attempt {
+    return { outcome: "blocked", resource: this.#wanted.resource, by: this.#blockedBy(), place: this.#place() };
+  }
+
+  #blockedBy(): BlockedBy {
+    const turn = this.#waiting();
+    if (turn.unreadable) return { kind: "foreign", path: recordPath(turn.key) };
+    const [first] = inTheWay(turn);
+    if (first === undefined) return { kind: "unknown" };
+    const record = recordOf(first, this.#means.times.ttlMs);
+    if (turn.key === datastoreKey && turn !== this.#hold.turn) return { kind: "structural", record };
+    return turn.seen.state.queue.includes(first) ? { kind: "waiter", record } : { kind: "holder", record };
+  }
+}
+
+async function isHeld(means: Means, { resource, nonce, token }: Holding): Promise<boolean> {
+  const { held } = await inspectRecords(means, resource);
+  return held.some(({ record }) => record?.nonce === nonce && record.token === token);
+}
+
+function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
+  const [lost, key] = [resourceKey(holding.resource), resourceKey(waitedFor)];
+  return new FenError("lock_lost", `The lock on ${lost} was lost while the command waited for ${key}.`, {
+    hint: "Nothing was done yet. Run the command again.",
+    facts: { resource: lost, nonce: holding.nonce, token: holding.token },
+  });
+}
+
+function entryOf({ mode, claim }: Wanted): Entry {
+  const { holder, hostname, pid, command, since } = claim;
+  const within = claim.within.map((one) => one.nonce);
+  const who = { holder, hostname, pid, command, since, ...(within.length > 0 && { within }) };
+  return { nonce: claim.nonce, mode, who, ...(within.length > 0 && { inherits: true }) };
+}
+
+export class CasGrant implements Grant {
+  readonly resource: Resource;
+  readonly mode: LockMode;
+  readonly nonce: string;
+  readonly token: number;
+  readonly holding: Holding;
+  readonly #means: Means;
+  readonly #holds: Holds;
+  readonly #hold: Hold;
+  #released: Promise<void> | undefined;
+
+  constructor(means: Means, holds: Holds, { resource, mode, claim }: Wanted, hold: Hold) {
+    const { nonce } = hold.turn.me;
+    holds.set(nonce, hold);
+    this.#holds = holds;
+    this.#means = means;
+    this.#hold = hold;
+    this.resource = resource;
+    this.mode = mode;
+    this.nonce = nonce;
+    this.token = hold.turn.seen.state.token;
+    const under = claim.under === undefined ? {} : { under: claim.under.nonce };
+    this.holding = { resource, mode, nonce, token: this.token, pid: claim.pid, ...under };
+  }
+
+  /** A renewal that works is the proof. Without an answer it is given until the time is up at which we are lost by our own word. */
+  async check(): Promise<"held" | "lost"> {
+    if (this.#released !== undefined) return "lost";
+    const { clock } = this.#means.machine;
+    const told = new AbortController();
+    const patience = Math.max(0, this.#hold.deadline - this.#means.rules.now(clock));
+    if (this.#hold.standing === "held")
+      await Promise.race([this.#hold.renew(), clock.sleep(patience, told.signal).catch(() => undefined)]);
+    told.abort(); // only ends the sleep
+    return this.#hold.standing === "held" ? "held" : "lost";
+  }
+
+  /** When it is lost unless it was renewed before: on our own monotonic clock. */
+  get deadline(): number {
+    return this.#hold.deadline;
+  }
+
+  /** What was committed last, as of the last time that we saw the record. */
+  get head(): string | undefined {
+    return this.#hold.turn.seen.state.head;
+  }
+
+  /** Swaps `head` for a word that is used once, if the lock is still ours: false where it isn't, however late that comes out. */
+  async commit(head: string): Promise<boolean> {
+    return this.#released === undefined && (await this.#hold.commit(head));
+  }
+
+  /** No client of an object store reads anything but the claims, which renew themselves. */
+  async refresh(): Promise<void> {}
+
+  release(): Promise<void> {
+    this.#released ??= this.#hold.close().finally(() => this.#holds.delete(this.nonce));
+    return this.#released;
+  }
+}

@@ -1,0 +1,396 @@
+/**
+ * One claim on one resource, from its announcement to its end, as a value: `at` says what it asks of the store and what it does with the answer.
+ * Nothing here waits, reads a clock or does I/O; the driver and the exhaustive search run the same steps.
+ *
+ *   announce the claim -> read the record -> enter it, or join its queue and wait
+ *     a model's:     entered -> read the datastore's record -> held, or stand back (`yielded`) until covered by an intention
+ *     a structural:  entered -> drain: wait for the models' holders -> held
+ *   held -> commit ... -> leave -> gone.     `lost` = somebody ended the claim or took the entry out.
+ *
+ * Every change of the record is decided from the record as last seen (`decide`), which is safe to repeat: refused and unknown lead back to reading it.
+ */
+import type { Answer, Ask, ClaimName } from "./ask.ts";
+import { isRead } from "./ask.ts";
+import { type Entry, freshState, has, type LockState } from "./record.ts";
+import type { Rules, Sighting, Timing } from "./rules.ts";
+
+export const datastoreKey = "datastore";
+
+type Goal =
+  | { readonly want: "hold" | "yield" | "leave" }
+  /** `head` is used once, so that a lost answer can be settled by it. */
+  | { readonly want: "commit"; readonly head: string };
+
+type Reply =
+  | "claimed"
+  | "claim-settled"
+  | "record"
+  | "written"
+  | "gate"
+  | "looked"
+  | "ended"
+  | "end-settled"
+  | "swept"
+  | "left"
+  | "drain-list"
+  | "drain-read"
+  | "drop-read"
+  | "dropped";
+
+export type At =
+  | { readonly is: "asking"; readonly ask: Ask; readonly reply: Reply; readonly victim?: ClaimName }
+  | { readonly is: "waiting" | "draining" | "yielded" | "held" | "gone" | "lost" };
+
+interface Drain {
+  /** Who held a model when all records had been read once; undefined until then. */
+  readonly firstSeen?: ReadonlySet<string>;
+  /** Claims that need no second look: they will stand back. */
+  readonly harmless: ReadonlySet<string>;
+  readonly toRead: readonly string[];
+  readonly waitFor: readonly (ClaimName & { readonly entry: Entry })[];
+}
+
+export interface Turn {
+  readonly key: string;
+  readonly me: Entry;
+  readonly rules: Rules;
+  readonly times: Timing;
+  /** Needs no look at the datastore's record: an intention or an earlier lock keeps structural commands out. */
+  readonly covered: boolean;
+  readonly goal: Goal;
+  readonly at: At;
+  readonly claimEtag?: string;
+  /** The record as last seen; no etag = there was none. */
+  readonly seen: { readonly state: LockState; readonly etag: string | undefined };
+  /** There is a record, but it can't be read. */
+  readonly unreadable?: boolean;
+  /** The etag that a write of ours with a lost answer waits for; it may still come. */
+  readonly doubt?: { readonly etag: string | undefined };
+  readonly sightings: ReadonlyMap<string, Sighting>;
+  /** Dead ones whose claims are ended, to be taken out of our record. */
+  readonly dropped: readonly string[];
+  readonly drain: Drain;
+}
+
+const noDrain: Drain = { harmless: new Set(), toRead: [], waitFor: [] };
+
+export function startTurn(
+  key: string,
+  me: Entry,
+  { rules, times }: { readonly rules: Rules; readonly times: Timing },
+): Turn {
+  const turn: Turn = {
+    key,
+    me,
+    rules,
+    times,
+    covered: me.inherits === true,
+    goal: { want: "hold" },
+    at: { is: "lost" },
+    seen: { state: freshState, etag: undefined },
+    sightings: new Map(),
+    dropped: [],
+    drain: noDrain,
+  };
+  return announce(turn);
+}
+
+/** Looks again: at the record (who is in the way?), or at the claims (is everybody in the way alive?). */
+export function wake(turn: Turn, look: "record" | "claims"): Turn {
+  if (turn.at.is === "draining") return listAll(turn);
+  if (turn.at.is !== "waiting") return turn;
+  return look === "record" ? readRecord(turn) : ask(turn, { do: "list-claims", key: turn.key }, "looked");
+}
+
+/** An intention on the datastore is held: the model may be entered. */
+export function cover(turn: Turn): Turn {
+  return turn.at.is === "yielded" ? readRecord({ ...turn, covered: true, goal: { want: "hold" } }) : turn;
+}
+
+/** Swaps `head`. Only from `held`; ends there, or `lost`. */
+export function commit(turn: Turn, head: string): Turn {
+  return turn.at.is === "held" ? decide({ ...turn, goal: { want: "commit", head } }) : turn;
+}
+
+/** Takes our entry out and removes the claim, from wherever we are. */
+export function leave(turn: Turn): Turn {
+  if (turn.at.is === "gone") return turn;
+  const leaving: Turn = { ...turn, goal: { want: "leave" } };
+  if (turn.at.is !== "asking" && turn.doubt === undefined && turn.at.is !== "lost") return decide(leaving);
+  const writing = turn.at.is === "asking" && turn.at.ask.do === "write-record" && turn.at.ask.key === turn.key;
+  return readRecord(writing ? { ...leaving, doubt: { etag: turn.seen.etag } } : leaving);
+}
+
+export function lose(turn: Turn): Turn {
+  return { ...turn, at: { is: "lost" } };
+}
+
+/** Who is in the way, as far as was seen. */
+export function inTheWay(turn: Turn): readonly Entry[] {
+  if (turn.at.is === "draining") return turn.drain.waitFor.map((one) => one.entry);
+  return turn.rules.blockers(turn.seen.state, turn.me);
+}
+
+/** When the first of those in the way will have been quiet for too long, if it stays so; on our own clock. */
+export function nextDeath(turn: Turn): number {
+  const sightings = inTheWay(turn).flatMap((one) => turn.sightings.get(one.nonce) ?? []);
+  return Math.min(...sightings.map((one) => one.since)) + turn.times.quietMs;
+}
+
+/** The next step after an answer to `turn.at.ask`. */
+export function heard(turn: Turn, answer: Answer, now: number): Turn {
+  if (turn.at.is !== "asking") return turn;
+  const { at, rules } = turn;
+  if (answer.is !== "unknown") return next(turn, at, answer, now);
+  if (isRead(at.ask) && rules.failedRead === "absent") return next(turn, at, { is: "absent" }, now);
+  if (!isRead(at.ask) && rules.lostAnswer !== "read again") return next(turn, at, { is: rules.lostAnswer }, now);
+  return isRead(at.ask) ? turn : next(turn, at, answer, now); // a read that failed is asked again
+}
+
+type Asking = Extract<At, { is: "asking" }>;
+
+function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
+  switch (at.reply) {
+    case "claimed":
+      if (answer.is === "done") return readRecord({ ...turn, ...(answer.etag && { claimEtag: answer.etag }) });
+      return ask(turn, { do: "read-claim", claim: nameOf(turn) }, "claim-settled");
+    case "claim-settled":
+      if (answer.is === "absent") return announce(turn);
+      return answer.is === "claim" && !answer.state.ended
+        ? readRecord({ ...turn, claimEtag: answer.etag })
+        : lose(turn);
+    case "record":
+      return answer.is === "unreadable" ? cannotRead(turn) : decide(recordSeen(turn, answer));
+    case "written":
+      return written(turn, at.ask, answer);
+    case "gate":
+      return answer.is === "unreadable" || (answer.is === "record" && turn.rules.structuralIn(answer.state))
+        ? decide({ ...turn, goal: { want: "yield" } })
+        : { ...turn, at: { is: "held" } };
+    case "looked":
+      return looked(turn, answer, now);
+    case "ended":
+    case "end-settled":
+      return ended(turn, at, answer);
+    case "swept":
+      return turn.at.is === "asking" && at.victim !== undefined && at.victim.key !== turn.key
+        ? listAll(turn)
+        : decide({ ...turn, dropped: turn.dropped.slice(1) });
+    case "left":
+      return answer.is === "unknown" ? turn : { ...turn, at: { is: "gone" } };
+    case "drain-list":
+      return drainListed(turn, answer, now);
+    case "drain-read":
+      return drainRead(turn, at.ask, answer, now);
+    case "drop-read":
+    case "dropped":
+      return dropOther(turn, at, answer);
+  }
+}
+
+// ---------------------------------------------------------------- the record
+
+function decide(turn: Turn): Turn {
+  const { goal, me, rules, seen } = turn;
+  const { state } = seen;
+  const holding = has(state.holders, me.nonce);
+  switch (goal.want) {
+    case "hold":
+      return decideHold(turn);
+    case "yield":
+      return holding ? write(turn, rules.standBack(state, me)) : { ...turn, at: { is: "yielded" } };
+    case "commit": {
+      const after = state.head === goal.head ? state : rules.commit(state, me.nonce, goal.head);
+      if (after === undefined) return lose(turn);
+      return after === state ? { ...turn, goal: { want: "hold" }, at: { is: "held" } } : write(turn, after);
+    }
+    case "leave": {
+      const after = rules.withdraw(state, me.nonce);
+      // A write that may still come must find another etag, or it would put us in after we left.
+      if (after !== state || turn.doubt !== undefined) return write(turn, after);
+      return ask(turn, { do: "remove-claim", claim: nameOf(turn) }, "left");
+    }
+  }
+}
+
+function decideHold(turn: Turn): Turn {
+  const { me, rules, dropped } = turn;
+  const { state } = turn.seen;
+  const base = dropped.reduce((kept, nonce) => rules.withdraw(kept, nonce), state);
+  const holding = has(base.holders, me.nonce);
+  let after = base;
+  if (!holding && rules.blockers(base, me).length === 0) after = rules.enter(base, me);
+  else if (!holding && !has(base.queue, me.nonce)) after = rules.enqueue(base, me);
+  if (after !== state) return write(turn, after);
+  const [gone] = dropped;
+  if (gone !== undefined) return ask(turn, { do: "remove-claim", claim: { key: turn.key, nonce: gone } }, "swept");
+  return holding ? entered(turn) : { ...turn, at: { is: "waiting" } };
+}
+
+function entered(turn: Turn): Turn {
+  if (turn.key !== datastoreKey)
+    return turn.covered ? { ...turn, at: { is: "held" } } : ask(turn, { do: "read-record", key: datastoreKey }, "gate");
+  return turn.me.mode === "intention" ? { ...turn, at: { is: "held" } } : listAll(turn);
+}
+
+function write(turn: Turn, state: LockState): Turn {
+  return ask(turn, { do: "write-record", key: turn.key, state, if: turn.rules.changeIf(turn.seen.etag) }, "written");
+}
+
+function written(turn: Turn, asked: Ask, answer: Answer): Turn {
+  if (answer.is === "unknown") return readRecord({ ...turn, doubt: { etag: turn.seen.etag } });
+  if (answer.is !== "done" || asked.do !== "write-record") return readRecord(turn);
+  return decide({ ...settled(turn), seen: { state: asked.state, etag: answer.etag } });
+}
+
+function recordSeen(turn: Turn, answer: Answer): Turn {
+  const seen =
+    answer.is === "record" ? { state: answer.state, etag: answer.etag } : { state: freshState, etag: undefined };
+  const { unreadable: _unreadable, ...rest } = turn;
+  return { ...(rest.doubt !== undefined && rest.doubt.etag !== seen.etag ? settled(rest) : rest), seen };
+}
+
+/** A record that says nothing is waited for, never replaced; what we had in it is gone. */
+function cannotRead(turn: Turn): Turn {
+  if (turn.goal.want === "leave") return ask(turn, { do: "remove-claim", claim: nameOf(turn) }, "left");
+  return turn.goal.want === "hold" ? { ...turn, unreadable: true, at: { is: "waiting" } } : lose(turn);
+}
+
+/** Nothing of ours is under way any more. */
+function settled({ doubt: _doubt, ...turn }: Turn): Turn {
+  return turn;
+}
+
+// ---------------------------------------------------------------- the dead
+
+function looked(turn: Turn, answer: Answer, now: number): Turn {
+  const claims = answer.is === "claims" ? answer.claims : [];
+  const blocking = turn.rules.blockers(turn.seen.state, turn.me);
+  const seen = { ...turn, sightings: sight(turn.sightings, blocking, claims, now) };
+  const dead = firstDead(
+    seen,
+    blocking.map((one) => ({ key: turn.key, nonce: one.nonce })),
+    now,
+  );
+  if (dead !== undefined) return dead;
+  const left = blocking.some((one) => !claims.some((claim) => claim.nonce === one.nonce));
+  return left ? readRecord(seen) : { ...seen, at: { is: "waiting" } };
+}
+
+function sight(
+  before: ReadonlyMap<string, Sighting>,
+  entries: readonly { readonly nonce: string }[],
+  claims: readonly { readonly nonce: string; readonly etag: string }[],
+  now: number,
+): ReadonlyMap<string, Sighting> {
+  const after = new Map<string, Sighting>();
+  for (const { nonce } of entries) {
+    const etag = claims.find((claim) => claim.nonce === nonce)?.etag;
+    const known = before.get(nonce);
+    after.set(nonce, known !== undefined && known.etag === etag ? known : { etag, since: now });
+  }
+  return after;
+}
+
+/** Ends the first of `names` that is dead. */
+function firstDead(turn: Turn, names: readonly ClaimName[], now: number): Turn | undefined {
+  for (const victim of names) {
+    const sighting = turn.sightings.get(victim.nonce);
+    if (sighting === undefined || !turn.rules.isDead(sighting, now, turn.times)) continue;
+    const ending = turn.rules.end(victim, sighting);
+    return ending === undefined ? drop(turn, victim) : ask(turn, ending, "ended", victim);
+  }
+  return undefined;
+}
+
+function ended(turn: Turn, at: Asking, answer: Answer): Turn {
+  const { victim } = at;
+  if (victim === undefined) return turn;
+  if (answer.is === "unknown") return ask(turn, { do: "read-claim", claim: victim }, "end-settled", victim);
+  if (answer.is === "done" || (answer.is === "claim" && answer.state.ended)) return drop(turn, victim);
+  const sightings = new Map(turn.sightings);
+  sightings.delete(victim.nonce);
+  return { ...turn, sightings, at: { is: turn.drain.waitFor.length > 0 ? "draining" : "waiting" } };
+}
+
+/** Takes a dead one's entry out: with our own next change, or out of a model's record that a structural command waits for. */
+function drop(turn: Turn, victim: ClaimName): Turn {
+  if (victim.key === turn.key) return readRecord({ ...turn, dropped: [...turn.dropped, victim.nonce] });
+  return ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
+}
+
+function dropOther(turn: Turn, at: Asking, answer: Answer): Turn {
+  const { victim } = at;
+  if (victim === undefined) return turn;
+  const sweep = ask(turn, { do: "remove-claim", claim: victim }, "swept", victim);
+  if (at.reply === "dropped")
+    return answer.is === "done" ? sweep : ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
+  if (answer.is !== "record") return sweep;
+  const state = turn.rules.withdraw(answer.state, victim.nonce);
+  if (state === answer.state) return sweep;
+  const condition = turn.rules.changeIf(answer.etag);
+  return ask(turn, { do: "write-record", key: victim.key, state, if: condition }, "dropped", victim);
+}
+
+// ---------------------------------------------------------------- the drain
+
+function drainListed(turn: Turn, answer: Answer, now: number): Turn {
+  const claims = answer.is === "claims" ? answer.claims.filter((one) => one.key !== datastoreKey) : [];
+  const { drain } = turn;
+  const unsettled = claims.filter((one) => !drain.harmless.has(one.nonce));
+  const keys = new Set([...unsettled.map((one) => one.key), ...drain.waitFor.map((one) => one.key)]);
+  const known = [...new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])];
+  const sightings = sight(
+    turn.sightings,
+    known.map((nonce) => ({ nonce })),
+    claims,
+    now,
+  );
+  return drainNext({ ...turn, sightings, drain: { ...drain, toRead: [...keys], waitFor: [] } }, now);
+}
+
+function drainRead(turn: Turn, asked: Ask, answer: Answer, now: number): Turn {
+  const { drain } = turn;
+  const [key = "", ...toRead] = drain.toRead;
+  if (asked.do !== "read-record" || answer.is === "absent")
+    return drainNext({ ...turn, drain: { ...drain, toRead } }, now);
+  if (answer.is !== "record") return { ...turn, at: { is: "draining" } };
+  const { state } = answer;
+  const found = turn.rules.drainFor(state, drain.firstSeen);
+  const rest = [...state.holders, ...state.queue].filter((one) => !found.includes(one));
+  const harmless = new Set([...drain.harmless, ...rest.map((one) => one.nonce)]);
+  const waitFor = [...drain.waitFor, ...found.map((entry) => ({ key, nonce: entry.nonce, entry }))];
+  return drainNext({ ...turn, drain: { ...drain, toRead, harmless, waitFor } }, now);
+}
+
+function drainNext(turn: Turn, now: number): Turn {
+  const { drain } = turn;
+  const [key] = drain.toRead;
+  if (key !== undefined) return ask(turn, { do: "read-record", key }, "drain-read");
+  const firstSeen = drain.firstSeen ?? new Set(drain.waitFor.map((one) => one.nonce));
+  const read = { ...turn, drain: { ...drain, firstSeen } };
+  if (drain.waitFor.length === 0) return { ...read, at: { is: "held" } };
+  return firstDead(read, drain.waitFor, now) ?? { ...read, at: { is: "draining" } };
+}
+
+// ---------------------------------------------------------------- asks
+
+function ask(turn: Turn, what: Ask, reply: Reply, victim?: ClaimName): Turn {
+  return { ...turn, at: { is: "asking", ask: what, reply, ...(victim && { victim }) } };
+}
+
+function announce(turn: Turn): Turn {
+  return ask(turn, { do: "write-claim", claim: nameOf(turn), state: { beat: 0 }, if: { ifAbsent: true } }, "claimed");
+}
+
+function readRecord(turn: Turn): Turn {
+  return ask(turn, { do: "read-record", key: turn.key }, "record");
+}
+
+function listAll(turn: Turn): Turn {
+  return ask(turn, { do: "list-claims", key: undefined }, "drain-list");
+}
+
+function nameOf(turn: Turn): ClaimName {
+  return { key: turn.key, nonce: turn.me.nonce };
+}

@@ -1,0 +1,62 @@
+/** The production code, LockManager and CasLocks, in a world that a seed decides. `npm run torture` runs it for as long as one likes. */
+import { describe, expect, test } from "vitest";
+import { mutations } from "./mutations.ts";
+import { explore } from "./explore.ts";
+import { protocolSpace } from "./protocol-space.ts";
+import { type Search, scriptsOf } from "./searches.ts";
+import { simulate } from "./simulate.ts";
+
+describe("simulation", () => {
+  test("in 1,500 runs nothing breaks, and all that live are served", async () => {
+    let grants = 0;
+    let commits = 0;
+    for (let seed = 1; seed <= 1500; seed++) {
+      const run = await simulate({ seed });
+      if (run.failure !== undefined) expect.unreachable(`${run.failure}: npm run torture -- --seed ${seed} --runs 1`);
+      grants += run.grants;
+      commits += run.commits;
+    }
+    expect(grants).toBeGreaterThan(5000);
+    expect(commits).toBeGreaterThan(3000);
+  });
+
+  test("the same seed gives the same trace, another one another", async () => {
+    const [one, two, other] = [
+      await simulate({ seed: 7, keepTrace: true }),
+      await simulate({ seed: 7, keepTrace: true }),
+      await simulate({ seed: 8, keepTrace: true }),
+    ];
+    expect(one.trace.length).toBeGreaterThan(20);
+    expect(two.trace).toEqual(one.trace);
+    expect(two.digest).toBe(one.digest);
+    expect(other.digest).not.toBe(one.digest);
+  });
+});
+
+/** Small ones that show most holes at once. */
+const quickSearches: readonly Search[] = [
+  { who: "aX aX", faults: { crashes: 1, pauses: 0, lostAnswers: 0 } },
+  { who: "aX aS", faults: { crashes: 0, pauses: 1, lostAnswers: 0 } },
+  { who: "aX D", faults: { crashes: 1, pauses: 0, lostAnswers: 0 } },
+  { who: "ab D", faults: { crashes: 0, pauses: 1, lostAnswers: 0 } },
+  { who: "aX D", faults: { crashes: 0, pauses: 0, lostAnswers: 1 } },
+  { who: "ab bX D", faults: { crashes: 0, pauses: 0, lostAnswers: 0 } },
+];
+
+describe("planted bugs", () => {
+  test.each(mutations)("found: $name", async ({ name, rules }) => {
+    const found: string[] = [];
+    for (let seed = 1; seed <= 300 && found.length === 0; seed++) {
+      const { failure } = await simulate({ seed, rules });
+      if (failure !== undefined) found.push(`simulation, seed ${seed}: ${failure}`);
+    }
+    for (const { who, faults } of found.length > 0 ? [] : quickSearches) {
+      const { failure } = explore(protocolSpace(scriptsOf(who), faults, rules), 200_000);
+      if (failure === undefined) continue;
+      found.push(`search ${who}: ${failure.what}`);
+      break;
+    }
+    console.log(`${name}: ${found.join()}`);
+    expect(found).toHaveLength(1);
+  });
+});
