@@ -12,6 +12,7 @@ export default defineConfig({
       project("conformance", ["test/conformance/**/*.test.ts"], 60_000),
       project("torture", ["test/torture/**/*.test.ts"], 600_000),
       project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
+      project("simulation", ["test/simulation/**/*.test.ts"], 180_000),
       project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
     ],
     // Two cores: more at once only makes waits longer.

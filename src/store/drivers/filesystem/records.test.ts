@@ -110,11 +110,11 @@ describe("publishing", () => {
   test("lock-7: a record that came after the spent one was judged is never removed", () => {
     put(foreignRecord());
     const found = publish(ours, (there) => {
-      if (there.kind === "foreign" && there.record.nonce === "theirs") return false;
+      if ("record" in there && there.record.nonce === "theirs") return false;
       takeOver(theirs); // another completes its takeover between our judgement and our removal
       return true;
     });
-    expect(found).toMatchObject({ kind: "foreign" });
+    expect(found).toMatchObject({ record: { nonce: "theirs" } });
     expect(nonceThere()).toBe("theirs");
     expect(readdirSync(folder)).toEqual([".lock"]);
   });
