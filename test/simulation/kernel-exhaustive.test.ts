@@ -19,6 +19,8 @@ const configs: readonly Config[] = [
   { name: "a | a; crash, pause", programs: [[a], [a]], crashes: 1, pauses: 1 },
   { name: "A | A | A; crash", programs: [[A], [A], [A]], crashes: 1 },
   { name: "A | A | D; crash", programs: [[A], [A], [D]], crashes: 1 },
+  { name: "A | A | D; pause", programs: [[A], [A], [D]], pauses: 1 },
+  { name: "A | A | D; release of A", programs: [[A], [A], [D]], revoke: slots.A },
   { name: "A | B | D; crash, pause", programs: [[A], [B], [D]], crashes: 1, pauses: 1 },
   { name: "A | a | D", programs: [[A], [a], [D]] },
   { name: "A | a | a", programs: [[A], [a], [a]] },
@@ -51,7 +53,7 @@ const bugs: readonly {
 }[] = [
   {
     bug: "table not checked for being current",
-    breaks: /two hold|passed its check/,
+    breaks: /and it wasn't/,
     config: { programs: [[A], [D], [D]], revoke: slots.D },
   },
   {

@@ -1,5 +1,5 @@
 /** All that can happen next in a state, and what must be true in every state. */
-import { isSettled, type Named, older, olderSteps, olderWorks, revokerSteps, revoker } from "./kernel-others.ts";
+import { type Named, older, olderSteps, olderWorks, revokerSteps, revoker } from "./kernel-others.ts";
 import { dropInherited, finish, leave, mustGiveWay, step } from "./kernel-process.ts";
 import {
   common,
@@ -253,5 +253,3 @@ function isInHand(s: State, slot: Slot): boolean {
   }
   return false;
 }
-
-export { isSettled };

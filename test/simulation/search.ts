@@ -1,5 +1,6 @@
 /** Breadth-first over every interleaving: all states that can be reached, the shortest way to what is broken, and whether every one can come to its end. */
-import { broken, isSettled, type Move, movesOf } from "./kernel-world.ts";
+import { isSettled } from "./kernel-others.ts";
+import { broken, type Move, movesOf } from "./kernel-world.ts";
 import { common, type Config, start, State } from "./kernel-state.ts";
 
 export interface Found {
@@ -7,6 +8,7 @@ export interface Found {
   readonly transitions: number;
   /** States in which somebody had to give way to end a wait cycle. */
   readonly cycles: number;
+  /** The shortest way to one. */
   readonly cycle?: readonly string[];
   /** What was broken, and the shortest way there. */
   readonly broken?: { readonly what: string; readonly trace: readonly string[] };
@@ -32,7 +34,8 @@ class Edges {
   }
 }
 
-export function search(config: Config, options: { readonly most?: number } = {}): Found {
+/** All of it; ends at the first thing that is broken. */
+export function search(config: Config): Found {
   const first = start(config);
   const known = new Map<string, number>([[keyOf(first), 0]]);
   const all: Uint8Array[] = [first.bytes];
@@ -53,8 +56,6 @@ export function search(config: Config, options: { readonly most?: number } = {})
         all.push(move.next.bytes);
         before.push(index);
         if (move.next.common(common.cycles) !== 0 && cycles++ === 0) cycle = traceTo(config, { all, before }, to);
-        if (all.length > (options.most ?? Infinity))
-          throw new Error(`more than ${options.most} states: ${config.name}`);
       }
       const what = move.next.violation ?? broken(move.next);
       if (what !== undefined) {
