@@ -42,15 +42,16 @@ function victimOf(waits: readonly WaitingLock[]): string {
 function waitsAhead(table: LockTable, wait: WaitingLock): WaitingLock[] {
   const holders = table.held.filter((lock) => isInTheWay(lock, wait)).map((lock) => lock.record?.nonce ?? "");
   const within = table.waiting.filter((one) => (one.record.within ?? []).some((nonce) => holders.includes(nonce)));
+  const isWithin = (one: WaitingLock) => (one.record.within ?? []).length > 0;
+  const structural = table.waiting.filter((one) => one.resource.kind === "datastore" && one.under === undefined);
+  // Where a structural command waits, who works within a lock passes those who don't.
+  const passes = (one: WaitingLock) => structural.length > 0 && isWithin(wait) && !isWithin(one);
   const before = table.waiting.filter(
-    (one) => one.place < wait.place && sameLine(one, wait) && !bothShare(one.record.mode, wait.record.mode),
+    (one) =>
+      one.place < wait.place && sameLine(one, wait) && !bothShare(one.record.mode, wait.record.mode) && !passes(one),
   );
-  const isWithin = (wait.record.within ?? []).length > 0;
-  const structural =
-    wait.resource.kind === "datastore" || isWithin || wait.under !== undefined
-      ? []
-      : table.waiting.filter((one) => one.resource.kind === "datastore" && one.under === undefined);
-  return [...within, ...before, ...structural];
+  const isBehind = wait.resource.kind === "model" && !isWithin(wait) && wait.under === undefined;
+  return [...within, ...before, ...(isBehind ? structural : [])];
 }
 
 function isInTheWay(lock: HeldLock, wait: WaitingLock): boolean {

@@ -83,6 +83,14 @@ describe("those who share a lock", () => {
     expect(await first.check()).toBe("held");
   });
 
+  test("the death of the one whom the record names doesn't end the others: the record is theirs then", async () => {
+    const second = await world.take(web, "shared");
+    const { nonce, ...rest } = world.record(web) ?? second;
+    world.writeRecord(web, { ...rest, nonce: `dead-${nonce}` });
+    expect(await second.check()).toBe("held");
+    expect(world.record(web)?.nonce).toBe(second.nonce);
+  });
+
   test("they work with one token, which only an exclusive grant raises", async () => {
     const before = await world.take(web);
     await before.release();
@@ -134,6 +142,21 @@ describe("a check says lost", () => {
     rmSync(world.recordPath(web));
     expect(await grant.check()).toBe("held");
     expect(world.record(web)).toMatchObject({ nonce: grant.nonce, token: grant.token });
+  });
+});
+
+describe("after a stop", () => {
+  test("lock-9: that was longer than the record's TTL, a record that is gone was an older client's to take", async () => {
+    const grant = await world.take(web);
+    world.clock.turn(31_000);
+    rmSync(world.recordPath(web));
+    expect(await grant.check()).toBe("lost");
+  });
+
+  test("a record that is still there says that nobody came", async () => {
+    const grant = await world.take(web);
+    world.clock.turn(31_000);
+    expect(await grant.check()).toBe("held");
   });
 });
 

@@ -6,7 +6,15 @@ import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import { type Slot, slotOf } from "./lock-table.ts";
 import type { OwnTicket } from "./queue.ts";
-import { putRecord, type RecordDraft, readRecord, refreshRecord, removeRecord, replaceOwnRecord } from "./records.ts";
+import {
+  putRecord,
+  type RecordDraft,
+  readRecord,
+  recordTtlMs,
+  refreshRecord,
+  removeRecord,
+  replaceRecord,
+} from "./records.ts";
 
 /** What needn't be done before the holder gets to work is done so much later. */
 const tidyAfterMs = 2;
@@ -17,6 +25,8 @@ interface Held {
   readonly under: Holding | undefined;
   readonly fd: number;
   readonly ranges: readonly ByteRange[];
+  /** How often the lock had been revoked when it was taken: read before the lock, so that none is overlooked. */
+  readonly generation: number;
   readonly ticket: OwnTicket;
   /** What the record was made from: of no use any more. */
   readonly draft: RecordDraft;
@@ -26,15 +36,16 @@ export class FilesystemGrant implements Grant {
   readonly #folder: LockFolder;
   readonly #slot: Slot;
   readonly #held: Held;
-  readonly #generation: number;
   readonly #tidying: Disposable;
   #released = false;
+  /** When our record (or that of one who shares) was last seen in its place. */
+  #seenAt: number;
 
   constructor(folder: LockFolder, slot: Slot, held: Held) {
     this.#folder = folder;
     this.#slot = slot;
     this.#held = held;
-    this.#generation = folder.table.generation(slot.resource);
+    this.#seenAt = folder.machine.clock.monotonic();
     this.#tidying = folder.machine.clock.after(tidyAfterMs, () => held.draft.discard());
   }
 
@@ -63,11 +74,13 @@ export class FilesystemGrant implements Grant {
   /** Lost: revoked, the table replaced, the kernel's lock dropped (a network filesystem may), the record another's, or the covering lock over. */
   async check(): Promise<"held" | "lost"> {
     const { table } = this.#folder;
-    const { fd, ranges, under } = this.#held;
-    if (this.#released || !table.isCurrent(fd) || table.generation(this.resource) !== this.#generation) return "lost";
+    const { fd, ranges, under, generation } = this.#held;
+    if (this.#released || !table.isCurrent(fd) || table.generation(this.resource) !== generation) return "lost";
     if (!table.isLocked(ranges)) return "lost";
     if (under !== undefined) return this.#folder.queue(slotOf(under)).isHeldBy(under.nonce) ? "held" : "lost";
-    return this.#recordIsOurs() ? "held" : "lost";
+    if (this.#recordIsOurs()) return "held";
+    if (this.mode !== "shared") return "lost";
+    return (await this.#folder.throughGate(this.#slot, () => this.#replaceRecordOfDead())) ? "held" : "lost";
   }
 
   async refresh(): Promise<void> {
@@ -92,23 +105,39 @@ export class FilesystemGrant implements Grant {
     if (this.#held.under !== undefined) return;
     const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
     if (other === undefined) removeRecord(this.#path, this.nonce);
-    else replaceOwnRecord(this.#path, this.nonce, other);
+    else replaceRecord(this.#path, this.nonce, other);
   }
 
   #unlock(): void {
     this.#folder.table.unlock(this.#held.fd, this.#held.ranges);
   }
 
-  /** An older client that thought us dead replaces the record: then it is lost. One that somebody removed is put back. */
+  /**
+   * An older client that thought us dead replaces the record: then it is lost. One that somebody removed is put back; but where we were stopped for
+   * so long that an older client could have come and gone meanwhile, it is lost too.
+   */
   #recordIsOurs(): boolean {
+    const now = this.#folder.machine.clock.monotonic();
     const found = readRecord(this.#path);
+    if (found.kind === "absent" && now - this.#seenAt > recordTtlMs) return false;
     const there = found.kind === "absent" ? putRecord(this.#path, this.#held.record, this.nonce) : found;
-    if (there === undefined || there.kind === "absent") return true;
-    if (there.kind !== "ours") return false;
-    return (
-      there.record.nonce === this.nonce ||
-      (this.mode === "shared" && this.#folder.queue(this.#slot).isHeldBy(there.record.nonce))
-    );
+    const isOurs = there === undefined || (there.kind === "ours" && this.#isOfHolder(there.record.nonce));
+    if (isOurs) this.#seenAt = now;
+    return isOurs;
+  }
+
+  #isOfHolder(nonce: string): boolean {
+    return nonce === this.nonce || (this.mode === "shared" && this.#folder.queue(this.#slot).isHeldBy(nonce));
+  }
+
+  /** Among those who share, the one whom the record names may have died: ours takes its place. One at a time, as when they publish. */
+  #replaceRecordOfDead(): boolean {
+    const found = readRecord(this.#path);
+    if (this.#released || found.kind === "foreign" || found.kind === "unreadable") return false;
+    if (this.#folder.table.generation(this.resource) !== this.#held.generation) return false;
+    if (found.kind === "ours" && !this.#isOfHolder(found.record.nonce))
+      replaceRecord(this.#path, found.record.nonce, this.#held.record);
+    return this.#recordIsOurs();
   }
 
   get #path(): string {

@@ -127,6 +127,21 @@ describe("structural commands", () => {
     await granted(await nested.attempt()).release();
   });
 
+  test("lock-35: it passes those in a queue who wait for that structural one, but nobody else", async () => {
+    const holder = await world.take(web);
+    const newcomer = await world.ask(db);
+    const inside = await world.ask(db, "exclusive", { within: [holder.holding] });
+    expect(await stopsAt(inside)).toBe("waiter");
+    const structural = await world.ask(datastore);
+    expect(await stopsAt(newcomer)).toBe("structural");
+    world.clock.turn(200);
+    const grant = granted(await inside.attempt());
+    await grant.release();
+    await holder.release();
+    await granted(await structural.attempt()).release();
+    await granted(await newcomer.attempt()).release();
+  });
+
   test("lock-27: while a structural command waits for models, its record keeps older clients out", async () => {
     await world.take(web);
     const structural = await world.ask(datastore);

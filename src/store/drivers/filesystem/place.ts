@@ -10,9 +10,9 @@ import { FilesystemGrant } from "./grant.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import type { Slot } from "./lock-table.ts";
-import { advance, type Progress, type Request, type Seen, start } from "./protocol.ts";
+import { advance, inTheWay, type Progress, type Request, type Seen, start } from "./protocol.ts";
 import type { OwnTicket, Ticket } from "./queue.ts";
-import { isOwnRecord, RecordDraft, recordTtlMs, refreshRecord, removeRecord } from "./records.ts";
+import { isOwnRecord, RecordDraft, recordTtlMs, refreshRecord, removeRecord, replaceRecord } from "./records.ts";
 import { takeToken } from "./tokens.ts";
 import { TicketWatch } from "./ticket-watch.ts";
 
@@ -24,6 +24,8 @@ const slowAfterMs = 1000;
 const placeEveryMs = 1000;
 const placeEveryMsPerPlace = 20;
 const renewEveryMs = 10_000;
+/** One who works within a lock looks before it would take the wait for a circle: a structural command may have come (`inTheWay`). */
+const placeEveryMsWithin = 200;
 
 interface Stopped {
   readonly by: BlockedBy;
@@ -48,6 +50,7 @@ export class FilesystemPlace implements Place {
   #fd: number | undefined;
   #locked: readonly ByteRange[] | undefined;
   #announcedAt: number | undefined;
+  #generation = 0;
   #spent = false;
 
   constructor(
@@ -119,7 +122,8 @@ export class FilesystemPlace implements Place {
   #stillStopped(): Stopped | undefined {
     const stopped = this.#stopped;
     if (stopped === undefined || this.#watch === undefined || this.#watch.isOver()) return undefined;
-    const due = stopped.at + Math.max(placeEveryMs, stopped.place * placeEveryMsPerPlace);
+    const everyMs = Math.max(placeEveryMs, stopped.place * placeEveryMsPerPlace);
+    const due = stopped.at + (this.#request.isWithin ? placeEveryMsWithin : everyMs);
     return this.#now() < due && !this.#watch.isGone() ? stopped : undefined;
   }
 
@@ -128,10 +132,8 @@ export class FilesystemPlace implements Place {
     switch (stage) {
       case "queue":
         return { stage, before: this.#before() };
-      case "structural": {
-        const queue = this.#folder.queue({ resource: { kind: "datastore" } });
-        return { stage, live: queue.tickets().filter((ticket) => queue.isAlive(ticket)) };
-      }
+      case "structural":
+        return { stage, live: this.#structural() };
       case "table":
         return { stage, lock: this.#tryTable() };
       case "foreign":
@@ -148,12 +150,27 @@ export class FilesystemPlace implements Place {
   /** Live conflicting tickets before ours. Only the nearest is certain to live: it is the one to watch. Dead ones are buried on the way to it. */
   #before(): Ticket[] {
     const queue = this.#folder.queue(this.#slot);
-    const before = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
+    const earlier = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
+    const before = [
+      ...inTheWay(this.#request, earlier, {
+        isStructuralThere: () => this.#structural().length > 0,
+        waitsFreely: (ticket) => {
+          const text = queue.read(ticket);
+          return text !== undefined && text.granted === undefined && text.waiting.within === undefined;
+        },
+      }),
+    ];
     for (let last = before.at(-1); last !== undefined && !queue.isAlive(last); last = before.at(-1)) {
       queue.bury(last);
       before.pop();
     }
     return before;
+  }
+
+  /** Structural commands that hold or wait, oldest first. */
+  #structural(): Ticket[] {
+    const queue = this.#folder.queue({ resource: { kind: "datastore" } });
+    return queue.tickets().filter((ticket) => queue.isAlive(ticket));
   }
 
   #ranges(): readonly ByteRange[] {
@@ -163,6 +180,7 @@ export class FilesystemPlace implements Place {
   #tryTable(): "locked" | "busy" | "replaced" {
     const { table } = this.#folder;
     this.#fd ??= table.open();
+    this.#generation = table.generation(this.#slot.resource);
     const ranges = this.#ranges();
     if (!table.tryLock(this.#fd, ranges, this.#mode)) return table.isCurrent(this.#fd) ? "busy" : this.#reopen();
     this.#locked = ranges;
@@ -196,6 +214,11 @@ export class FilesystemPlace implements Place {
     if (this.#announcedAt !== undefined && !isOwnRecord(this.#recordPath(), this.#claim.nonce))
       return this.#recordPath();
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
+    // What was announced stays until the new record is in its place: never a moment without one.
+    if (this.#announcedAt !== undefined && replaceRecord(this.#recordPath(), record.nonce, record)) {
+      this.#ticket.markGranted(record);
+      return undefined;
+    }
     const publish = () => {
       const foreign = this.#publish(record) ?? this.#foreign.structural();
       if (foreign === undefined) this.#ticket.markGranted(record);
@@ -228,6 +251,7 @@ export class FilesystemPlace implements Place {
       under: this.#claim.under,
       fd: descriptor,
       ranges,
+      generation: this.#generation,
       ticket: this.#ticket,
       draft: this.#draft,
     });

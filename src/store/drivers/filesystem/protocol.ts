@@ -60,6 +60,20 @@ export function stagesOf(request: Request): readonly Stage[] {
   }
 }
 
+/**
+ * Which of the earlier tickets that conflict a place waits for: all of them, but where a structural command waits, one who works within a lock passes those
+ * who don't. They wait for the structural command, it waits for the lock that we work within, and so they wait for us.
+ */
+export function inTheWay<T extends Other>(
+  request: Request,
+  earlier: readonly T[],
+  look: { readonly isStructuralThere: () => boolean; readonly waitsFreely: (other: T) => boolean },
+): readonly T[] {
+  if (request.kind !== "model" || !request.isWithin || earlier.length === 0 || !look.isStructuralThere())
+    return earlier;
+  return earlier.filter((other) => !look.waitsFreely(other));
+}
+
 /** What follows from what was seen at the present stage. */
 export function advance<T extends Other>(request: Request, progress: Progress, seen: Seen<T>): Advance<T> {
   const stages = stagesOf(request);

@@ -25,7 +25,7 @@ import {
   refreshRecord,
   removeRecord,
   removeUnreadable,
-  replaceOwnRecord,
+  replaceRecord,
 } from "./records.ts";
 
 vi.mock("node:fs", async (original) => {
@@ -109,11 +109,12 @@ describe("publishing", () => {
 
   test("lock-7: a record that came after the spent one was judged is never removed", () => {
     put(foreignRecord());
-    const found = publish(ours, () => {
+    const found = publish(ours, (there) => {
+      if ("record" in there && there.record.nonce === "theirs") return false;
       takeOver(theirs); // another completes its takeover between our judgement and our removal
       return true;
     });
-    expect(found).toMatchObject({ kind: "foreign" });
+    expect(found).toMatchObject({ record: { nonce: "theirs" } });
     expect(nonceThere()).toBe("theirs");
     expect(readdirSync(folder)).toEqual([".lock"]);
   });
@@ -142,7 +143,7 @@ describe("lock-12, lock-13: at no instant is there a part of a record", () => {
     ["publishing", () => publish(ours, never)],
     ["publishing over one that is spent", () => publish(ours, always)],
     ["keeping it fresh", () => refreshRecord(path, "theirs", "2027-01-01T00:00:00.000Z")],
-    ["handing it to one who shares the lock", () => replaceOwnRecord(path, "theirs", ours)],
+    ["handing it to one who shares the lock", () => replaceRecord(path, "theirs", ours)],
     ["removing it", () => removeRecord(path, "theirs")],
   ];
 
@@ -221,7 +222,7 @@ describe("lock-8: nobody touches a record that isn't theirs", () => {
 
   test("replacing ours by another's does nothing where ours isn't", () => {
     put(theirs);
-    expect(replaceOwnRecord(path, "ours", fenRecord({ nonce: "third" }))).toBe(false);
+    expect(replaceRecord(path, "ours", fenRecord({ nonce: "third" }))).toBe(false);
     expect(nonceThere()).toBe("theirs");
   });
 

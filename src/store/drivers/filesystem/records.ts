@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
+import { isAbsence, openInMadeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
 
@@ -117,7 +117,9 @@ export class RecordDraft {
         }
         const found = readRecord(this.#path);
         if (found.kind === "absent") continue;
-        if (!isSpent(found) || !takeAway(this.#path, this.#nonce, (now) => isSame(now, found))) return found;
+        if (!isSpent(found)) return found;
+        // Another may have come into its place since we looked: that one is judged anew.
+        takeAway(this.#path, this.#nonce, (now) => isSame(now, found));
       }
     } catch (error) {
       throw storeError(error, "the lock record", this.#path);
@@ -144,10 +146,14 @@ export class RecordDraft {
   }
 }
 
-/** Puts another record in the place of ours (the one with this nonce). False where ours isn't there. */
-export function replaceOwnRecord(path: string, nonce: string, by: LockRecord): boolean {
-  if (!removeRecord(path, nonce)) return false;
-  putRecord(path, by, nonce);
+/**
+ * Puts another record in the place of the one with this nonce, without a moment in which there is none: an older client would take that for free. False
+ * where that one isn't there. Only for those who hold the lock and take turns.
+ */
+export function replaceRecord(path: string, nonce: string, by: LockRecord): boolean {
+  const found = readRecord(path);
+  if (found.kind !== "ours" || found.record.nonce !== nonce) return false;
+  writeFileAtomicSync(path, `${JSON.stringify(by, undefined, 2)}\n`, { durable: false });
   return true;
 }
 
