@@ -516,7 +516,7 @@ function turnText(world: World, turn: Turn): string {
     text += `${nonce}${freshness(world, turn, drain.waitFor.find((one) => one.nonce === nonce)?.key ?? keyOf(world, turn, nonce), nonce)}`;
   if (turn.dropped.length > 0) text += `x${turn.dropped.join()}`;
   if (drain.firstSeen !== undefined || drain.toRead.length > 0 || drain.harmless.size > 0)
-    text += `d${[...(drain.firstSeen ?? ["-"])].sort().join()};${[...drain.harmless].sort().join()};${drain.toRead.join()};${drain.waitFor.map((one) => one.nonce).join()}`;
+    text += `d${drain.clear ? "c" : ""}${[...(drain.firstSeen ?? ["-"])].sort().join()};${[...drain.harmless].sort().join()};${drain.toRead.join()};${drain.waitFor.map((one) => one.nonce).join()}`;
   return text;
 }
 

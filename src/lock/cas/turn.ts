@@ -47,6 +47,8 @@ interface Drain {
   /** Claims that need no second look: they will stand back. */
   readonly harmless: ReadonlySet<string>;
   readonly toRead: readonly string[];
+  /** The pass before found nobody. One isn't enough: who was listed may have gone, and what it took meanwhile wasn't listed. */
+  readonly clear?: boolean;
   readonly waitFor: readonly (ClaimName & { readonly entry: Entry })[];
 }
 
@@ -369,8 +371,12 @@ function drainNext(turn: Turn, now: number): Turn {
   if (key !== undefined) return ask(turn, { do: "read-record", key }, "drain-read");
   const firstSeen = drain.firstSeen ?? new Set(drain.waitFor.map((one) => one.nonce));
   const read = { ...turn, drain: { ...drain, firstSeen } };
-  if (drain.waitFor.length === 0) return { ...read, at: { is: "held" } };
-  return firstDead(read, drain.waitFor, now) ?? { ...read, at: { is: "draining" } };
+  if (drain.waitFor.length === 0) {
+    if (drain.clear || turn.sightings.size === 0) return { ...read, at: { is: "held" } };
+    return listAll({ ...read, drain: { ...read.drain, clear: true } });
+  }
+  const found = { ...read, drain: { ...read.drain, clear: false } };
+  return firstDead(found, drain.waitFor, now) ?? { ...found, at: { is: "draining" } };
 }
 
 // ---------------------------------------------------------------- asks
