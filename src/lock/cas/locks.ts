@@ -107,7 +107,8 @@ class CasPlace implements Place {
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
-    const untilLook = Math.max(0, this.#nextLookAt() - this.#now());
+    // A fraction of a millisecond may be too little for the clock to get there.
+    const untilLook = Math.max(1, this.#nextLookAt() - this.#now());
     await this.#means.machine.clock.sleep(Math.min(maxMs, untilLook), signal);
   }
 
