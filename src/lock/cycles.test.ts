@@ -66,6 +66,19 @@ describe("lock-35: wait cycles", () => {
     expect(cycleOf(table, "web's child")).toBe("none");
   });
 
+  test("one who holds nothing may stand in a circle, but isn't the one to give way: it doesn't look for circles", () => {
+    const table: LockTable = {
+      held: [holds("web", web), holds("db", db, { mode: "shared" })],
+      waiting: [
+        waits("z, newcomer", db, { place: 1 }),
+        waits("web's child", db, { within: ["web"], mode: "shared", place: 2 }),
+        waits("db's child", web, { within: ["db"] }),
+      ],
+    };
+    expect(cycleOf(table, "web's child")).toEqual(["web's child", "z, newcomer", "db's child"]);
+    expect(findCycle(table, "web's child")?.victim).toBe("web's child");
+  });
+
   test("a child behind one that waits for its parent's model is in a circle with that one", () => {
     const table: LockTable = {
       held: [holds("web", web)],

@@ -42,16 +42,11 @@ function victimOf(waits: readonly WaitingLock[]): string {
 function waitsAhead(table: LockTable, wait: WaitingLock): WaitingLock[] {
   const holders = table.held.filter((lock) => isInTheWay(lock, wait)).map((lock) => lock.record?.nonce ?? "");
   const within = table.waiting.filter((one) => (one.record.within ?? []).some((nonce) => holders.includes(nonce)));
-  const isWithin = (one: WaitingLock) => (one.record.within ?? []).length > 0;
-  const structural = table.waiting.filter((one) => one.resource.kind === "datastore" && one.under === undefined);
-  // Where a structural command waits, who works within a lock passes those who don't.
-  const passes = (one: WaitingLock) => structural.length > 0 && isWithin(wait) && !isWithin(one);
+  // Those who wait for a structural command are no obstacle: who works within a lock passes them (`inTheWay` of the driver's protocol).
   const before = table.waiting.filter(
-    (one) =>
-      one.place < wait.place && sameLine(one, wait) && !bothShare(one.record.mode, wait.record.mode) && !passes(one),
+    (one) => one.place < wait.place && sameLine(one, wait) && !bothShare(one.record.mode, wait.record.mode),
   );
-  const isBehind = wait.resource.kind === "model" && !isWithin(wait) && wait.under === undefined;
-  return [...within, ...before, ...(isBehind ? structural : [])];
+  return [...within, ...before];
 }
 
 function isInTheWay(lock: HeldLock, wait: WaitingLock): boolean {

@@ -201,14 +201,14 @@ const steps: Readonly<Partial<Record<number, Step>>> = {
   [pc.unlock](s, p) {
     const isKept = s.get(p, own.isLeaving) !== 0 && s.has("timeout keeps the kernel lock");
     if (!isKept) s.freeLock(s.ticket(p));
-    return go(s, p, pc.removeTicket);
-  },
-  [pc.removeTicket](s, p) {
-    if (!s.has("ticket left without being removed")) s.removeTicket(s.ticket(p), { isSilent: false });
     return go(s, p, pc.closeTicket);
   },
   [pc.closeTicket](s, p) {
     s.put(s.ticket(p), held.isLocked, 0);
+    return go(s, p, pc.removeTicket);
+  },
+  [pc.removeTicket](s, p) {
+    if (!s.has("ticket left without being removed")) s.removeTicket(s.ticket(p), { isSilent: false });
     if (s.has("record removed after lock and ticket")) removeByPath(s, p);
     return s.get(p, own.gate) !== 0 ? go(s, p, pc.releaseUngate) : given(s, p);
   },
