@@ -44,8 +44,8 @@ const manager: readonly Mutant[] = [
     file: "lock/manager.ts",
     from: `if (grant === undefined) await leaveQuietly(place, error);`,
     to: ``,
-    check: "lock/manager",
-    test: "a timed-out wait leaves no place in the queue",
+    check: "lock/waiting",
+    test: "lock-30: a timeout names the holder and the model, and leaves the queue",
   },
   {
     name: "a failure while giving back hides the first error",

@@ -1,0 +1,97 @@
+/** Bugs in the commit of outputs: what the lock and its loss are for in the end. */
+import type { Mutant } from "./mutant.ts";
+
+const check = "data/staging";
+const eachStep = "at any change of a file either has committed, or says lock_lost";
+
+export const commitMutants: readonly Mutant[] = [
+  {
+    name: "nobody asks whether the lock is still held before the commit",
+    scenarios: [9],
+    file: "data/staging.ts",
+    from: `      await options.assertHeld();
+      if (planned`,
+    to: `      if (planned`,
+    check,
+    test: eachStep,
+  },
+  {
+    name: "a commit whose folder was taken away is thought done",
+    scenarios: [9],
+    file: "data/staging.ts",
+    from: `(await this.#files.adopt(this.#folder, committing)) !== "adopted") throw lostBefore();`,
+    to: `(await this.#files.adopt(this.#folder, committing)) === "taken") throw lostBefore();`,
+    check,
+    test: "between the check and its commit finds its folder gone",
+  },
+  {
+    name: "what another finishes of a commit is passed over in silence",
+    scenarios: [9, 82],
+    file: "data/staging.ts",
+    from: `if (metadatas.length < moved.length) throw lostAfter();`,
+    to: ``,
+    check,
+    test: eachStep,
+  },
+  {
+    name: "what couldn't be committed is dropped, not kept aside",
+    scenarios: [9],
+    file: "data/staging.ts",
+    from: `if (this.#items.size > 0) await putAside(this.#files, this.#folder, this.#runId);`,
+    to: `if (this.#items.size > 0) await this.#files.remove(this.#folder);`,
+    check,
+    test: eachStep,
+  },
+  {
+    name: "what a former holder staged who still lives is removed",
+    scenarios: [9],
+    file: "data/commit.ts",
+    from: `if (owner === "dead" || (owner === "absent" && isEmpty)) return files.remove(folder);`,
+    to: `if (owner !== "absent" || isEmpty) return files.remove(folder);`,
+    check,
+    test: eachStep,
+  },
+  {
+    name: "a successor looks only once for what a former holder commits",
+    scenarios: [9],
+    file: "data/commit.ts",
+    from: `        recovered.push({ runId, committed: true });
+      }
+    }
+  }`,
+    to: `        recovered.push({ runId, committed: true });
+      }
+    }
+    return recovered;
+  }`,
+    check,
+    test: "is beaten to nothing by a successor that looks while it commits",
+  },
+  {
+    name: "a successor moves a living holder's outputs beside it",
+    scenarios: [9],
+    file: "data/commit.ts",
+    from: `if ((await files.owner(\`\${folder}/\${ownerFile}\`)) !== "dead") {`,
+    to: `if ((await files.owner(\`\${folder}/\${ownerFile}\`)) === "absent") {`,
+    check,
+    test: eachStep,
+  },
+  {
+    name: "a number that is taken meanwhile is taken for our commit",
+    scenarios: [46],
+    file: "data/commit.ts",
+    from: `if (outcome === "adopted") break;`,
+    to: `if (outcome !== undefined) break;`,
+    check,
+    test: "twelve at once give twelve versions without a gap",
+  },
+  {
+    name: "whoever finishes a dead one's commit doesn't tell which version is the latest",
+    scenarios: [],
+    file: "data/commit.ts",
+    from: `for (const name of await data.names(model)) await data.setLatest(model, name);`,
+    to: `for (const name of await data.names(model)) await data.nextNumber(model, name);`,
+    check,
+    test: "at any change of a file, before or after its effect, leaves its data whole or not at all",
+  },
+];
