@@ -52,9 +52,12 @@ describe("lock-34: what a command wants that another called", () => {
     expect(() => coverOf(want(all), unshared)).toThrow(wouldDeadlock);
   });
 
-  test("two readers below one that can't be shared don't wait for each other", () => {
+  test("a reader below a reader that can't be shared is refused too: a writer in the queue between them would wait for both", () => {
     const unshared = { holdings: [], unshared: [holding(web, "shared")] };
-    expect(coverOf(want(web, "shared"), unshared)).toBeUndefined();
+    expect(() => coverOf(want(web, "shared"), unshared)).toThrow(
+      expect.objectContaining({ code: "lock_would_deadlock" }),
+    );
+    expect(coverOf(want(db, "shared"), unshared)).toBeUndefined();
   });
 
   test("of several the innermost covers", () => {

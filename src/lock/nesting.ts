@@ -15,9 +15,19 @@ export function coverOf(
   const covering = touching.filter((holding) => covers(holding, request));
   const inTheWay =
     touching.find((holding) => !covers(holding, request) && conflict(holding, request)) ??
-    held.unshared.find((holding) => overlap(holding.resource, request.resource) && conflict(holding, request));
+    held.unshared.find((holding) => isLostFor(holding, request));
   if (inTheWay !== undefined) throw wouldDeadlock(request, inTheWay);
   return covering.at(-1);
+}
+
+/**
+ * What is held above and can't be shared is in the way also where the modes agree: who waits for it in between would be waited for, and waits for us.
+ */
+function isLostFor(holding: Holding, request: LockRequest): boolean {
+  return (
+    sameResource(holding.resource, request.resource) ||
+    (overlap(holding.resource, request.resource) && conflict(holding, request))
+  );
 }
 
 function covers(holding: Holding, request: LockRequest): boolean {

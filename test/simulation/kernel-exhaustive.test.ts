@@ -36,7 +36,7 @@ const configs: readonly Config[] = [
   { name: "A calls B | B | D; crash", programs: [[A], [B], [B], [D]], children: [1], crashes: 1 },
   { name: "A calls D | D; crash", programs: [[A], [D], [D]], children: [1], crashes: 1 },
   { name: "D calls A | A; crash", programs: [[D], [A], [A]], children: [1], crashes: 1 },
-  { name: "a calls a | a | A", programs: [[a], [a], [a], [A]], children: [1] },
+  { name: "a calls a | a | A; crash", programs: [[a], [a], [a], [A]], children: [1], crashes: 1 },
   { name: "older A | A | A; crash, pause", programs: [[A], [A]], older: slots.A, crashes: 1, pauses: 1 },
   { name: "older A | a | a", programs: [[a], [a]], older: slots.A },
   { name: "older A | A | D; crash, pause", programs: [[A], [D]], older: slots.A, crashes: 1, pauses: 1 },

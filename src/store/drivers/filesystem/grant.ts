@@ -83,9 +83,12 @@ export class FilesystemGrant implements Grant {
     return (await this.#folder.throughGate(this.#slot, () => this.#replaceRecordOfDead())) ? "held" : "lost";
   }
 
+  /** Of those who share, each keeps the one record fresh, whoever of them it names: so it stays fresh while that one is stopped. */
   async refresh(): Promise<void> {
     if (this.#released || this.#held.under !== undefined) return;
-    refreshRecord(this.#path, this.nonce, new Date(this.#folder.machine.clock.now()).toISOString());
+    const found = this.mode === "shared" ? readRecord(this.#path) : undefined;
+    const nonce = found?.kind === "ours" && this.#isOfHolder(found.record.nonce) ? found.record.nonce : this.nonce;
+    refreshRecord(this.#path, nonce, new Date(this.#folder.machine.clock.now()).toISOString());
   }
 
   async release(): Promise<void> {

@@ -21,7 +21,7 @@ function holds(pid: number, inode: number, ranges: readonly ByteRange[]): boolea
       const start = Number(first);
       const end = last === "EOF" ? Number.MAX_SAFE_INTEGER : Number(last);
       if (Number(lockInode) !== inode) continue;
-      if (ranges.some((range) => start < range.start + range.length && end >= range.start)) return true;
+      if (ranges.some((range) => isInTheWay({ start, end }, range))) return true;
     }
   }
   return false;
@@ -42,6 +42,12 @@ export function isAncestor(pid: number, child: number): boolean {
     if (current === pid) return true;
   }
   return false;
+}
+
+/** For the whole range only a lock of more than a byte: those of a byte are models', each with its own holder. */
+function isInTheWay(lock: { readonly start: number; readonly end: number }, range: ByteRange): boolean {
+  const overlaps = lock.start < range.start + range.length && lock.end >= range.start;
+  return overlaps && (range.length === 1 || lock.end > lock.start);
 }
 
 /** The program of a process and what it was told to do; "?" where it can't be read. A script may hold secrets, so it isn't shown. */

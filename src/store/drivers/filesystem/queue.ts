@@ -113,11 +113,14 @@ export class Queue {
       try {
         const fd = openInMadeFolder(hidden, "wx+");
         try {
-          if (!this.#kernel.tryLock(fd, wholeTicket, "exclusive")) throw new Error("a new ticket is locked by another");
-          writeSync(fd, `${JSON.stringify(record)}\n`);
-          const ticket = new OwnTicket(join(this.folder, this.#prefix), hidden, { fd, nonce, mode });
-          if (ticket.show(this.#nextNumber(nonce))) return ticket;
-          closeSync(fd); // swept away by somebody who took us for dead: once more
+          if (this.#kernel.tryLock(fd, wholeTicket, "exclusive")) {
+            writeSync(fd, `${JSON.stringify(record)}\n`);
+            const ticket = new OwnTicket(join(this.folder, this.#prefix), hidden, { fd, nonce, mode });
+            if (ticket.show(this.#nextNumber(nonce))) return ticket;
+          }
+          // Looked at, or swept away, by somebody who took us for dead: once more.
+          closeSync(fd);
+          removeFile(hidden);
         } catch (error) {
           closeSync(fd);
           removeFile(hidden);
