@@ -113,7 +113,7 @@ export async function etcdPeer(scratch) {
   return {
     name: "etcdctl lock",
     turn: async (holdMs) =>
-      turnOf((await run("etcdctl", ["lock", "bench", "sh", "-c", turnScript(holdMs)], { env })).out),
+      turnOf((await run("etcdctl", ["lock", "bench", "--", "sh", "-c", turnScript(holdMs)], { env })).out),
     /** One lock and unlock over its HTTP door, which stays open. */
     alone: async () => {
       const start = performance.now();

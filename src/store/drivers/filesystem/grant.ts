@@ -28,8 +28,10 @@ interface Held {
   /** How often the lock had been revoked when it was taken: read before the lock, so that none is overlooked. */
   readonly generation: number;
   readonly ticket: OwnTicket;
-  /** What the record was made from: of no use any more. */
+  /** The record, by its file. */
   readonly draft: RecordDraft;
+  /** Lets go of what was of use until the grant. */
+  readonly tidy: () => void;
 }
 
 export class FilesystemGrant implements Grant {
@@ -46,7 +48,7 @@ export class FilesystemGrant implements Grant {
     this.#slot = slot;
     this.#held = held;
     this.#seenAt = folder.machine.clock.monotonic();
-    this.#tidying = folder.machine.clock.after(tidyAfterMs, () => held.draft.discard());
+    this.#tidying = folder.machine.clock.after(tidyAfterMs, held.tidy);
   }
 
   get resource(): Resource {
@@ -95,10 +97,10 @@ export class FilesystemGrant implements Grant {
     if (this.#released) return;
     this.#released = true;
     this.#tidying[Symbol.dispose]();
-    const { ticket, draft, fd } = this.#held;
-    const steps = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
-    const tidy = [() => draft.discard(), () => draft.removeMadeFolder(), () => closeSync(fd)];
-    const giveBack = () => runAll([...steps, ...tidy]);
+    const { ticket, draft, fd, tidy } = this.#held;
+    const inTheWay = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
+    const tidying = [tidy, () => draft.close(), () => draft.removeMadeFolder(), () => closeSync(fd)];
+    const giveBack = () => runAll([...inTheWay, ...tidying]);
     // Those who share take turns here, so that the record of one who stays is never taken away.
     if (this.mode === "shared" && this.#held.under === undefined) await this.#folder.throughGate(this.#slot, giveBack);
     else giveBack();
@@ -107,8 +109,8 @@ export class FilesystemGrant implements Grant {
   #removeRecord(): void {
     if (this.#held.under !== undefined) return;
     const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
-    if (other === undefined) removeRecord(this.#path, this.nonce);
-    else replaceRecord(this.#path, this.nonce, other);
+    if (other === undefined) return void (this.#held.draft.withdraw() || removeRecord(this.#path, this.nonce));
+    replaceRecord(this.#path, this.nonce, other);
   }
 
   #unlock(): void {

@@ -50,7 +50,7 @@ export class LockFolder {
   }
 
   /** Names this start of the machine, where the system tells it. */
-  bootId(): string | undefined {
+  get bootId(): string | undefined {
     this.#boot ??= { id: readBootId() };
     return this.#boot.id;
   }

@@ -21,6 +21,7 @@ const modelBytes = 2 ** 51;
 const gatesStart = 2 ** 52;
 const sharesStart = gatesStart + 2 ** 51;
 const shareBytes = 2 ** 50;
+const mostHashes = 1000;
 
 /** What one queue and one lock are about: a resource, or the share of a holding among the commands that it covers. */
 export interface Slot {
@@ -46,6 +47,7 @@ export class LockTable {
   readonly path: string;
   readonly #revokedFolder: string;
   readonly #kernel: KernelLocks;
+  readonly #hashes = new Map<string, number>();
 
   constructor(fenFolder: string, kernel: KernelLocks) {
     this.path = join(fenFolder, "locks");
@@ -78,9 +80,9 @@ export class LockTable {
     const { resource } = slot;
     if (slot.under !== undefined)
       return [
-        { start: sharesStart + (hash51(`${slotKey(slot)}#${this.generation(resource)}`) % shareBytes), length: 1 },
+        { start: sharesStart + (this.#hash(`${slotKey(slot)}#${this.generation(resource)}`) % shareBytes), length: 1 },
       ];
-    if (resource.kind === "model") return [{ start: byteOf(resource, this.generation(resource)), length: 1 }];
+    if (resource.kind === "model") return [{ start: this.#byteOf(resource, this.generation(resource)), length: 1 }];
     return around(this.#revokedBytes());
   }
 
@@ -123,7 +125,22 @@ export class LockTable {
   }
 
   gate(slot: Slot): ByteRange {
-    return { start: gatesStart + hash51(slotKey(slot)), length: 1 };
+    return { start: gatesStart + this.#hash(slotKey(slot)), length: 1 };
+  }
+
+  #byteOf(model: Resource, generation: number): number {
+    const key = resourceKey(model);
+    return this.#hash(generation === 0 ? key : `${key}#${generation}`) + 1;
+  }
+
+  /** Asked for again and again while one waits, and when it is one's turn. */
+  #hash(text: string): number {
+    const known = this.#hashes.get(text);
+    if (known !== undefined) return known;
+    if (this.#hashes.size >= mostHashes) this.#hashes.clear();
+    const hash = hash51(text);
+    this.#hashes.set(text, hash);
+    return hash;
   }
 
   #revokedBytes(): number[] {
@@ -132,7 +149,7 @@ export class LockTable {
       const generation = this.#readGeneration(name);
       const resource = readSlotName(name)?.resource;
       if (resource?.kind !== "model") continue;
-      for (let k = 0; k < generation; k++) bytes.push(byteOf(resource, k));
+      for (let k = 0; k < generation; k++) bytes.push(this.#byteOf(resource, k));
     }
     return bytes.sort((a, b) => a - b);
   }
@@ -148,11 +165,6 @@ export class LockTable {
       throw storeError(error, "the list of revoked locks", path);
     }
   }
-}
-
-function byteOf(model: Resource, generation: number): number {
-  const key = resourceKey(model);
-  return hash51(generation === 0 ? key : `${key}#${generation}`) + 1;
 }
 
 /** The first 51 bits of SHA-256: fits a double exactly. */

@@ -32,7 +32,6 @@ export class FilesystemLocks implements LockDriver {
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<Place> {
     if (!this.#isTried) assertLocksWork(this.#folder, this.#kernel);
     this.#isTried = true;
-    this.#folder.bootId(); // read before the lock is ours, so that others don't wait for it
     const slot = { resource, under: claim.under?.nonce };
     const queue = this.#folder.queue(slot);
     const ticket = await this.#folder.throughGate(slot, () =>

@@ -13,7 +13,7 @@ import type { Slot } from "./lock-table.ts";
 import { advance, inTheWay, type Progress, type Request, type Seen, start } from "./protocol.ts";
 import type { OwnTicket, Ticket } from "./queue.ts";
 import { isOwnRecord, RecordDraft, recordTtlMs, refreshRecord, removeRecord, replaceRecord } from "./records.ts";
-import { takeToken } from "./tokens.ts";
+import { TokenFile } from "./tokens.ts";
 import { TicketWatch } from "./ticket-watch.ts";
 
 /** How often the kernel lock is tried when nothing announces that it becomes free; slower when it takes long. */
@@ -44,7 +44,10 @@ export class FilesystemPlace implements Place {
   readonly #blockers: Blockers;
   readonly #since: number;
   readonly #draft: RecordDraft;
+  readonly #tokens: TokenFile;
   #progress: Progress = start;
+  /** What the folder of all tickets held when this attempt looked. */
+  #names: readonly string[] | undefined;
   #watch: TicketWatch | undefined;
   #stopped: Stopped | undefined;
   #fd: number | undefined;
@@ -71,12 +74,14 @@ export class FilesystemPlace implements Place {
     this.#blockers = new Blockers(folder, slot, own.claim.nonce);
     this.#since = folder.machine.clock.monotonic();
     this.#draft = new RecordDraft(this.#recordPath(), own.claim.nonce);
+    this.#tokens = new TokenFile(folder, slot.resource);
   }
 
   async attempt(): Promise<Attempt> {
     this.#renewAnnouncement();
     const known = this.#stillStopped();
     if (known !== undefined) return this.#blocked(known);
+    this.#names = undefined;
     while (this.#progress.stage !== "granted") {
       const seen = await this.#look();
       const advanced = advance(this.#request, this.#progress, seen);
@@ -89,12 +94,18 @@ export class FilesystemPlace implements Place {
         if (this.#watch === undefined) continue; // it ended just now: look again
       }
       this.#stopped = { by, place: advanced.place, at: this.#now() };
-      if (this.#request.kind !== "share") this.#draft.prepare(); // while we wait: then it needn't be done when it is our turn
+      this.#prepare();
       return this.#blocked(this.#stopped);
     }
-    const grant = this.#grant();
-    this.#unwatch();
-    return { outcome: "granted", grant };
+    return { outcome: "granted", grant: this.#grant() };
+  }
+
+  /** While we wait: then it needn't be done when it is our turn, and others wait for us. */
+  #prepare(): void {
+    this.#fd ??= this.#folder.table.open();
+    if (this.#request.kind === "share") return;
+    this.#draft.prepare();
+    this.#tokens.prepare();
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
@@ -110,8 +121,9 @@ export class FilesystemPlace implements Place {
     this.#unwatch();
     try {
       if (this.#request.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
-      this.#draft.discard();
+      this.#draft.close();
       this.#draft.removeMadeFolder();
+      this.#tokens.close();
     } finally {
       this.#letGo();
       this.#ticket.leave();
@@ -150,7 +162,8 @@ export class FilesystemPlace implements Place {
   /** Live conflicting tickets before ours. Only the nearest is certain to live: it is the one to watch. Dead ones are buried on the way to it. */
   #before(): Ticket[] {
     const queue = this.#folder.queue(this.#slot);
-    const earlier = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
+    this.#names = queue.names();
+    const earlier = queue.tickets(this.#names).filter((ticket) => this.#ticket.waitsFor(ticket));
     const before = [
       ...inTheWay(this.#request, earlier, {
         isStructuralThere: () => this.#structural().length > 0,
@@ -167,10 +180,10 @@ export class FilesystemPlace implements Place {
     return before;
   }
 
-  /** Structural commands that hold or wait, oldest first. */
+  /** Structural commands that hold or wait, oldest first. One look at the folder of all tickets serves this and our own queue. */
   #structural(): Ticket[] {
     const queue = this.#folder.queue({ resource: { kind: "datastore" } });
-    return queue.tickets().filter((ticket) => queue.isAlive(ticket));
+    return queue.tickets(this.#names).filter((ticket) => queue.isAlive(ticket));
   }
 
   #ranges(): readonly ByteRange[] {
@@ -179,6 +192,7 @@ export class FilesystemPlace implements Place {
 
   #tryTable(): "locked" | "busy" | "replaced" {
     const { table } = this.#folder;
+    if (this.#fd !== undefined && !table.isCurrent(this.#fd)) this.#letGo(); // opened while we waited, and replaced since
     this.#fd ??= table.open();
     this.#generation = table.generation(this.#slot.resource);
     const ranges = this.#ranges();
@@ -254,6 +268,7 @@ export class FilesystemPlace implements Place {
       generation: this.#generation,
       ticket: this.#ticket,
       draft: this.#draft,
+      tidy: () => this.#tidy(),
     });
   }
 
@@ -261,7 +276,7 @@ export class FilesystemPlace implements Place {
 
   /** Taken once, under the kernel lock; those who share a holding work with its token. */
   #token(): number {
-    this.#tokenTaken ??= this.#claim.under?.token ?? takeToken(this.#folder, this.#slot.resource, this.#mode);
+    this.#tokenTaken ??= this.#claim.under?.token ?? this.#tokens.take(this.#mode);
     return this.#tokenTaken;
   }
 
@@ -288,6 +303,13 @@ export class FilesystemPlace implements Place {
 
   #now(): number {
     return this.#folder.machine.clock.monotonic();
+  }
+
+  /** What was of use while we waited. */
+  #tidy(): void {
+    this.#unwatch();
+    this.#tokens.close();
+    this.#draft.discard();
   }
 
   #unwatch(): void {

@@ -45,8 +45,13 @@ export class Queue {
     this.#kernel = kernel;
   }
 
+  /** The names of everybody's tickets, hidden ones too. */
+  names(): string[] {
+    return namesIn(this.folder);
+  }
+
   /** All tickets, first come first, dead ones included. `names`: of the folder, where they are known already. */
-  tickets(names: readonly string[] = namesIn(this.folder)): Ticket[] {
+  tickets(names: readonly string[] = this.names()): Ticket[] {
     return names
       .filter((name) => name.startsWith(this.#prefix))
       .map((name) => ticketOf(this.folder, name))
@@ -134,7 +139,7 @@ export class Queue {
 
   /** The number behind the last; sweeps hidden tickets whose owners died before they were shown. */
   #nextNumber(own: string): number {
-    const names = namesIn(this.folder);
+    const names = this.names();
     const hidden = `.${this.#prefix}`;
     for (const name of names) {
       if (name.startsWith(hidden) && name !== `${hidden}${own}`) this.#sweep(join(this.folder, name));

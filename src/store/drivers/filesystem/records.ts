@@ -5,10 +5,12 @@
  */
 import {
   closeSync,
+  fstatSync,
   ftruncateSync,
   linkSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmdirSync,
   rmSync,
@@ -65,21 +67,25 @@ export function putRecord(path: string, record: LockRecord, by: string): FoundRe
   try {
     return draft.publish(record, () => false);
   } finally {
-    draft.discard();
+    draft.close();
   }
 }
 
 /**
  * A record that is written beside its place, and put there whole by a link. Most of what that costs can be done before (`prepare`), while the lock is
- * still another's, and after (`discard`), when it is ours already.
+ * still another's, and after (`discard`), when it is ours already. The file stays open until `close`: so it can't be taken for another one.
  */
 export class RecordDraft {
   readonly #path: string;
   readonly #nonce: string;
   readonly #aside: string;
   #fd: number | undefined;
+  #inode: { readonly ino: number; readonly dev: number } | undefined;
   /** It was linked to its place: what is there is the same file, which nobody may see half-written. */
   #isOut = false;
+  #hasText = false;
+  /** Names that are left to remove. */
+  readonly #left = new Set<string>();
   #madeFolder = false;
 
   /** `nonce`: of whoever writes it. Two drafts of one writer need different `label`s. */
@@ -94,6 +100,9 @@ export class RecordDraft {
     try {
       this.#madeFolder ||= statSync(dirname(this.#path), { throwIfNoEntry: false }) === undefined;
       this.#fd = openInMadeFolder(this.#aside, "wx+");
+      this.#left.add(this.#aside);
+      const { ino, dev } = fstatSync(this.#fd);
+      this.#inode = { ino, dev };
       return this.#fd;
     } catch (error) {
       throw storeError(error, "the lock record", this.#path);
@@ -105,10 +114,11 @@ export class RecordDraft {
    * Never half-written, and never over a record that wasn't judged.
    */
   publish(record: LockRecord, isSpent: (found: FoundRecord) => boolean): FoundRecord | undefined {
-    if (this.#isOut) this.discard();
+    if (this.#isOut) this.close();
     const fd = this.prepare();
     try {
-      ftruncateSync(fd); // of an attempt that was refused
+      if (this.#hasText) ftruncateSync(fd); // of an attempt that was refused
+      this.#hasText = true;
       writeSync(fd, `${JSON.stringify(record, undefined, 2)}\n`, 0);
       for (;;) {
         if (linkNew(this.#aside, this.#path)) {
@@ -126,13 +136,47 @@ export class RecordDraft {
     }
   }
 
-  /** Removes the draft, not what was published from it. Idempotent. */
+  /** Takes our record out of its place, and no other. False where it isn't there. */
+  withdraw(): boolean {
+    if (!this.#isOut || !this.#isAt(this.#path)) return false;
+    const old = asideOf(this.#path, this.#nonce, "old");
+    try {
+      renameSync(this.#path, old);
+    } catch (error) {
+      if (isAbsence(error)) return false;
+      throw storeError(error, "the lock record", this.#path);
+    }
+    this.#left.add(old);
+    if (this.#isAt(old)) return true;
+    linkNew(old, this.#path); // another came in between: back with it
+    return false;
+  }
+
+  #isAt(path: string): boolean {
+    const info = statSync(path, { throwIfNoEntry: false });
+    return info !== undefined && info.ino === this.#inode?.ino && info.dev === this.#inode.dev && this.#isUntouched();
+  }
+
+  /** False where somebody wrote into the file itself. */
+  #isUntouched(): boolean {
+    const bytes = Buffer.alloc(4096);
+    const length = this.#fd === undefined ? 0 : readSync(this.#fd, bytes, 0, bytes.length, 0);
+    return bytes.toString("utf8", 0, length).includes(`"nonce": "${this.#nonce}"`);
+  }
+
+  /** Removes what is left beside the place, not what was published. Idempotent. */
   discard(): void {
-    if (this.#fd === undefined) return;
-    closeSync(this.#fd);
+    for (const path of this.#left) removeQuietly(path);
+    this.#left.clear();
+  }
+
+  /** Discards, and lets go of the file. Idempotent. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
     this.#isOut = false;
-    removeQuietly(this.#aside);
+    this.#hasText = false;
+    this.discard();
   }
 
   /** Removes the folder where it was made for the record and nothing else came into it. */

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { db, LockWorld, web } from "../../../../test/support/lock-world.ts";
 import { slotName } from "./lock-table.ts";
-import { takeToken } from "./tokens.ts";
+import type { LockMode, Resource } from "../../contract.ts";
+import { TokenFile } from "./tokens.ts";
 
 let world: LockWorld;
 beforeEach(() => {
@@ -11,7 +12,15 @@ beforeEach(() => {
 });
 afterEach(() => world[Symbol.dispose]());
 
-const next = () => takeToken(world.folder, web, "exclusive");
+const take = (resource: Resource, mode: LockMode): number => {
+  const tokens = new TokenFile(world.folder, resource);
+  try {
+    return tokens.take(mode);
+  } finally {
+    tokens.close();
+  }
+};
+const next = () => take(web, "exclusive");
 const file = join(".fen/tokens", slotName({ resource: web }));
 const state = () => readFileSync(join(world.root, file), "latin1");
 const afterPowerCut = () => world.write(file, state().replace(/[0-9a-f-]{36}/, "00000000-0000-0000-0000-000000000000"));
@@ -22,16 +31,16 @@ describe("fencing tokens", () => {
   });
 
   test("a shared grant works with the present number and raises nothing", () => {
-    expect(takeToken(world.folder, web, "shared")).toBe(0);
+    expect(take(web, "shared")).toBe(0);
     next();
-    for (let i = 0; i < 3; i++) expect(takeToken(world.folder, web, "shared")).toBe(1);
+    for (let i = 0; i < 3; i++) expect(take(web, "shared")).toBe(1);
     expect(next()).toBe(2);
   });
 
   test("resources count apart", () => {
     next();
     next();
-    expect(takeToken(world.folder, db, "exclusive")).toBe(1);
+    expect(take(db, "exclusive")).toBe(1);
   });
 
   test("after a power cut the next number is behind all that were reserved", () => {

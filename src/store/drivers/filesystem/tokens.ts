@@ -19,25 +19,47 @@ const block = 1024;
  * forced to the disk. After a power cut the start differs, so the next grant goes on behind what was reserved: numbers may be
  * left out, never given twice.
  */
-export function takeToken(folder: LockFolder, resource: Resource, mode: LockMode): number {
-  const path = join(folder.fenFolder, "tokens", slotName({ resource }));
-  try {
-    const fd = openForUpdate(path);
+export class TokenFile {
+  readonly #folder: LockFolder;
+  readonly #path: string;
+  #fd: number | undefined;
+
+  constructor(folder: LockFolder, resource: Resource) {
+    this.#folder = folder;
+    this.#path = join(folder.fenFolder, "tokens", slotName({ resource }));
+  }
+
+  /** What needs no lock, and so can be done while one waits. */
+  prepare(): { readonly fd: number; readonly boot: string | undefined } {
     try {
-      const before = readState(fd, folder.machine.clock);
+      this.#fd ??= openForUpdate(this.#path);
+      return { fd: this.#fd, boot: this.#folder.bootId };
+    } catch (error) {
+      throw storeError(error, "the fencing token", this.#path);
+    }
+  }
+
+  take(mode: LockMode): number {
+    const { fd, boot } = this.prepare();
+    try {
+      const before = readState(fd, this.#folder.machine.clock);
       if (mode === "shared") return before.last;
-      const boot = folder.bootId();
       if (boot !== undefined && before.boot === boot && before.last < before.reserved)
         return write(fd, { ...before, last: before.last + 1 });
       const base = Math.max(before.last, before.reserved);
-      const token = write(fd, { last: base + 1, reserved: base + (boot === undefined ? 1 : block), boot: boot ?? "-" });
+      const reserved = base + (boot === undefined ? 1 : block);
+      const token = write(fd, { last: base + 1, reserved, boot: boot ?? "-" });
       fdatasyncSync(fd);
       return token;
-    } finally {
-      closeSync(fd);
+    } catch (error) {
+      throw storeError(error, "the fencing token", this.#path);
     }
-  } catch (error) {
-    throw storeError(error, "the fencing token", path);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
   }
 }
 
