@@ -1,7 +1,7 @@
 // A process of the lock bench: takes locks when it is told to, and says when (microseconds of the machine's monotonic clock).
 import { openLocks } from "../dist/lock.mjs";
 
-const locks = openLocks(process.argv[2], { command: "bench" });
+const locks = openLocks(process.argv[2], { command: "bench", records: process.argv[3] });
 const now = () => Number(process.hrtime.bigint()) / 1000;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 let lease;

@@ -18,7 +18,9 @@ export type * from "./public.ts";
 /** The locks of a folder: all programs that open the same folder, by whatever path, exclude each other. Makes nothing before the first `acquire`. */
 export function openLocks(folder: string, options: LocksOptions = {}): Locks {
   const machine = systemMachine(options.command);
-  const { locks: driver } = openFilesystemDatastore(resolve(machine.host.cwd, folder), machine);
+  const { locks: driver } = openFilesystemDatastore(resolve(machine.host.cwd, folder), machine, {
+    records: options.records ?? "none",
+  });
   const manager = new LockManager(driver, machine);
   const leases = new WeakMap<Lease, InnerLease>();
   return {

@@ -115,4 +115,9 @@ export interface Locks {
 export interface LocksOptions {
   /** What others see as "who has it"; the script's name if not given. Must not hold secrets. */
   readonly command?: string | undefined;
+  /**
+   * "published": while a lock is held, a JSON record of it lies at `data/<name>/.lock` (`.datastore.lock` for "*"), and such records of others are
+   * honoured: for programs that know nothing but these files. Say so to lock the models of a fen datastore. Default: "none".
+   */
+  readonly records?: "published" | "none" | undefined;
 }

@@ -62,7 +62,7 @@ export class LockWorld {
   readonly #kept: number[] = [];
 
   constructor() {
-    this.folder = new LockFolder(this.root, this.machine, this.kernel);
+    this.folder = new LockFolder(this.root, this.machine, { kernel: this.kernel });
     // The trial of the filesystem costs a process each time; it has tests of its own.
     const device = statSync(this.root).dev;
     this.write(`.fen/trial/${encodeURIComponent(this.machine.host.hostname).slice(0, 100)}-${device}`, "works\n");
@@ -70,7 +70,7 @@ export class LockWorld {
 
   /** A driver that knows nothing of the others. */
   driver(): FilesystemLocks {
-    return new FilesystemLocks(this.root, this.machine, this.kernel);
+    return new FilesystemLocks(this.root, this.machine, { kernel: this.kernel });
   }
 
   /** Takes a place for a new client. */

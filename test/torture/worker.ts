@@ -135,7 +135,7 @@ function watched(): Take {
 }
 
 function library(): Take {
-  const locks = openLocks(spec.root, { command: `torture library ${spec.name}` });
+  const locks = openLocks(spec.root, { command: `torture library ${spec.name}`, records: "published" });
   return async ({ resources, mode, timeout, signal }) => {
     const asked = resources.map((resource) => ({ id: `${spec.name}-${++acquisitions}`, resource, mode }));
     for (const one of asked) say("ask", one);

@@ -5,8 +5,12 @@ import { FilesystemFiles } from "./files.ts";
 import { KernelLocks } from "./kernel-locks.ts";
 import { FilesystemLocks } from "./locks.ts";
 
-/** Opens the datastore at the absolute path `root`; nothing is made before it is needed. */
-export function openFilesystemDatastore(root: string, machine: Machine): Datastore {
+/** Opens the datastore at the absolute path `root`; nothing is made before it is needed. `records`: whether older clients are told of locks. */
+export function openFilesystemDatastore(
+  root: string,
+  machine: Machine,
+  options: { readonly records?: "published" | "none" | undefined } = {},
+): Datastore {
   let locks: FilesystemLocks | undefined;
   let library: KernelLocks | undefined;
   // Loaded when first asked for: commands that only read need no native library.
@@ -16,7 +20,7 @@ export function openFilesystemDatastore(root: string, machine: Machine): Datasto
     location: root,
     files: new FilesystemFiles(root, kernel),
     get locks() {
-      locks ??= new FilesystemLocks(root, machine, kernel());
+      locks ??= new FilesystemLocks(root, machine, { kernel: kernel(), records: options.records });
       return locks;
     },
   };

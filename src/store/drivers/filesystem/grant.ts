@@ -28,8 +28,8 @@ interface Held {
   /** How often the lock had been revoked when it was taken: read before the lock, so that none is overlooked. */
   readonly generation: number;
   readonly ticket: OwnTicket;
-  /** The record, by its file. */
-  readonly draft: RecordDraft;
+  /** The record, by its file; undefined where none is published. */
+  readonly draft: RecordDraft | undefined;
   /** Lets go of what was of use until the grant. */
   readonly tidy: () => void;
 }
@@ -80,14 +80,14 @@ export class FilesystemGrant implements Grant {
     if (this.#released || !table.isCurrent(fd) || table.generation(this.resource) !== generation) return "lost";
     if (!table.isLocked(ranges)) return "lost";
     if (under !== undefined) return this.#folder.queue(slotOf(under)).isHeldBy(under.nonce) ? "held" : "lost";
-    if (this.#recordIsOurs()) return "held";
+    if (this.#held.draft === undefined || this.#recordIsOurs()) return "held";
     if (this.mode !== "shared") return "lost";
     return (await this.#folder.throughGate(this.#slot, () => this.#replaceRecordOfDead())) ? "held" : "lost";
   }
 
   /** Of those who share, each keeps the one record fresh, whoever of them it names: so it stays fresh while that one is stopped. */
   async refresh(): Promise<void> {
-    if (this.#released || this.#held.under !== undefined) return;
+    if (this.#released || this.#held.draft === undefined) return;
     const found = this.mode === "shared" ? readRecord(this.#path) : undefined;
     const nonce = found?.kind === "ours" && this.#isOfHolder(found.record.nonce) ? found.record.nonce : this.nonce;
     refreshRecord(this.#path, nonce, new Date(this.#folder.machine.clock.now()).toISOString());
@@ -99,17 +99,18 @@ export class FilesystemGrant implements Grant {
     this.#tidying[Symbol.dispose]();
     const { ticket, draft, fd, tidy } = this.#held;
     const inTheWay = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
-    const tidying = [tidy, () => draft.close(), () => draft.removeMadeFolder(), () => closeSync(fd)];
+    const tidying = [tidy, () => draft?.close(), () => draft?.removeMadeFolder(), () => closeSync(fd)];
     const giveBack = () => runAll([...inTheWay, ...tidying]);
     // Those who share take turns here, so that the record of one who stays is never taken away.
-    if (this.mode === "shared" && this.#held.under === undefined) await this.#folder.throughGate(this.#slot, giveBack);
+    if (this.mode === "shared" && draft !== undefined) await this.#folder.throughGate(this.#slot, giveBack);
     else giveBack();
   }
 
   #removeRecord(): void {
-    if (this.#held.under !== undefined) return;
+    const { draft } = this.#held;
+    if (draft === undefined) return;
     const other = this.mode === "shared" ? this.#folder.queue(this.#slot).otherHolder(this.nonce) : undefined;
-    if (other === undefined) return void (this.#held.draft.withdraw() || removeRecord(this.#path, this.nonce));
+    if (other === undefined) return void (draft.withdraw() || removeRecord(this.#path, this.nonce));
     replaceRecord(this.#path, this.nonce, other);
   }
 

@@ -20,11 +20,19 @@ export class LockFolder {
   readonly fenFolder: string;
   readonly table: LockTable;
   readonly machine: Machine;
+  /** Whether records are published beside the data, for older clients that know nothing else. */
+  readonly records: "published" | "none";
   readonly #kernel: KernelLocks;
   #boot: { readonly id: string | undefined } | undefined;
 
-  constructor(root: string, machine: Machine, kernel: KernelLocks) {
+  constructor(
+    root: string,
+    machine: Machine,
+    library: { readonly kernel: KernelLocks; readonly records?: "published" | "none" | undefined },
+  ) {
+    const { kernel, records = "published" } = library;
     this.root = root;
+    this.records = records;
     this.fenFolder = join(root, ".fen");
     this.table = new LockTable(this.fenFolder, kernel);
     this.machine = machine;

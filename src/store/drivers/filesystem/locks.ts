@@ -24,9 +24,13 @@ export class FilesystemLocks implements LockDriver {
   readonly #kernel: KernelLocks;
   #isTried = false;
 
-  constructor(root: string, machine: Machine, kernel: KernelLocks) {
-    this.#folder = new LockFolder(root, machine, kernel);
-    this.#kernel = kernel;
+  constructor(
+    root: string,
+    machine: Machine,
+    library: { readonly kernel: KernelLocks; readonly records?: "published" | "none" | undefined },
+  ) {
+    this.#folder = new LockFolder(root, machine, library);
+    this.#kernel = library.kernel;
   }
 
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<Place> {

@@ -69,6 +69,7 @@ export class FilesystemPlace implements Place {
     this.#request = {
       kind: slot.under === undefined ? slot.resource.kind : "share",
       isWithin: own.claim.within.length > 0,
+      isWithoutRecords: folder.records === "none",
     };
     this.#foreign = new ForeignRecords(folder, slot.resource);
     this.#blockers = new Blockers(folder, slot, own.claim.nonce);
@@ -104,7 +105,7 @@ export class FilesystemPlace implements Place {
   #prepare(): void {
     this.#fd ??= this.#folder.table.open();
     if (this.#request.kind === "share") return;
-    this.#draft.prepare();
+    if (this.#hasRecord) this.#draft.prepare();
     this.#tokens.prepare();
   }
 
@@ -259,7 +260,7 @@ export class FilesystemPlace implements Place {
     const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
-    if (this.#request.kind === "share") this.#ticket.markGranted(record);
+    if (!this.#hasRecord) this.#ticket.markGranted(record);
     return new FilesystemGrant(this.#folder, this.#slot, {
       record,
       under: this.#claim.under,
@@ -267,7 +268,7 @@ export class FilesystemPlace implements Place {
       ranges,
       generation: this.#generation,
       ticket: this.#ticket,
-      draft: this.#draft,
+      draft: this.#hasRecord ? this.#draft : undefined,
       tidy: () => this.#tidy(),
     });
   }
@@ -303,6 +304,10 @@ export class FilesystemPlace implements Place {
 
   #now(): number {
     return this.#folder.machine.clock.monotonic();
+  }
+
+  get #hasRecord(): boolean {
+    return this.#request.kind !== "share" && this.#request.isWithoutRecords !== true;
   }
 
   /** What was of use while we waited. */

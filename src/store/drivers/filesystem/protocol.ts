@@ -18,6 +18,8 @@ export interface Request {
   readonly kind: "model" | "datastore" | "share";
   /** The asker holds something already, itself or through its caller. */
   readonly isWithin: boolean;
+  /** No older client is expected here: no record is published, and none is looked for. */
+  readonly isWithoutRecords?: boolean;
 }
 
 export interface Progress {
@@ -47,7 +49,15 @@ export type Advance<T extends Other> =
 
 export const start: Progress = { stage: "queue" };
 
+/** What concerns older clients only. */
+const courtesies: readonly Stage[] = ["announce", "foreign", "publish"];
+
 export function stagesOf(request: Request): readonly Stage[] {
+  const all = allStagesOf(request);
+  return request.isWithoutRecords === true ? all.filter((stage) => !courtesies.includes(stage)) : all;
+}
+
+function allStagesOf(request: Request): readonly Stage[] {
   switch (request.kind) {
     case "model":
       return request.isWithin
