@@ -78,9 +78,12 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
       json: flags.on("json") || flags.on("stream"),
     });
     await print(console, outcome, flags);
-    return outcome.exitCode ?? 0;
-  } finally {
+    const exitCode = outcome.exitCode ?? 0;
+    signals.done(exitCode);
+    return exitCode;
+  } catch (error) {
     signals.done();
+    throw error;
   }
 }
 
@@ -134,7 +137,7 @@ function printError(
 }
 
 /** INT, TERM and HUP end the work first. */
-function watchSignals(): { readonly signal: AbortSignal; done(): void } {
+function watchSignals(): { readonly signal: AbortSignal; done(exitCode?: number): void } {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // one for each thing that the command waits for
   const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
@@ -153,8 +156,10 @@ function watchSignals(): { readonly signal: AbortSignal; done(): void } {
   for (const name of names) process.on(name, onSignal);
   return {
     signal: stop.signal,
-    done: () => {
+    // What is done and told can't be interrupted any more: a signal that comes now only makes the end come at once.
+    done: (exitCode) => {
       for (const name of names) process.removeListener(name, onSignal);
+      if (exitCode !== undefined) for (const name of names) process.on(name, () => process.exit(exitCode));
     },
   };
 }

@@ -67,11 +67,15 @@ export class Checker {
   readonly #excused: Record<string, number> = {};
   #counts = { grants: 0, structural: 0, kills: 0, pauses: 0, quits: 0, loans: 0, revocations: 0 };
   #lineNumber = 0;
+  /** The last line at which somebody had or wanted everything. */
+  #everythingWantedAt = 0;
   #pausedUntil = 0;
   #now = 0;
 
   take(event: TortureEvent): void {
     this.#lineNumber++;
+    const { waiters, holds } = this.#line(everything);
+    if (waiters.size + holds.size > 0) this.#everythingWantedAt = this.#lineNumber;
     this.#now = Math.max(this.#now, event.at);
     switch (event.name) {
       case "ask":
@@ -201,8 +205,10 @@ export class Checker {
   /** Nobody whose place was visible before ours was asked for, and who conflicts, may still wait. */
   #mustBeNext(event: TortureEvent, own: Waiter): void {
     const isEarlier = (other: Waiter) => other.queuedAtLine < own.askedAtLine && conflict(other, own);
+    // Where a command waits for everything, one who works within a lock passes those who don't: they wait for that command, and it for the lock.
+    const passes = (other: Waiter) => own.nested && !other.nested && this.#everythingWantedAt >= own.askedAtLine;
     for (const other of this.#line(event.resource).waiters.values())
-      if (isEarlier(other)) this.#broken(event, `overtook ${other.worker} (${other.id})`);
+      if (isEarlier(other) && !passes(other)) this.#broken(event, `overtook ${other.worker} (${other.id})`);
     if (event.resource === everything || own.nested) return;
     for (const other of this.#line(everything).waiters.values())
       if (isEarlier(other)) this.#broken(event, `overtook ${other.worker} (${other.id}), who waits for everything`);

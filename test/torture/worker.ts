@@ -2,6 +2,7 @@
  * One process that takes locks again and again, in several lanes at once, and writes down what it did. It ends when its standard input does.
  * `watched` workers use the lock manager over a driver whose steps are written down; `library` workers use the public door.
  */
+import { compareCodePoints } from "../../src/kernel/order.ts";
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { FenError, systemErrorCode } from "../../src/kernel/errors.ts";
@@ -138,7 +139,9 @@ function library(): Take {
   const locks = openLocks(spec.root, { command: `torture library ${spec.name}`, records: "published" });
   return async ({ resources, mode, timeout, signal }) => {
     const asked = resources.map((resource) => ({ id: `${spec.name}-${++acquisitions}`, resource, mode }));
-    for (const one of asked) say("ask", one);
+    // All but the first in order are asked for within what is held already.
+    const [first] = resources.toSorted(compareCodePoints);
+    for (const one of asked) say(one.resource === first ? "ask" : "asknested", one);
     try {
       const requests = resources.map((resource) => ({ resource, mode }));
       const lease = await locks.acquire(requests, { timeout, signal });

@@ -55,7 +55,7 @@ describe("version, help, completions", () => {
       name: "run",
       schema: "schemas/model-method-run.json",
       events: "schemas/events.json",
-      options: expect.arrayContaining([expect.objectContaining({ name: "--lock-timeout", value: "30s" })]),
+      options: expect.arrayContaining([expect.objectContaining({ name: "--lock-timeout", value: "TIME" })]),
     });
   });
 
