@@ -1,4 +1,4 @@
-// Tortures the locks with real processes, round after round: node scripts/torture-processes.mjs [--minutes N] [--grants N] [--seed S] [--processes N] [--round SECONDS]
+// Tortures the locks with real processes, round after round: node scripts/torture-processes.mjs [--minutes N] [--grants N] [--seed S] [--processes N] [--commands N] [--round SECONDS]
 // Each round has its own seed, which is printed where something broke; --seed S begins with that one. The folder of a broken round is kept.
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     grants: { type: "string" },
     seed: { type: "string" },
     processes: { type: "string", default: "12" },
+    commands: { type: "string", default: "1" },
     round: { type: "string", default: "20" },
   },
 });
@@ -24,7 +25,11 @@ const script = await buildWorker();
 const results = [];
 const grants = () => results.reduce((sum, result) => sum + result.grants, 0);
 for (let n = 0; performance.now() < until && grants() < wanted; n++) {
-  const plan = planRound(firstSeed + n, { seconds: Number(values.round), processes: Number(values.processes) });
+  const plan = planRound(firstSeed + n, {
+    seconds: Number(values.round),
+    processes: Number(values.processes),
+    commands: Number(values.commands),
+  });
   const result = await runRound({ ...plan, keep: true }, script);
   results.push(result);
   console.log(summarize([result], `seed ${plan.seed}`));
