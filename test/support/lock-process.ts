@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { bundleProgram } from "./bundle.ts";
+import { hasEnded } from "./processes.ts";
 import { type Surroundings, wrap } from "./surroundings.ts";
 import type { Calls } from "./lock-holder.ts";
 
@@ -66,12 +67,13 @@ export class LockProcess implements Disposable {
   }
 
   signal(name: NodeJS.Signals): void {
+    if (hasEnded(this.child)) throw new Error("the process has ended already");
     process.kill(this.pid, name);
   }
 
   /** Resolves when it is dead. */
   async kill(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    if (hasEnded(this.child)) return;
     const gone = new Promise((resolve) => this.child.once("exit", resolve));
     this.signal("SIGKILL");
     await gone;

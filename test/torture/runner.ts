@@ -135,7 +135,7 @@ class Round implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const { started } of this.#workers) kill(started.child.pid, "SIGKILL");
+    for (const { started } of this.#workers) started.child.kill("SIGKILL");
     closeSync(this.#logFd);
     this.#disk?.[Symbol.dispose]();
   }
@@ -245,7 +245,7 @@ class Round implements Disposable {
         stdio: ["ignore", "ignore", "pipe"],
       });
       const killAfter = this.#chance.is(0.1) ? this.#chance.between(50, 400) : undefined;
-      const timer = killAfter === undefined ? undefined : setTimeout(() => kill(child.pid, "SIGKILL"), killAfter);
+      const timer = killAfter === undefined ? undefined : setTimeout(() => child.kill("SIGKILL"), killAfter);
       let stderr = "";
       child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
       const code = await new Promise((resolve) => child.on("close", resolve));

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { hasEnded } from "../support/processes.ts";
 import { type Surroundings, wrap } from "../support/surroundings.ts";
 import type { Chance } from "./chance.ts";
 
@@ -18,7 +19,9 @@ export function startIn(surroundings: Surroundings, command: readonly string[], 
   delete env["NODE_EXTRA_CA_CERTS"];
   const child = spawn(line.file, line.args, { env, stdio: ["pipe", "ignore", "pipe"] });
   child.stdin?.on("error", () => undefined);
-  return { child, pid: () => (isBehind ? childOf(child.pid) : child.pid) };
+  // The number of one that has ended may be another's by now.
+  const own = () => (hasEnded(child) ? undefined : child.pid);
+  return { child, pid: () => (isBehind ? childOf(own()) : own()) };
 }
 
 /** The path by which a worker there reaches the folder `root`. */
@@ -40,6 +43,7 @@ function mounted(root: string): string[] {
 }
 
 function childOf(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
   try {
     const first = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ")[0] ?? "";
     return first === "" ? undefined : Number(first);
