@@ -29,13 +29,17 @@ interface Outcome {
 
 export class Laboratory {
   readonly #folder = mkdtempSync(join(tmpdir(), "fen-mutants-"));
+  readonly #free: string[] = [];
   #copies = 0;
   #healthy: ReadonlySet<string> = new Set();
 
   constructor() {
     symlinkSync(join(root, "node_modules"), join(this.#folder, "node_modules"));
     writeFileSync(join(this.#folder, "package.json"), `{"type":"module"}`);
-    writeFileSync(join(this.#folder, "vitest.config.mjs"), "export default { test: { testTimeout: 10_000 } };\n");
+    // What wasn't changed needn't be translated each time.
+    const cache = `fsModuleCache: true, fsModuleCachePath: ${JSON.stringify(join(this.#folder, "cache"))}`;
+    const config = `export default { test: { testTimeout: 10_000, experimental: { ${cache} } } };\n`;
+    writeFileSync(join(this.#folder, "vitest.config.mjs"), config);
   }
 
   /** All checks on a copy without any bug: they must pass, or what they say of the others means nothing. */
@@ -51,10 +55,9 @@ export class Laboratory {
     if (![...this.#healthy].some((title) => title.startsWith(mutant.test)))
       throw new Error(`no test is called ${mutant.test}`);
     const start = performance.now();
-    const copy = this.#copy();
-    patch(join(copy, "src", mutant.file), mutant);
-    const outcomes = await this.#run(copy, [fileOf(mutant.check)], { title: mutant.test });
-    rmSync(copy, { recursive: true });
+    const outcomes = await this.#withPatch(mutant, (copy) =>
+      this.#run(copy, [fileOf(mutant.check)], { title: mutant.test }),
+    );
     const seconds = (performance.now() - start) / 1000;
     if (outcomes === undefined) return { found: true, by: "time limit", seconds, why: "the check had to be ended" };
     const failed = outcomes.find((one) => one.title.startsWith(mutant.test) && one.status === "failed");
@@ -80,6 +83,20 @@ export class Laboratory {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
+  /** In a copy that is nobody else's meanwhile, and healthy again afterwards. */
+  async #withPatch<T>(mutant: Mutant, work: (copy: string) => Promise<T>): Promise<T> {
+    const copy = this.#free.pop() ?? this.#copy();
+    const path = join(copy, "src", mutant.file);
+    const healthy = readFileSync(path, "utf8");
+    try {
+      writeFileSync(path, patched(healthy, mutant));
+      return await work(copy);
+    } finally {
+      writeFileSync(path, healthy);
+      this.#free.push(copy);
+    }
+  }
+
   #copy(): string {
     const copy = join(this.#folder, String(++this.#copies));
     mkdirSync(copy);
@@ -94,19 +111,11 @@ export class Laboratory {
     only: { readonly title?: string },
   ): Promise<Outcome[] | undefined> {
     const result = `${copy}.json`;
+    rmSync(result, { force: true });
     const filter = only.title === undefined ? [] : ["-t", only.title.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")];
     const isDone = await runVitest(this.#folder, [
-      ...[
-        "run",
-        "--root",
-        this.#folder,
-        "--config",
-        join(this.#folder, "vitest.config.mjs"),
-        "--pool",
-        "threads",
-        "--maxWorkers",
-        "1",
-      ],
+      ...["run", "--root", this.#folder, "--config", join(this.#folder, "vitest.config.mjs")],
+      ...["--pool", "threads", "--maxWorkers", "1"],
       ...["--reporter", "json", "--outputFile", result, ...filter, ...files.map((file) => join(copy, file))],
     ]);
     if (!isDone) return undefined;
@@ -119,12 +128,11 @@ function fileOf(check: string): string {
   return `src/${check}.test.ts`;
 }
 
-function patch(path: string, { name, from, to }: Mutant): void {
-  const text = readFileSync(path, "utf8");
+function patched(text: string, { name, file, from, to }: Mutant): string {
   const parts = text.split(from);
   if (parts.length !== 2)
-    throw new Error(`"${name}": its text must be in ${path} exactly once, but is there ${parts.length - 1} times`);
-  writeFileSync(path, parts.join(to));
+    throw new Error(`"${name}": its text must be in ${file} exactly once, but is there ${parts.length - 1} times`);
+  return parts.join(to);
 }
 
 /** False where it had to be ended. */

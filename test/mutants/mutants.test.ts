@@ -21,9 +21,10 @@ const verdicts = new Map<Mutant, Verdict>();
 beforeAll(() => laboratory.passHealthy([...new Set(mutants.map((mutant) => mutant.check))]), 120_000);
 afterAll(() => {
   laboratory.close();
-  console.log(table(verdicts));
+  const inOrder = new Map(mutants.flatMap((mutant) => [...verdicts].filter(([one]) => one === mutant)));
+  console.log(table(inOrder));
   if (process.env["REPORT"] === "1" && verdicts.size === mutants.length)
-    writeFileSync(report, section.replace(readFileSync(report, "utf8"), verdicts));
+    writeFileSync(report, section.replace(readFileSync(report, "utf8"), inOrder));
 });
 
 describe.concurrent("planted bugs", () => {

@@ -120,7 +120,7 @@ const queue: readonly Mutant[] = [
     scenarios: [],
     file: `${here}/queue.ts`,
     from: `if (this.#kernel.tryLock(fd, wholeTicket, "exclusive")) {`,
-    to: `if (fd > 0) {`,
+    to: `if (fd >= 0) {`,
     check: `${here}/queue`,
     test: "a ticket is locked before anybody can see it",
   },
@@ -137,9 +137,8 @@ const queue: readonly Mutant[] = [
     name: "a ticket isn't removed when its owner leaves (wake-up lost)",
     scenarios: [],
     file: `${here}/queue.ts`,
-    from: `    closeSync(this.#fd); // before: some filesystems take much longer to remove a file that is open
-    removeFile(this.#path);`,
-    to: `    closeSync(this.#fd);`,
+    from: `removeFile(this.#path);`,
+    to: ``,
     check: `${here}/ticket-watch`,
     test: "the end of a ticket wakes whoever waits for it",
   },
@@ -414,4 +413,40 @@ const table: readonly Mutant[] = [
   },
 ];
 
-export const protocolMutants = [...steps, ...queue, ...waking, ...table];
+const names: readonly Mutant[] = [
+  {
+    name: "after locking nobody looks whether the file of a name is still the same",
+    scenarios: [38, 39],
+    file: `${here}/claim-file.ts`,
+    from: ` && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino;`,
+    to: ` && fstatSync(fd).ino > 0;`,
+    check: `${here}/claim-file`,
+    test: "one who opened the file before it was given back",
+  },
+  {
+    name: "the file of a name is removed after it was unlocked",
+    scenarios: [38, 39],
+    file: `${here}/claim-file.ts`,
+    from: `    removeFile(path); // while it is locked: who opened it meanwhile sees that it is gone
+  } finally {
+    closeSync(fd);
+  }`,
+    to: `    closeSync(fd);
+  } finally {
+    removeFile(path);
+  }`,
+    check: `${here}/claim-file`,
+    test: "at no instant of giving it back do two get it",
+  },
+  {
+    name: "a wait for a name has no limit",
+    scenarios: [21],
+    file: `${here}/claim-file.ts`,
+    from: `waitedMs >= options.timeoutMs)`,
+    to: `waitedMs < 0)`,
+    check: `${here}/claim-file`,
+    test: "lock-21: a wait ends after its time",
+  },
+];
+
+export const protocolMutants = [...steps, ...queue, ...waking, ...table, ...names];
