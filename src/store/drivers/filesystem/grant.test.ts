@@ -1,4 +1,4 @@
-import { closeSync, existsSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { blockedBy, datastore, foreignRecord, granted, LockWorld, web } from "../../../../test/support/lock-world.ts";
@@ -89,6 +89,15 @@ describe("those who share a lock", () => {
     world.writeRecord(web, { ...rest, nonce: `dead-${nonce}` });
     expect(await second.check()).toBe("held");
     expect(world.record(web)?.nonce).toBe(second.nonce);
+  });
+
+  test("one gives back its share although no way leads through the gate", async () => {
+    const grant = await world.take(web, "shared");
+    rmSync(world.folder.table.path);
+    mkdirSync(world.folder.table.path); // as where no descriptor is left: it can't be opened
+    await grant.release();
+    expect(world.folder.queue({ resource: web }).tickets()).toEqual([]);
+    expect(world.record(web)).toBeUndefined();
   });
 
   test("they work with one token, which only an exclusive grant raises", async () => {

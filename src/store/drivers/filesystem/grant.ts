@@ -101,9 +101,18 @@ export class FilesystemGrant implements Grant {
     const inTheWay = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
     const tidying = [tidy, () => draft?.close(), () => draft?.removeMadeFolder(), () => closeSync(fd)];
     const giveBack = () => runAll([...inTheWay, ...tidying]);
-    // Those who share take turns here, so that the record of one who stays is never taken away.
-    if (this.mode === "shared" && draft !== undefined) await this.#folder.throughGate(this.#slot, giveBack);
-    else giveBack();
+    if (this.mode !== "shared" || draft === undefined) return giveBack();
+    // Those who share take turns here, so that the record of one who stays is never taken away. Where there is no way through the gate (no
+    // descriptor is left, say), the lock is given back all the same.
+    let isGiven = false;
+    const giveOnce = () => {
+      isGiven = true;
+      giveBack();
+    };
+    await this.#folder.throughGate(this.#slot, giveOnce).catch((error: unknown) => {
+      if (isGiven) throw error;
+      giveOnce();
+    });
   }
 
   #removeRecord(): void {
