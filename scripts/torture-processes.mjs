@@ -1,4 +1,4 @@
-// Tortures the locks with real processes, round after round: node scripts/torture-processes.mjs [--minutes N] [--grants N] [--seed S] [--processes N] [--commands N] [--round SECONDS]
+// Tortures the locks with real processes, round after round: node scripts/torture-processes.mjs [--minutes N] [--grants N] [--seed S] [--processes N] [--commands N] [--brisk] [--round SECONDS]
 // Each round has its own seed, which is printed where something broke; --seed S begins with that one. The folder of a broken round is kept.
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -13,6 +13,7 @@ const { values } = parseArgs({
     seed: { type: "string" },
     processes: { type: "string", default: "12" },
     commands: { type: "string", default: "1" },
+    brisk: { type: "boolean", default: false },
     round: { type: "string", default: "20" },
   },
 });
@@ -29,6 +30,7 @@ for (let n = 0; performance.now() < until && grants() < wanted; n++) {
     seconds: Number(values.round),
     processes: Number(values.processes),
     commands: Number(values.commands),
+    brisk: values.brisk,
   });
   const result = await runRound({ ...plan, keep: true }, script);
   results.push(result);

@@ -4,7 +4,7 @@ import type { RoundOptions, RoundResult } from "./runner.ts";
 /** One round in five is on a small disk that is full now and then; the others have the program itself among the workers. */
 export function planRound(
   seed: number,
-  size: { readonly seconds: number; readonly processes: number; readonly commands?: number },
+  size: { readonly seconds: number; readonly processes: number; readonly commands?: number; readonly brisk?: boolean },
 ): RoundOptions {
   const smallDisk = seed % 5 === 4;
   return { seed, ...size, commands: smallDisk ? 0 : (size.commands ?? 1), smallDisk };

@@ -27,6 +27,8 @@ export interface RoundOptions {
   readonly commands: number;
   /** The folder lies on a small disk that is full half of the time. */
   readonly smallDisk: boolean;
+  /** Workers that hardly rest. */
+  readonly brisk?: boolean;
   /** The workers lock something else than they say: it must be found. */
   readonly plant?: boolean;
   /** Keeps the folder and its log where something broke. */
@@ -167,6 +169,7 @@ class Round implements Disposable {
       seed: this.#options.seed * 1000 + this.#count,
       lanes: 1 + chance.below(3),
       resources: someOf(resources, chance),
+      brisk: this.#options.brisk === true,
       structural: chance.is(0.3) ? 0.01 : 0,
       revoke: this.#options.smallDisk ? 0 : 0.0005,
       lend: surroundings === "plain" && !this.#options.smallDisk ? 0.005 : 0,

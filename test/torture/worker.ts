@@ -34,6 +34,8 @@ export interface WorkerSpec {
   readonly badDisk: boolean;
   /** A planted defect: what is written down isn't what is locked. */
   readonly plant: boolean;
+  /** Hardly rests, and hardly works under its locks: more grants in the time. */
+  readonly brisk: boolean;
 }
 
 /** A wait that lasts for so long has been forgotten. */
@@ -184,14 +186,15 @@ async function lane(take: Take): Promise<void> {
     } catch (error) {
       judge(error, about, wanted);
     }
-    if (chance.is(0.2)) await machine.clock.sleep(chance.between(0, 3));
+    if (!spec.brisk && chance.is(0.2)) await machine.clock.sleep(chance.between(0, 3));
   }
 }
 
 async function hold(taken: Taken): Promise<void> {
   const { holds } = taken;
   try {
-    if (chance.is(0.5)) await machine.clock.sleep(chance.is(0.03) ? chance.between(5, 40) : chance.between(0, 2));
+    if (chance.is(spec.brisk ? 0.01 : 0.5))
+      await machine.clock.sleep(chance.is(0.03) ? chance.between(5, 40) : chance.between(0, 2));
     if (chance.is(spec.lend)) await lend(taken);
     if (chance.is(spec.revoke)) await revokeSomebody();
     if (chance.is(0.1)) {
