@@ -84,7 +84,7 @@ export class LockManager {
       }));
       for (const { request, under } of covers) {
         const within = [...inherited.unshared, ...above, ...grants.map((grant) => grant.holding)];
-        grants.push(await this.#take(request, this.#claim(within, under), wait));
+        grants.push(await this.#take(request, claimOf(this.#machine, within, under), wait));
       }
     } catch (error) {
       throw await giveBack(grants, error);
@@ -116,20 +116,21 @@ export class LockManager {
       throw error;
     }
   }
+}
 
-  #claim(within: readonly Holding[], under: Holding | undefined): Claim {
-    const { host, random, clock } = this.#machine;
-    return {
-      holder: `${host.user}@${host.hostname}`,
-      hostname: host.hostname,
-      pid: host.pid,
-      command: host.command,
-      nonce: random.uuid(),
-      since: new Date(clock.now()).toISOString(),
-      within,
-      ...(under === undefined ? {} : { under }),
-    };
-  }
+/** Who asks, as this machine's records show it. */
+export function claimOf(machine: Machine, within: readonly Holding[], under?: Holding): Claim {
+  const { host, random, clock } = machine;
+  return {
+    holder: `${host.user}@${host.hostname}`,
+    hostname: host.hostname,
+    pid: host.pid,
+    command: host.command,
+    nonce: random.uuid(),
+    since: new Date(clock.now()).toISOString(),
+    within,
+    ...(under === undefined ? {} : { under }),
+  };
 }
 
 /** One acquire's waiting: a deadline over all resources, notices that aren't a flood. */

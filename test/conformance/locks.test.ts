@@ -1,4 +1,5 @@
 /** What every lock driver must do, tried with two independent clients of one datastore. */
+import { claimOf } from "../../src/lock/manager.ts";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -61,18 +62,7 @@ const drivers: readonly { readonly name: string; open(): Setting }[] = [
   },
 ];
 
-function claim(within: readonly Holding[] = []): Claim {
-  const { host, random, clock } = machine;
-  return {
-    holder: `${host.user}@${host.hostname}`,
-    hostname: host.hostname,
-    pid: host.pid,
-    command: host.command,
-    nonce: random.uuid(),
-    since: new Date(clock.now()).toISOString(),
-    within,
-  };
-}
+const claim = (within: readonly Holding[] = []): Claim => claimOf(machine, within);
 
 describe.each(drivers)("$name", ({ open }) => {
   let setting: Setting;

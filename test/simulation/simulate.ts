@@ -50,7 +50,7 @@ export async function simulate({ seed, rules = soundRules, keepTrace = false }: 
   if (kind !== "computers") {
     world.faults = { before: chance.between(0, 0.1), after: chance.between(0, 0.1), late: chance.between(0, 0.05) };
     const usual = world.faults;
-    if (chance.happens(0.3)) {
+    if (chance.is(0.3)) {
       const stormAt = chance.between(500, 8000);
       world.at(stormAt, () => (world.faults = { before: 0.65, after: 0.05, late: 0.25 }));
       world.at(stormAt + chance.between(1000, 6000), () => (world.faults = usual));
@@ -79,9 +79,9 @@ export async function simulate({ seed, rules = soundRules, keepTrace = false }: 
 function trouble(world: World, computer: Computer): void {
   const { chance } = world;
   const when = (): number => chance.between(0, calmAfterMs / 4);
-  if (chance.happens(0.5)) world.at(when(), () => computer.pause(chance.between(1000, 25_000)));
-  if (chance.happens(0.2)) world.at(when(), () => computer.crash());
-  if (chance.happens(0.3)) world.at(when(), () => computer.stepWall(chance.pick([-3.6e6, 3.6e6])));
+  if (chance.is(0.5)) world.at(when(), () => computer.pause(chance.between(1000, 25_000)));
+  if (chance.is(0.2)) world.at(when(), () => computer.crash());
+  if (chance.is(0.3)) world.at(when(), () => computer.stepWall(chance.pick([-3.6e6, 3.6e6])));
 }
 
 interface Stage {
@@ -130,14 +130,14 @@ class Actor {
     const { world, oracle } = this.#stage;
     const { chance } = world;
     const { clock } = this.computer.machine;
-    const timeoutMs = chance.happens(0.2) ? chance.between(0, 3000) : undefined;
+    const timeoutMs = chance.is(0.2) ? chance.between(0, 3000) : undefined;
     const lease = await this.#manager.acquire(wish, { timeoutMs });
     const grants = lease.grants.filter((grant) => grant instanceof CasGrant);
     const over = grants.map((grant) => oracle.entered({ on: this.computer, grant, deadline: () => grant.deadline }));
     const stop = (): void => over.forEach((end) => end());
     lease.signal.addEventListener("abort", stop);
     try {
-      await clock.sleep(chance.happens(0.2) ? chance.between(1000, 12_000) : chance.between(0, 500), lease.signal);
+      await clock.sleep(chance.is(0.2) ? chance.between(1000, 12_000) : chance.between(0, 500), lease.signal);
       for (const grant of grants) {
         if (grant.mode !== "exclusive" || grant.resource.kind === "datastore") continue;
         const head = `${grant.nonce}#1`;

@@ -6,7 +6,7 @@ import type { Clock, Machine } from "../../src/kernel/machine.ts";
 import { MemoryBucket, MemoryConditionalStore } from "../../src/store/drivers/memory/conditional.ts";
 import { type FaultRates, FaultyConditionalStore } from "../../src/store/drivers/memory/faults.ts";
 import type { ConditionalStore, PutCondition, PutOutcome } from "../../src/store/conditional.ts";
-import { Chance } from "./random.ts";
+import { Chance } from "../support/chance.ts";
 
 interface Event {
   readonly at: number;

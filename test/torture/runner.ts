@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bundleProgram, root } from "../support/bundle.ts";
 import { SmallDisk } from "../support/small-disk.ts";
 import type { Surroundings } from "../support/surroundings.ts";
-import { Chance } from "./chance.ts";
+import { Chance } from "../support/chance.ts";
 import { Checker, type Verdict } from "./checker.ts";
 import { EventLog, parseEvent } from "./events.ts";
 import { makeOtherPaths, pathIn, type Started, startIn } from "./world.ts";

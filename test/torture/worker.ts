@@ -12,7 +12,7 @@ import { LockManager } from "../../src/lock/manager.ts";
 import { nameOf, resourceOf } from "../../src/lock/names.ts";
 import type { Grant, LockDriver, LockMode, Place } from "../../src/store/contract.ts";
 import { openFilesystemDatastore } from "../../src/store/drivers/filesystem/datastore.ts";
-import { Chance } from "./chance.ts";
+import { Chance } from "../support/chance.ts";
 import { everything } from "./checker.ts";
 import { EventLog, type EventName } from "./events.ts";
 

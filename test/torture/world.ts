@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { hasEnded } from "../support/processes.ts";
 import { type Surroundings, wrap } from "../support/surroundings.ts";
-import type { Chance } from "./chance.ts";
+import type { Chance } from "../support/chance.ts";
 
 export interface Started {
   readonly child: ChildProcess;

@@ -1,4 +1,4 @@
-/** Chance by seed: the same seed makes the same choices (what the processes make of them is up to the machine). */
+/** Chance by seed: the same seed gives the same numbers, everywhere (what real processes make of them is up to the machine). */
 export class Chance {
   #state: number;
 
