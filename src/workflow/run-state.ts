@@ -1,0 +1,227 @@
+/** A run as it stands: the fold of its journal. Everything that shows or continues a run is made from this. */
+import type { StepDefinition, WorkflowDefinition } from "./definition.ts";
+import type { Author, DataReference, JobEnd, JournalEntry, RunEnd } from "./entries.ts";
+
+export type StepStatus = "pending" | "waiting" | "running" | "succeeded" | "failed" | "skipped" | "cancelled";
+
+export interface StepState {
+  readonly number: number;
+  readonly job: number;
+  /** The step of the file; expansions of a fan-out share it. */
+  readonly definition: StepDefinition;
+  /** The fan-out that it is an expansion of. */
+  readonly template?: number;
+  /** Numbers of its expansions, once it is expanded. */
+  expansions?: readonly number[];
+  name: string;
+  item?: unknown;
+  status: StepStatus;
+  attempt: number;
+  /** What it waits for, while it does. */
+  waitsFor?: { readonly model: string; readonly by?: string };
+  waitingSince?: number;
+  startedAt?: number;
+  endedAt?: number;
+  model?: string;
+  output?: string;
+  child?: string;
+  error?: string;
+  why?: string;
+  allowed?: true;
+  data?: readonly DataReference[];
+}
+
+export interface JobState {
+  readonly number: number;
+  readonly name: string;
+  /** Steps of the file and, after them, expansions. */
+  readonly steps: number[];
+  status: "pending" | "running" | JobEnd;
+  startedAt?: number;
+  endedAt?: number;
+  why?: string;
+}
+
+export class RunState {
+  readonly id: string;
+  readonly definition: WorkflowDefinition;
+  readonly hash: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly parent?: { readonly run: string; readonly step: number };
+  readonly startedAt: number;
+  readonly jobs: JobState[] = [];
+  readonly steps: StepState[] = [];
+  /** Who runs it now. */
+  by: Author;
+  /** Milliseconds that the run waited for its locks. */
+  waitedMs = 0;
+  locksAt?: number;
+  status: "running" | RunEnd = "running";
+  endedAt?: number;
+  /** How many steps (templates of fan-outs not counted) have each status. */
+  readonly counts: Record<StepStatus, number> = {
+    pending: 0,
+    waiting: 0,
+    running: 0,
+    succeeded: 0,
+    failed: 0,
+    skipped: 0,
+    cancelled: 0,
+  };
+
+  constructor(first: Extract<JournalEntry, { e: "run" }>) {
+    this.id = first.run;
+    this.definition = first.definition;
+    this.hash = first.hash;
+    this.inputs = first.inputs;
+    this.tags = first.tags;
+    if (first.parent !== undefined) this.parent = first.parent;
+    this.startedAt = first.at;
+    this.by = first.by;
+    for (const [number, job] of first.definition.jobs.entries()) {
+      const steps = job.steps.map((definition) => this.#add({ job: number, definition, name: definition.name }));
+      this.jobs.push({ number, name: job.name, steps, status: "pending" });
+    }
+  }
+
+  apply(entry: JournalEntry): void {
+    switch (entry.e) {
+      case "run":
+        return;
+      case "resume":
+        this.by = entry.by;
+        this.status = "running";
+        delete this.endedAt;
+        return;
+      case "locks":
+        this.waitedMs += entry.waitedMs;
+        this.locksAt = entry.at;
+        return;
+      case "job":
+        return this.#applyJob(entry);
+      case "expand":
+        return this.#expand(entry);
+      case "again":
+        return this.#again(entry);
+      case "done":
+        this.status = entry.s;
+        this.endedAt = entry.at;
+        return;
+      default:
+        return this.#applyStep(entry);
+    }
+  }
+
+  step(number: number): StepState {
+    const step = this.steps[number];
+    if (step === undefined) throw new Error(`the run has no step ${number}`);
+    return step;
+  }
+
+  job(number: number): JobState {
+    const job = this.jobs[number];
+    if (job === undefined) throw new Error(`the run has no job ${number}`);
+    return job;
+  }
+
+  /** Steps that do something: not the templates of fan-outs. */
+  get work(): readonly StepState[] {
+    return this.steps.filter((step) => step.definition.forEach === undefined || step.template !== undefined);
+  }
+
+  #add(step: Omit<StepState, "number" | "status" | "attempt">): number {
+    const number = this.steps.length;
+    this.steps.push({ ...step, number, status: "pending", attempt: 0 });
+    if (step.definition.forEach === undefined || step.template !== undefined) this.counts.pending++;
+    return number;
+  }
+
+  #set(step: StepState, status: StepStatus): void {
+    if (step.definition.forEach === undefined || step.template !== undefined) {
+      this.counts[step.status]--;
+      this.counts[status]++;
+    }
+    step.status = status;
+  }
+
+  #applyJob({ j, s, at, why }: Extract<JournalEntry, { e: "job" }>): void {
+    const job = this.job(j);
+    job.status = s;
+    if (s === "running") job.startedAt = at;
+    else job.endedAt = at;
+    if (why !== undefined) job.why = why;
+  }
+
+  #expand({ n, first, names, items, at }: Extract<JournalEntry, { e: "expand" }>): void {
+    const template = this.step(n);
+    const job = this.job(template.job);
+    template.startedAt = at;
+    template.status = "running";
+    template.expansions = names.map((name, index) => {
+      if (this.steps[first + index] !== undefined) return first + index; // expanded again after a crash
+      const number = this.#add({ job: template.job, definition: template.definition, template: n, name });
+      job.steps.push(number);
+      return number;
+    });
+    for (const [index, number] of template.expansions.entries())
+      if (items !== undefined) this.step(number).item = items[index];
+  }
+
+  #applyStep(entry: Extract<JournalEntry, { e: "wait" | "start" | "retry" | "end" }>): void {
+    const step = this.step(entry.n);
+    switch (entry.e) {
+      case "wait":
+        step.waitsFor = { model: entry.model, ...(entry.by === undefined ? {} : { by: entry.by }) };
+        step.waitingSince ??= entry.at;
+        return this.#set(step, "waiting");
+      case "start":
+        step.attempt = entry.a;
+        step.startedAt ??= entry.at;
+        delete step.waitsFor;
+        if (entry.model !== undefined) step.model = entry.model;
+        if (entry.out !== undefined) step.output = entry.out;
+        if (entry.child !== undefined) step.child = entry.child;
+        return this.#set(step, "running");
+      case "retry":
+        step.error = entry.error;
+        return this.#set(step, "pending");
+      case "end":
+        step.endedAt = entry.at;
+        delete step.waitsFor;
+        delete step.error;
+        if (entry.error !== undefined) step.error = entry.error;
+        if (entry.why !== undefined) step.why = entry.why;
+        if (entry.allowed !== undefined) step.allowed = entry.allowed;
+        if (entry.data !== undefined) step.data = entry.data;
+        return this.#set(step, entry.s);
+    }
+  }
+
+  #again({ steps, jobs }: Extract<JournalEntry, { e: "again" }>): void {
+    for (const number of steps) {
+      const step = this.step(number);
+      this.#set(step, "pending");
+      step.attempt = 0;
+      for (const key of [
+        "startedAt",
+        "endedAt",
+        "waitingSince",
+        "output",
+        "child",
+        "error",
+        "why",
+        "allowed",
+        "data",
+        "waitsFor",
+      ] as const)
+        delete step[key];
+    }
+    for (const number of jobs) {
+      const job = this.job(number);
+      job.status = "pending";
+      delete job.endedAt;
+      delete job.why;
+    }
+  }
+}
