@@ -272,6 +272,7 @@ function hashing(file: Appender, hash: Hash): Appender {
       file.append(bytes);
       hash.update(bytes);
     },
+    sync: () => file.sync(),
     close: () => file.close({ durable: false }),
   };
 }

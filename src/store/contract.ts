@@ -47,6 +47,8 @@ export interface Files {
   replace(path: string, bytes: Uint8Array | string): Promise<boolean>;
   /** Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. */
   create(path: string): Promise<Appender>;
+  /** Opens a file that is there for appending at its end. Throws where there is none. */
+  reopen(path: string): Promise<Appender>;
   /**
    * Makes everything in a folder durable, contents and names, and the folders above it; not its own name (`adopt` does that).
    * Names that begin with a dot are scratch and left out.
@@ -77,6 +79,8 @@ export interface Owned {
 export interface Appender {
   readonly size: number;
   append(bytes: Uint8Array | string): void;
+  /** Resolves when what was appended so far survives a power cut, and the file's name too. */
+  sync(): Promise<void>;
   /** Makes what was appended durable (unless `durable` is false) and closes. Idempotent. */
   close(options?: { readonly durable?: boolean }): Promise<void>;
 }

@@ -2,7 +2,10 @@
 import {
   close,
   closeSync,
+  constants,
   createReadStream,
+  fdatasync,
+  fstatSync,
   fsync,
   fsyncSync,
   lstatSync,
@@ -109,7 +112,17 @@ export class FilesystemFiles implements Files {
     const full = this.#inside(path);
     try {
       this.#makeFolders(dirname(full));
-      return new FileAppender(openInMadeFolder(full, "wx"), full);
+      return new FileAppender(openInMadeFolder(full, "wx"), full, { folders: this.#upToRoot(dirname(full)) });
+    } catch (error) {
+      throw storeError(error, "the file", full);
+    }
+  }
+
+  async reopen(path: string): Promise<Appender> {
+    const full = this.#inside(path);
+    try {
+      const fd = openSync(full, constants.O_WRONLY | constants.O_APPEND);
+      return new FileAppender(fd, full, { folders: [dirname(full)], size: fstatSync(fd).size });
     } catch (error) {
       throw storeError(error, "the file", full);
     }
@@ -251,12 +264,17 @@ function treeOf(folder: string): string[] {
 class FileAppender implements Appender {
   readonly #path: string;
   readonly #fd: number;
-  #size = 0;
+  /** Those that make its name durable. */
+  readonly #folders: readonly string[];
+  #size: number;
+  #isNamed = false;
   #closed = false;
 
-  constructor(fd: number, path: string) {
+  constructor(fd: number, path: string, options: { readonly folders: readonly string[]; readonly size?: number }) {
     this.#fd = fd;
     this.#path = path;
+    this.#folders = options.folders;
+    this.#size = options.size ?? 0;
   }
 
   get size(): number {
@@ -271,6 +289,15 @@ class FileAppender implements Appender {
       throw storeError(error, "the file", this.#path);
     }
     this.#size += data.length;
+  }
+
+  async sync(): Promise<void> {
+    // The name once, then only the content.
+    const failed = await new Promise<Error | null>((resolve) => fdatasync(this.#fd, resolve));
+    if (failed !== null) throw storeError(failed, "the file", this.#path);
+    if (this.#isNamed) return;
+    await syncAll(this.#folders);
+    this.#isNamed = true;
   }
 
   async close(options: { readonly durable?: boolean } = {}): Promise<void> {

@@ -1,0 +1,345 @@
+/** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
+import { isAbsolute, relative } from "node:path";
+import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
+import { RunLog } from "../data/run-log.ts";
+import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
+import { asError, FenError } from "../kernel/errors.ts";
+import type { Machine } from "../kernel/machine.ts";
+import type { Lease } from "../lock/lease.ts";
+import type { ModelDefinition } from "../model/definition.ts";
+import { runMethod as callMethod } from "../model/runner.ts";
+import type { MethodContext, MethodResult, OutputSpec, WriteOutputOptions } from "../model/type.ts";
+import type { AppEvent } from "./context.ts";
+import type { PreparedMethod } from "./prepare-method.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** What a call of a method is made of; everything is resolved and locked. */
+export interface MethodRunParts extends PreparedMethod {
+  /** Id of the output record. */
+  readonly id: string;
+  readonly method: string;
+  /** Tags of the caller; they go over those of definition and type. */
+  readonly tags: Readonly<Record<string, string>>;
+  readonly lease: Lease;
+  /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
+  readonly signal: AbortSignal;
+  emit(event: AppEvent): void;
+  /** The step of a workflow that calls it: its output goes to the log of the run, and its record is written once, at the end. */
+  readonly step?: CallingStep;
+}
+
+export interface CallingStep {
+  readonly provenance: {
+    readonly triggeredBy: "workflow";
+    readonly workflowId: string;
+    readonly workflowRunId: string;
+    readonly stepName: string;
+  };
+  readonly log: RunLog;
+  /** As it is written into the record. */
+  readonly logFile: string;
+  /** How a declared output differs in this step, by the name of its spec. */
+  override(specName: string): OutputOverride | undefined;
+}
+
+export interface OutputOverride {
+  readonly lifetime?: string | undefined;
+  readonly garbageCollection?: number | string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** Put behind the name of the data. */
+  readonly suffix: string;
+}
+
+/** What came of a call that wasn't prevented. */
+export interface MethodOutcome {
+  readonly status: RunStatus;
+  readonly message?: string;
+  readonly durationMs: number;
+  readonly committed: readonly Committed[];
+  /** The first resource that was written. */
+  readonly attributes?: unknown;
+  /** Relative to the datastore. */
+  readonly logPath: string;
+}
+
+/** One call of a method: run, commit, record. */
+export class MethodRun {
+  readonly #machine: Machine;
+  readonly #workspace: Workspace;
+  readonly #parts: MethodRunParts;
+  readonly #startedAt: string;
+  readonly #start: number;
+  readonly #staging: Staging;
+  readonly #stem: string;
+
+  constructor(machine: Machine, workspace: Workspace, parts: MethodRunParts) {
+    this.#machine = machine;
+    this.#workspace = workspace;
+    this.#parts = parts;
+    this.#startedAt = isoNow(machine);
+    this.#start = machine.clock.monotonic();
+    this.#staging = new Staging(workspace.datastore.files, machine, { model: this.#definition, runId: parts.id });
+    this.#stem = workspace.outputs.newStem(this.#definition, parts.method, {
+      id: parts.id,
+      startedAt: this.#startedAt,
+    });
+  }
+
+  get #definition(): ModelDefinition {
+    return this.#parts.loaded.definition;
+  }
+
+  /** Throws what kept the method from running or from committing, and why it was stopped; its record says so then. */
+  async execute(): Promise<MethodOutcome> {
+    const { step } = this.#parts;
+    if (step !== undefined) return this.#work(step.log);
+    const log = new RunLog(
+      this.#machine,
+      await this.#workspace.datastore.files.create(`${this.#stem}.log`),
+      `model·method·run·${this.#definition.name}·${this.#parts.method}`,
+    );
+    try {
+      await this.#begin();
+      return await this.#work(log);
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #work(log: RunLog): Promise<MethodOutcome> {
+    const { name, type } = this.#definition;
+    const { id, method } = this.#parts;
+    this.#parts.emit({ event: "run.started", outputId: id, model: name, type, method });
+    log.info(`Executing method "${method}" of "${name}" ("${type}")`);
+    const { result, thrown } = await this.#call(log);
+    return this.#settle(result, thrown, log);
+  }
+
+  /** The record, or nothing: a log alone would be of no run. */
+  async #begin(): Promise<void> {
+    const { outputs, datastore } = this.#workspace;
+    try {
+      await outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+    } catch (error) {
+      await datastore.files.remove(`${this.#stem}.log`).catch(() => undefined); // the store fails: the first error is the one to tell
+      throw error;
+    }
+  }
+
+  /** Runs the method; what it throws is kept, because the record must be written first. */
+  async #call(log: RunLog): Promise<{ result: MethodResult; thrown?: unknown }> {
+    const { type, method, resolved, lease } = this.#parts;
+    const signal = AbortSignal.any([this.#parts.signal, lease.signal]);
+    try {
+      return {
+        result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)),
+      };
+    } catch (error) {
+      return { result: { status: "failed", message: asError(error).message }, thrown: error };
+    }
+  }
+
+  async #settle(result: MethodResult, thrown: unknown, log: RunLog): Promise<MethodOutcome> {
+    const stopped: unknown = this.#parts.signal.aborted ? this.#parts.signal.reason : undefined;
+    const status: RunStatus = stopped !== undefined ? "cancelled" : result.status;
+    const message =
+      stopped !== undefined ? asError(stopped).message : result.status === "failed" ? result.message : undefined;
+    let committed: Committed[] = [];
+    let failure = thrown;
+    try {
+      // Without its lock it commits nothing: that says so, whatever else went wrong, and where its output is kept.
+      if (thrown === undefined || this.#parts.lease.signal.aborted)
+        committed = resourcesFirst(await this.#commit(status));
+      else await this.#staging.discard();
+    } catch (error) {
+      // From there on the next command on the model finishes the commit, and the record with it.
+      if (error instanceof FenError && error.facts["committed"] === true) throw error;
+      failure = error;
+    }
+    logEnd(log, message, committed);
+    const told = failure === undefined ? message : asError(failure).message;
+    const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
+    const final = failure === undefined ? status : "failed";
+    await this.#finish(final, committed, told, durationMs, failure);
+    if (failure !== undefined) throw failure;
+    if (stopped !== undefined) throw stopped;
+    return {
+      status: final,
+      ...(told === undefined ? {} : { message: told }),
+      durationMs,
+      committed,
+      ...(this.#attributes === undefined ? {} : { attributes: this.#attributes }),
+      logPath: `${this.#stem}.log`,
+    };
+  }
+
+  #commit(status: RunStatus): Promise<Committed[]> {
+    return this.#staging.commit({
+      owner: { ownerType: "model-method", ownerRef: this.#definition.id },
+      tags: status === "succeeded" ? {} : { status },
+      assertHeld: () => this.#parts.lease.assertHeld(),
+    });
+  }
+
+  async #finish(
+    status: RunStatus,
+    committed: readonly Committed[],
+    message: string | undefined,
+    durationMs: number,
+    failure: unknown,
+  ): Promise<void> {
+    const record = this.#record({
+      status,
+      committed,
+      durationMs,
+      ...(message === undefined ? {} : { error: { message } }),
+    });
+    try {
+      await this.#workspace.outputs.write(this.#stem, record, { durable: true });
+    } catch (error) {
+      if (failure === undefined) throw unrecorded(error, status);
+    }
+    for (const { name, version, path } of committed) this.#parts.emit({ event: "run.data", name, version, path });
+    const shown = status === "succeeded" || status === "cancelled" ? status : "failed";
+    this.#parts.emit({ event: "run.finished", outputId: this.#parts.id, status: shown, durationMs });
+  }
+
+  #record(now: {
+    status: RunStatus;
+    committed?: readonly Committed[];
+    durationMs?: number;
+    error?: { message: string };
+  }): OutputRecord {
+    const machine = this.#machine;
+    const { step } = this.#parts;
+    return {
+      id: this.#parts.id,
+      definitionId: this.#definition.id,
+      methodName: this.#parts.method,
+      status: now.status,
+      startedAt: this.#startedAt,
+      retryCount: 0,
+      provenance: {
+        definitionHash: this.#parts.definitionHash,
+        modelVersion: this.#definition.typeVersion ?? this.#parts.type.version,
+        ...(step === undefined ? { triggeredBy: "manual" } : step.provenance),
+      },
+      artifacts: {
+        dataArtifacts: (now.committed ?? []).map(({ dataId, name, version, tags }) => ({
+          dataId,
+          name,
+          version,
+          tags,
+        })),
+      },
+      ...(now.durationMs === undefined ? {} : { completedAt: isoNow(machine), durationMs: now.durationMs }),
+      ...(now.error === undefined ? {} : { error: now.error }),
+      logFile: this.#logFile(),
+      ...(now.status === "running"
+        ? {
+            pid: machine.host.pid,
+            hostname: machine.host.hostname,
+            lockNonce: this.#parts.lease.grants[0]?.nonce ?? "",
+          }
+        : {}),
+    };
+  }
+
+  /** Relative to the repository where it is inside, as existing records have it. */
+  #logFile(): string {
+    const { step } = this.#parts;
+    if (step !== undefined) return step.logFile;
+    const path = this.#workspace.datastore.files.locate(`${this.#stem}.log`);
+    const inside = relative(this.#workspace.repository.layout.root, path);
+    return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
+  }
+
+  #attributes: unknown;
+
+  #methodContext(log: RunLog, signal: AbortSignal): MethodContext {
+    const machine = this.#machine;
+    const { type, resolved, lease } = this.#parts;
+    const { id, name, version, tags } = this.#definition;
+    return {
+      machine,
+      signal,
+      cwd: machine.host.cwd,
+      model: { id, name, type: type.name, version, tags, globalArguments: resolved.globalArguments },
+      handDown: lease.handDown(),
+      storable: resolved.storable,
+      output: (stream, line) => {
+        log.output(stream, line);
+        this.#parts.emit({ event: "run.output", stream, line });
+      },
+      writeResource: async (spec, content, options = {}) => {
+        this.#attributes ??= content;
+        await this.#staging.writeJson(
+          this.#instance(spec, options),
+          content,
+          this.#staged("resource", spec, type.resources[spec], options),
+        );
+      },
+      openFile: (spec, options = {}) =>
+        this.#staging.openFile(this.#instance(spec, options), this.#staged("file", spec, type.files[spec], options)),
+      spool: () => this.#staging.spool(),
+    };
+  }
+
+  #instance(spec: string, { instance = spec }: WriteOutputOptions): string {
+    return `${instance}${this.#parts.step?.override(spec)?.suffix ?? ""}`;
+  }
+
+  /** Tags, later ones win: kind, definition, spec, written, names, the caller's, the step's override. */
+  #staged(
+    kind: "resource" | "file",
+    name: string,
+    spec: OutputSpec | undefined,
+    options: WriteOutputOptions,
+  ): StagedSpec {
+    if (spec === undefined) throw new Error(`${this.#parts.type.name} declares no ${kind} called ${name}`);
+    const { contentType, streaming } = spec;
+    const override = this.#parts.step?.override(name);
+    const lifetime = override?.lifetime ?? spec.lifetime;
+    const garbageCollection = override?.garbageCollection ?? spec.garbageCollection;
+    const names = { specName: name, modelName: this.#definition.name };
+    return {
+      contentType,
+      lifetime,
+      garbageCollection,
+      streaming,
+      tags: {
+        type: kind,
+        ...this.#definition.tags,
+        ...spec.tags,
+        ...options.tags,
+        ...names,
+        ...this.#parts.tags,
+        ...override?.tags,
+      },
+    };
+  }
+}
+
+function logEnd(log: RunLog, message: string | undefined, committed: readonly Committed[]): void {
+  try {
+    if (message !== undefined) log.error(message);
+    for (const { path } of committed) log.info(`Data saved to "${path}"`);
+  } catch {
+    // A line that finds no room changes nothing of what happened: the record and the error tell it too.
+  }
+}
+
+/** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
+function unrecorded(error: unknown, status: RunStatus): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, `The method ${status} and its data is kept, but not its record. ${error.message}`, {
+    hint: error.hint,
+    facts: { ...error.facts, status },
+    cause: error,
+  });
+}
+
+function resourcesFirst(committed: readonly Committed[]): Committed[] {
+  const isResource = ({ tags }: Committed) => tags["type"] === "resource";
+  return [...committed.filter(isResource), ...committed.filter((one) => !isResource(one))];
+}

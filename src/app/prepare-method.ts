@@ -1,0 +1,50 @@
+/** Everything of a call that can be known before it: type, method, arguments, lock mode. Asked before the lock and, where the definition has changed, under it. */
+import { resolveArguments, type Resolved } from "../expression/resolve.ts";
+import { FenError } from "../kernel/errors.ts";
+import { definitionHash } from "../model/definition.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
+import { checkArguments } from "../model/runner.ts";
+import { findMethod, type ModelType, onlyReads } from "../model/type.ts";
+import type { LockMode } from "../store/contract.ts";
+import type { AppContext } from "./context.ts";
+import type { Workspace } from "./workspace.ts";
+
+export interface PreparedMethod {
+  readonly loaded: LoadedDefinition;
+  readonly type: ModelType;
+  readonly resolved: Resolved;
+  readonly mode: LockMode;
+  readonly definitionHash: string;
+}
+
+/** Throws what is wrong with definition, method, inputs or arguments. */
+export async function prepareMethod(
+  context: AppContext,
+  workspace: Workspace,
+  loaded: LoadedDefinition,
+  { method, inputs }: { readonly method: string; readonly inputs: Readonly<Record<string, unknown>> },
+): Promise<PreparedMethod> {
+  for (const warning of loaded.warnings)
+    context.emit({
+      event: "warning",
+      message: `${warning.file}:${warning.line ?? 1}: ${warning.message}`,
+      ...(warning.hint === undefined ? {} : { hint: warning.hint }),
+    });
+  const type = workspace.types.find(loaded.definition.type);
+  refuseDriver(loaded);
+  const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
+  const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
+  checkArguments({ type, method, arguments: resolved.arguments });
+  const mode = onlyReads(kind) ? "shared" : "exclusive";
+  return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };
+}
+
+/** What is meant for a container must not run here instead. */
+function refuseDriver({ definition, file }: LoadedDefinition): void {
+  const { driver, name } = definition;
+  if (driver !== undefined && driver !== "raw")
+    throw new FenError("not_yet", `${name} asks for the driver ${driver}, which this version doesn't have: ${file}`, {
+      hint: "Take driver out of the definition to run the method on this machine.",
+      facts: { model: name, driver },
+    });
+}
