@@ -2,7 +2,7 @@
  * Wait cycles among commands that don't know of each other: one waits for a lock whose holder waits, by a command that it called, for a lock that the first
  * one's caller holds. Pure: looks at a table of what is held and awaited.
  *
- * Nodes are nonces. A wait leads to whom it waits for; a held lock leads to the waits of those who work within it.
+ * A wait leads to those who are in its way; one who is, leads to all waits of the same owner and of those who work within its locks.
  */
 import { type HeldLock, type LockTable, resourceKey, type WaitingLock } from "../store/contract.ts";
 
@@ -40,8 +40,10 @@ function victimOf(waits: readonly WaitingLock[]): string {
 
 /** The waits that must end before this one can. */
 function waitsAhead(table: LockTable, wait: WaitingLock): WaitingLock[] {
-  const holders = table.held.filter((lock) => isInTheWay(lock, wait)).map((lock) => lock.record?.nonce ?? "");
-  const within = table.waiting.filter((one) => (one.record.within ?? []).some((nonce) => holders.includes(nonce)));
+  const holders = table.held
+    .filter((lock) => isInTheWay(lock, wait))
+    .flatMap(({ record }) => [record?.nonce, record?.owner].filter((one) => one !== undefined));
+  const within = table.waiting.filter((one) => (one.record.within ?? []).some((holder) => holders.includes(holder)));
   // Those who wait for a structural command are no obstacle: who works within a lock passes them (`inTheWay` of the driver's protocol).
   const before = table.waiting.filter(
     (one) => one.place < wait.place && sameLine(one, wait) && !bothShare(one.record.mode, wait.record.mode),

@@ -19,7 +19,7 @@ export interface HandedDown {
 
 export function handDown(holdings: readonly Holding[]): HandedDown {
   const descriptors: number[] = [];
-  const said = holdings.map(({ resource, mode, nonce, token, pid, under, descriptor }) => {
+  const said = holdings.map(({ resource, mode, nonce, token, pid, owner, under, descriptor }) => {
     const place = descriptor === undefined ? {} : { fd: firstDescriptor + descriptors.push(descriptor) - 1 };
     return {
       resource: resourceKey(resource),
@@ -27,6 +27,7 @@ export function handDown(holdings: readonly Holding[]): HandedDown {
       nonce,
       token,
       pid,
+      ...(owner === undefined ? {} : { owner }),
       ...(under === undefined ? {} : { under }),
       ...place,
     };
@@ -49,7 +50,7 @@ export function readHandedDown(env: Readonly<Record<string, string | undefined>>
 
 function readOne(value: unknown): Holding[] {
   if (typeof value !== "object" || value === null) return [];
-  const { resource, mode, nonce, token, pid, under, fd }: Record<string, unknown> = { ...value };
+  const { resource, mode, nonce, token, pid, owner, under, fd }: Record<string, unknown> = { ...value };
   const named = typeof resource === "string" ? readResource(resource) : undefined;
   if (named === undefined || typeof nonce !== "string" || typeof token !== "number" || typeof pid !== "number")
     return [];
@@ -61,6 +62,7 @@ function readOne(value: unknown): Holding[] {
       nonce,
       token,
       pid,
+      ...(typeof owner === "string" ? { owner } : {}),
       ...(typeof under === "string" ? { under } : {}),
       ...(typeof fd === "number" && Number.isInteger(fd) && fd >= firstDescriptor ? { descriptor: fd } : {}),
     },

@@ -11,7 +11,7 @@ let lease: HeldLease;
 beforeEach(() => {
   locks = new ScriptedLocks();
   grants = [locks.grant(a, { mode: "exclusive", nonce: "a" }), locks.grant(b, { mode: "exclusive", nonce: "b" })];
-  lease = new HeldLease(locks.machine, grants, []);
+  lease = new HeldLease(locks.machine, grants, { owner: "o", above: [] });
 });
 
 const settle = () => new Promise((resolve) => setImmediate(resolve));

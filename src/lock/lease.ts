@@ -20,6 +20,8 @@ export interface Lease extends AsyncDisposable {
   readonly grants: readonly Grant[];
   /** Fires once with a `FenError` (`lock_lost`) when any of the locks is lost. */
   readonly signal: AbortSignal;
+  /** What its grants have in common. */
+  readonly owner: string;
   /** What is held here and above: what the commands that the holder calls work within. */
   readonly holdings: readonly Holding[];
   /** What a child process must get, so that the locks live as long as it works and a fen that it calls works within them. */
@@ -28,6 +30,8 @@ export interface Lease extends AsyncDisposable {
   token(resource: Resource): number;
   /** Throws `lock_lost` unless the store says that every lock is still ours. Call before each commit. */
   assertHeld(): Promise<void>;
+  /** A lease for each grant, in its place: each is given back on its own, and hands down only itself and what is above. This one is spent. */
+  split(): readonly Lease[];
   /** Gives everything back, last taken first. Idempotent. Never touches what is not ours. */
   release(): Promise<void>;
 }
@@ -47,13 +51,23 @@ const checkEveryMs = 2000;
 export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
   readonly holdings: readonly Holding[];
+  readonly owner: string;
+  readonly #machine: Machine;
+  readonly #above: readonly Holding[];
   readonly #lost = new AbortController();
   readonly #timers: Disposable[];
   #released: Promise<void> | undefined;
 
   /** `above`: what the command that called us holds. */
-  constructor(machine: Machine, grants: readonly Grant[], above: readonly Holding[]) {
+  constructor(
+    machine: Machine,
+    grants: readonly Grant[],
+    { owner, above }: { readonly owner: string; readonly above: readonly Holding[] },
+  ) {
     this.grants = grants;
+    this.owner = owner;
+    this.#machine = machine;
+    this.#above = above;
     this.holdings = [...above, ...grants.map((grant) => grant.holding)];
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
@@ -86,6 +100,14 @@ export class HeldLease implements Lease {
     }
   }
 
+  split(): readonly Lease[] {
+    if (this.#released !== undefined) throw new Error("the lease was given back");
+    this.#stop();
+    this.#released = Promise.resolve();
+    const { owner } = this;
+    return this.grants.map((grant) => new HeldLease(this.#machine, [grant], { owner, above: this.#above }));
+  }
+
   release(): Promise<void> {
     this.#released ??= this.#giveBack();
     return this.#released;
@@ -95,8 +117,12 @@ export class HeldLease implements Lease {
     return this.release();
   }
 
-  async #giveBack(): Promise<void> {
+  #stop(): void {
     for (const timer of this.#timers) timer[Symbol.dispose]();
+  }
+
+  async #giveBack(): Promise<void> {
+    this.#stop();
     const failures: unknown[] = [];
     for (const grant of this.grants.toReversed()) await grant.release().catch((error: unknown) => failures.push(error));
     if (failures.length === 1) throw failures[0];

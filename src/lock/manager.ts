@@ -23,7 +23,7 @@ import {
 import { findCycle, type WaitCycle } from "./cycles.ts";
 import { readHandedDown } from "./hand-down.ts";
 import { HeldLease, type Lease, type LockRequest } from "./lease.ts";
-import { coverOf } from "./nesting.ts";
+import { coverOf, wouldDeadlock } from "./nesting.ts";
 
 /** Told within a second of waiting, and again whenever what we wait for changes. */
 export interface WaitNotice {
@@ -46,6 +46,8 @@ export interface AcquireOptions {
   readonly onWait?: ((notice: WaitNotice) => void) | undefined;
   /** A lease of the same manager that the asker works within: what it covers is shared, what would wait for it is refused. */
   readonly within?: Lease | undefined;
+  /** What the asker holds by other leases: it counts as one with them where waits go in a circle. */
+  readonly beside?: { readonly owner: string; readonly holdings: readonly Holding[] } | undefined;
 }
 
 type Blocked = Extract<Attempt, { outcome: "blocked" }>;
@@ -76,6 +78,7 @@ export class LockManager {
     this.#inherited ??= this.#inherit();
     const inherited = await this.#inherited;
     const above = options.within?.holdings ?? inherited.holdings;
+    const { owner = this.#machine.random.uuid(), holdings: beside = [] } = options.beside ?? {};
     const grants: Grant[] = [];
     try {
       const covers = inOrder(requests).map((request) => ({
@@ -83,13 +86,13 @@ export class LockManager {
         under: coverOf(request, { holdings: above, unshared: inherited.unshared }),
       }));
       for (const { request, under } of covers) {
-        const within = [...inherited.unshared, ...above, ...grants.map((grant) => grant.holding)];
-        grants.push(await this.#take(request, claimOf(this.#machine, within, under), wait));
+        const within = [...inherited.unshared, ...above, ...beside, ...grants.map((grant) => grant.holding)];
+        grants.push(await this.#take(request, claimOf(this.#machine, { owner, within, under }), wait, above));
       }
     } catch (error) {
       throw await giveBack(grants, error);
     }
-    return new HeldLease(this.#machine, grants, above);
+    return new HeldLease(this.#machine, grants, { owner, above });
   }
 
   /** Locks of the command that called this one, as far as they are real. */
@@ -98,7 +101,7 @@ export class LockManager {
     return said.length === 0 ? { holdings: [], unshared: [] } : this.#driver.inherit(said);
   }
 
-  async #take(request: LockRequest, claim: Claim, wait: Wait): Promise<Grant> {
+  async #take(request: LockRequest, claim: Claim, wait: Wait, above: readonly Holding[]): Promise<Grant> {
     if (wait.signal.aborted) throw wait.signal.reason;
     const place = await this.#driver.join(request.resource, request.mode, claim);
     let grant: Grant | undefined;
@@ -109,6 +112,7 @@ export class LockManager {
           grant = attempt.grant;
           return grant;
         }
+        refuseAncestor(request, attempt, above);
         await wait.sit(place, attempt, { claim, label: request.label ?? resourceKey(request.resource) });
       }
     } catch (error) {
@@ -119,18 +123,35 @@ export class LockManager {
 }
 
 /** Who asks, as this machine's records show it. */
-export function claimOf(machine: Machine, within: readonly Holding[], under?: Holding): Claim {
+export function claimOf(
+  machine: Machine,
+  asker: { readonly owner: string; readonly within: readonly Holding[]; readonly under?: Holding | undefined },
+): Claim {
   const { host, random, clock } = machine;
+  const { owner, within, under } = asker;
   return {
     holder: `${host.user}@${host.hostname}`,
     hostname: host.hostname,
     pid: host.pid,
     command: host.command,
     nonce: random.uuid(),
+    owner,
     since: new Date(clock.now()).toISOString(),
     within,
     ...(under === undefined ? {} : { under }),
   };
+}
+
+/** What the command that called us holds beside what it handed down: it waits for us, so waiting for it would be for ever. */
+function refuseAncestor(request: LockRequest, { by }: Blocked, above: readonly Holding[]): void {
+  const owner = by.kind === "holder" ? by.record.owner : undefined;
+  const ancestor = owner === undefined ? undefined : above.find((holding) => holding.owner === owner);
+  if (by.kind !== "holder" || ancestor === undefined) return;
+  throw wouldDeadlock(request, {
+    ...ancestor,
+    resource: by.resource ?? request.resource,
+    mode: by.record.mode ?? "exclusive",
+  });
 }
 
 /** One acquire's waiting: a deadline over all resources, notices that aren't a flood. */

@@ -45,7 +45,7 @@ function conflict(holding: Holding, request: LockRequest): boolean {
   return holding.mode === "exclusive" || request.mode === "exclusive";
 }
 
-function wouldDeadlock(request: LockRequest, holding: Holding): FenError {
+export function wouldDeadlock(request: LockRequest, holding: Holding): FenError {
   const [wanted, held] = [resourceKey(request.resource), resourceKey(holding.resource)];
   return new FenError(
     "lock_would_deadlock",

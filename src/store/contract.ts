@@ -112,7 +112,9 @@ export interface LockRecord {
   readonly command?: string;
   /** ISO 8601: since when it held or waited (`acquiredAt` is kept fresh for older clients). */
   readonly since?: string;
-  /** Nonces of the locks that its owner (or the command that called its owner) holds already: what wait cycles are found by. */
+  /** What all locks and waits of one command have in common. */
+  readonly owner?: string;
+  /** Owners (of older records: nonces) of the locks that it works within, its own included: what wait cycles are found by. */
   readonly within?: readonly string[];
 }
 
@@ -123,6 +125,8 @@ export interface Claim {
   readonly pid: number;
   readonly command: string;
   readonly nonce: string;
+  /** The same in all claims of one command. */
+  readonly owner: string;
   /** ISO 8601, when the request was made. */
   readonly since: string;
   /** What the asker holds already, by itself or through the command that called it. */
@@ -142,6 +146,8 @@ export interface Holding {
   readonly token: number;
   /** The process that holds it. */
   readonly pid: number;
+  /** As in the claim. */
+  readonly owner?: string;
   /** The descriptor in this process that carries the lock, where the driver has such. */
   readonly descriptor?: number;
   /** The nonce of the holding that covers this one. */
@@ -251,6 +257,11 @@ export interface WaitingLock {
 export interface LockTable {
   readonly held: readonly HeldLock[];
   readonly waiting: readonly WaitingLock[];
+}
+
+/** What a record says of the locks that its owner works within. */
+export function withinOf({ within }: Claim): string[] {
+  return [...new Set(within.map((holding) => holding.owner ?? holding.nonce))];
 }
 
 export function sameResource(a: Resource, b: Resource): boolean {

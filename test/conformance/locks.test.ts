@@ -62,7 +62,7 @@ const drivers: readonly { readonly name: string; open(): Setting }[] = [
   },
 ];
 
-const claim = (within: readonly Holding[] = []): Claim => claimOf(machine, within);
+const claim = (within: readonly Holding[] = []): Claim => claimOf(machine, { owner: machine.random.uuid(), within });
 
 describe.each(drivers)("$name", ({ open }) => {
   let setting: Setting;

@@ -98,6 +98,7 @@ export class LockWorld {
       hostname: host.hostname,
       pid: host.pid,
       command: "test",
+      owner: "test",
       nonce: random.uuid(),
       since: new Date(clock.now()).toISOString(),
       within: [],

@@ -15,6 +15,7 @@ import {
   type Place,
   type Resource,
   resourceKey,
+  withinOf,
 } from "../../store/contract.ts";
 import { active } from "./acquisition.ts";
 import { breakGlass } from "./break-glass.ts";
@@ -229,9 +230,9 @@ function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
 }
 
 function entryOf({ mode, claim }: Wanted): Entry {
-  const { holder, hostname, pid, command, since } = claim;
-  const within = claim.within.map((one) => one.nonce);
-  const who = { holder, hostname, pid, command, since, ...(within.length > 0 && { within }) };
+  const { holder, hostname, pid, command, since, owner } = claim;
+  const within = withinOf(claim);
+  const who = { holder, hostname, pid, command, since, owner, ...(within.length > 0 && { within }) };
   return { nonce: claim.nonce, mode, who, ...(within.length > 0 && { inherits: true }) };
 }
 
@@ -257,7 +258,7 @@ export class CasGrant implements Grant {
     this.nonce = nonce;
     this.token = hold.turn.seen.state.token;
     const under = claim.under === undefined ? {} : { under: claim.under.nonce };
-    this.holding = { resource, mode, nonce, token: this.token, pid: claim.pid, ...under };
+    this.holding = { resource, mode, nonce, token: this.token, pid: claim.pid, owner: claim.owner, ...under };
   }
 
   /** A renewal that works is the proof. Without an answer it is given until the time is up at which we are lost by our own word. */

@@ -14,6 +14,7 @@ export interface Who {
   readonly pid: number;
   readonly command: string;
   readonly since: string;
+  readonly owner?: string;
   readonly within?: readonly string[];
 }
 

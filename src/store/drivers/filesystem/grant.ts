@@ -70,7 +70,9 @@ export class FilesystemGrant implements Grant {
   get holding(): Holding {
     const under = this.#held.under === undefined ? {} : { under: this.#held.under.nonce };
     const { resource, mode, nonce, token } = this;
-    return { resource, mode, nonce, token, pid: this.#held.record.pid, descriptor: this.#held.fd, ...under };
+    const { pid, owner } = this.#held.record;
+    const owned = owner === undefined ? {} : { owner };
+    return { resource, mode, nonce, token, pid, ...owned, descriptor: this.#held.fd, ...under };
   }
 
   /** Lost: revoked, the table replaced, the kernel's lock dropped (a network filesystem may), the record another's, or the covering lock over. */

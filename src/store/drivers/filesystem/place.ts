@@ -3,7 +3,15 @@
  * `changed` waits for that one thing: for the end of one ticket where there is one to watch, else for a while.
  */
 import { closeSync } from "node:fs";
-import type { Attempt, BlockedBy, Claim, LockMode, LockRecord, Place } from "../../contract.ts";
+import {
+  type Attempt,
+  type BlockedBy,
+  type Claim,
+  type LockMode,
+  type LockRecord,
+  type Place,
+  withinOf,
+} from "../../contract.ts";
 import { Blockers } from "./blockers.ts";
 import { ForeignRecords } from "./foreign.ts";
 import { FilesystemGrant } from "./grant.ts";
@@ -332,9 +340,9 @@ export class FilesystemPlace implements Place {
 
 /** The part of a record that every client knows, and what wait cycles are found by. */
 export function recordOf(claim: Claim): LockRecord {
-  const { holder, hostname, pid, nonce, since, command, within } = claim;
-  const held = within.length === 0 ? {} : { within: within.map((one) => one.nonce) };
-  return { holder, hostname, pid, acquiredAt: since, ttlMs: recordTtlMs, nonce, command, since, ...held };
+  const { holder, hostname, pid, nonce, owner, since, command } = claim;
+  const held = claim.within.length === 0 ? {} : { within: withinOf(claim) };
+  return { holder, hostname, pid, acquiredAt: since, ttlMs: recordTtlMs, nonce, command, since, owner, ...held };
 }
 
 function sameRanges(a: readonly ByteRange[], b: readonly ByteRange[]): boolean {

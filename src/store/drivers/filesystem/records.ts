@@ -339,6 +339,7 @@ export function parseRecord(text: string): LockRecord | undefined {
   const mode = string("mode");
   const command = string("command");
   const since = string("since");
+  const owner = string("owner");
   const within = fields.get("within");
   return {
     holder,
@@ -351,6 +352,7 @@ export function parseRecord(text: string): LockRecord | undefined {
     ...(mode === "shared" || mode === "exclusive" ? { mode } : {}),
     ...(command === undefined ? {} : { command }),
     ...(since === undefined ? {} : { since }),
+    ...(owner === undefined ? {} : { owner }),
     ...(Array.isArray(within) ? { within: within.filter((one) => typeof one === "string") } : {}),
   };
 }
