@@ -4,6 +4,7 @@
  */
 import type { Machine } from "../kernel/machine.ts";
 import type { WaitNotice } from "../lock/manager.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
 
 export type AppEvent =
   | { readonly event: "lock.waiting"; readonly notice: WaitNotice }
@@ -23,6 +24,15 @@ export type AppEvent =
       readonly outputId: string;
       readonly status: "succeeded" | "failed" | "cancelled";
       readonly durationMs: number;
+    }
+  /** A line of a workflow run's journal, as it is written. */
+  | { readonly event: "workflow.entry"; readonly run: string; readonly entry: JournalEntry }
+  | {
+      readonly event: "workflow.output";
+      readonly run: string;
+      readonly step: number;
+      readonly stream: "stdout" | "stderr";
+      readonly line: string;
     };
 
 export interface AppContext {

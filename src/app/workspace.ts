@@ -3,7 +3,7 @@ import { Outputs } from "../data/outputs.ts";
 import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
-import { LockManager } from "../lock/manager.ts";
+import { type AcquireOptions, LockManager } from "../lock/manager.ts";
 import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
 import type { ModelTypes } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
@@ -21,8 +21,11 @@ export interface Workspace {
   readonly data: DataVersions;
   readonly outputs: Outputs;
   /** Takes locks with the command's timeout, signal and notices. Dispose of the lease, or release it. */
-  lock(requests: readonly LockRequest[]): Promise<Lease>;
+  lock(requests: readonly LockRequest[], options?: LockOptions): Promise<Lease>;
 }
+
+/** `signal` and `onWait` stand in for those of the command. */
+export type LockOptions = Pick<AcquireOptions, "signal" | "onWait" | "beside">;
 
 /** Throws `repository_missing`, `repository_invalid`, `datastore_unsupported`. */
 export async function openWorkspace(context: AppContext): Promise<Workspace> {
@@ -45,16 +48,21 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     definitions: new Definitions(repository.layout),
     data: new DataVersions(datastore.files),
     outputs: new Outputs(datastore.files),
-    lock: (requests) => lockWith(context, manager(), requests),
+    lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),
   };
 }
 
-async function lockWith(context: AppContext, locks: LockManager, requests: readonly LockRequest[]): Promise<Lease> {
+async function lockWith(
+  context: AppContext,
+  locks: LockManager,
+  { requests, ...options }: LockOptions & { readonly requests: readonly LockRequest[] },
+): Promise<Lease> {
   const start = context.machine.clock.monotonic();
   const lease = await locks.acquire(requests, {
     timeoutMs: context.lockTimeoutMs,
     signal: context.signal,
     onWait: (notice) => context.emit({ event: "lock.waiting", notice }),
+    ...options,
   });
   context.emit({
     event: "lock.granted",

@@ -2,7 +2,7 @@
  * The only door to time, chance and the process. Everything above the kernel gets a `Machine` passed in,
  * so that a test can turn the clock and a simulation can replay a run.
  */
-import { hostname, userInfo } from "node:os";
+import { availableParallelism, hostname, userInfo } from "node:os";
 import { basename } from "node:path";
 
 export interface Clock {
@@ -30,6 +30,8 @@ export interface Host {
   readonly user: string;
   readonly pid: number;
   readonly platform: NodeJS.Platform;
+  /** Processors that this process may use. */
+  readonly cores: number;
   /** `x64`, `arm64`, ... */
   readonly architecture: string;
   /** The Node.js program itself. */
@@ -97,6 +99,9 @@ export function systemMachine(command: string = basename(process.argv[1] ?? "nod
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),
       pid: process.pid,
       platform: process.platform,
+      get cores() {
+        return availableParallelism();
+      },
       architecture: process.arch,
       execPath: process.execPath,
       env: process.env,

@@ -155,6 +155,7 @@ export class Computer {
         user: "test",
         pid: name.charCodeAt(0),
         platform: "linux",
+        cores: 2,
         architecture: "x64",
         execPath: "node",
         env: {},

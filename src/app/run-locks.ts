@@ -1,0 +1,129 @@
+/**
+ * The locks of one workflow run: a lease for each model, given back when nothing of the run wants the model any more. What is known before the run is taken at once, in
+ * order; what is known later is taken beside it.
+ */
+import type { Lease, LockRequest } from "../lock/lease.ts";
+import type { AcquireOptions } from "../lock/manager.ts";
+import { type Holding, resourceKey } from "../store/contract.ts";
+
+export type TakeLocks = (
+  requests: readonly LockRequest[],
+  options: Pick<AcquireOptions, "signal" | "onWait" | "beside">,
+) => Promise<Lease>;
+
+/** A use of a model that the run will make, or may make. */
+export interface PlannedUse {
+  readonly request: LockRequest;
+  isOver: boolean;
+}
+
+export class RunLocks {
+  readonly #take: TakeLocks;
+  readonly #together: boolean;
+  readonly #leases = new Map<string, Lease>();
+  readonly #pending = new Map<string, Promise<Lease>>();
+  readonly #uses = new Map<string, number>();
+  readonly #failures: unknown[] = [];
+  #owner: string | undefined;
+
+  /** `together`: what it holds is held until later steps have had it too, so that two runs can wait for each other. */
+  constructor(take: TakeLocks, options: { readonly together: boolean }) {
+    this.#take = take;
+    this.#together = options.together;
+  }
+
+  /** Takes everything that the uses want, or nothing. */
+  async takeAll(uses: readonly PlannedUse[], options: Pick<AcquireOptions, "signal">): Promise<void> {
+    const open = uses.filter((use) => !use.isOver);
+    for (const { request } of open) this.#count(request, 1);
+    if (open.length === 0) return;
+    const lease = await this.#take(
+      open.map(({ request }) => request),
+      options,
+    );
+    this.#owner = lease.owner;
+    for (const one of lease.split()) {
+      const [grant] = one.grants;
+      if (grant !== undefined) this.#leases.set(resourceKey(grant.resource), one);
+    }
+  }
+
+  /** The lease for one use more, taken now where the run doesn't hold it (or only to read). `done` ends the use. */
+  async hold(request: LockRequest, options: Pick<AcquireOptions, "signal" | "onWait">): Promise<Lease> {
+    const key = resourceKey(request.resource);
+    this.#count(request, 1);
+    try {
+      for (;;) {
+        const pending = this.#pending.get(key);
+        if (pending !== undefined) await pending.catch(() => undefined);
+        const lease = this.#leases.get(key);
+        if (lease !== undefined && serves(lease, request)) return lease;
+        if (this.#pending.has(key)) continue;
+        const taking = this.#replace(key, request, options);
+        this.#pending.set(key, taking);
+        try {
+          return await taking;
+        } finally {
+          this.#pending.delete(key);
+        }
+      }
+    } catch (error) {
+      await this.done(request);
+      throw error;
+    }
+  }
+
+  /** One use less; the last one gives the lock back. */
+  async done(request: LockRequest): Promise<void> {
+    const key = resourceKey(request.resource);
+    if (this.#count(request, -1) > 0) return;
+    const lease = this.#leases.get(key);
+    this.#leases.delete(key);
+    await lease?.release().catch((error: unknown) => this.#failures.push(error));
+  }
+
+  async end(use: PlannedUse): Promise<void> {
+    if (use.isOver) return;
+    use.isOver = true;
+    await this.done(use.request);
+  }
+
+  /** Gives back what is left. Throws what went wrong while locks were given back, now or before. */
+  async release(): Promise<void> {
+    for (const lease of this.#leases.values())
+      await lease.release().catch((error: unknown) => this.#failures.push(error));
+    this.#leases.clear();
+    if (this.#failures.length > 0)
+      throw new AggregateError(this.#failures, "Some locks could not be given back cleanly.", {
+        cause: this.#failures[0],
+      });
+  }
+
+  async #replace(
+    key: string,
+    request: LockRequest,
+    options: Pick<AcquireOptions, "signal" | "onWait">,
+  ): Promise<Lease> {
+    const former = this.#leases.get(key);
+    this.#leases.delete(key);
+    await former?.release().catch((error: unknown) => this.#failures.push(error));
+    const holdings: Holding[] = [...this.#leases.values()].flatMap(({ grants }) => grants.map((one) => one.holding));
+    const beside = this.#owner === undefined || !this.#together ? {} : { beside: { owner: this.#owner, holdings } };
+    const lease = await this.#take([request], { ...options, ...beside });
+    this.#owner ??= lease.owner;
+    this.#leases.set(key, lease);
+    return lease;
+  }
+
+  #count({ resource }: LockRequest, change: number): number {
+    const key = resourceKey(resource);
+    const count = (this.#uses.get(key) ?? 0) + change;
+    if (count > 0) this.#uses.set(key, count);
+    else this.#uses.delete(key);
+    return count;
+  }
+}
+
+function serves({ grants: [grant], signal }: Lease, { mode }: LockRequest): boolean {
+  return !signal.aborted && (grant?.mode === "exclusive" || mode === "shared");
+}
