@@ -1,0 +1,41 @@
+/** The models of a repository by name and id, for commands that look up many: the files are looked through once, and a definition is read when it is asked for. */
+import type { Definitions, DefinitionSummary, LoadedDefinition } from "../model/definitions.ts";
+
+export class ModelIndex {
+  readonly #definitions: Definitions;
+  readonly #loaded = new Map<string, Promise<LoadedDefinition>>();
+  #summaries: Promise<ReadonlyMap<string, DefinitionSummary | "ambiguous">> | undefined;
+
+  constructor(definitions: Definitions) {
+    this.#definitions = definitions;
+  }
+
+  /** As `Definitions.find`, with the same errors. */
+  async find(nameOrId: string): Promise<LoadedDefinition> {
+    this.#summaries ??= this.#read();
+    const summary = (await this.#summaries).get(nameOrId) ?? (await this.#summaries).get(nameOrId.toLowerCase());
+    // What isn't plainly there is left to the one that explains.
+    if (summary === undefined || summary === "ambiguous") return this.#definitions.find(nameOrId);
+    const loading = this.#loaded.get(summary.file) ?? this.#definitions.load(summary.file);
+    this.#loaded.set(summary.file, loading);
+    return loading;
+  }
+
+  /** Names of all models. */
+  async names(): Promise<readonly string[]> {
+    this.#summaries ??= this.#read();
+    return [...(await this.#summaries).values()].flatMap((one) => (one === "ambiguous" ? [] : one.name));
+  }
+
+  async #read(): Promise<ReadonlyMap<string, DefinitionSummary | "ambiguous">> {
+    const { definitions } = await this.#definitions.list();
+    const found = new Map<string, DefinitionSummary | "ambiguous">();
+    for (const one of definitions) found.set(one.id, one);
+    const named = new Set<string>();
+    for (const one of definitions) {
+      found.set(one.name, named.has(one.name) ? "ambiguous" : one);
+      named.add(one.name);
+    }
+    return found;
+  }
+}

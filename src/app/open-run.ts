@@ -1,0 +1,97 @@
+/** A run that this command carries out: its journal, log and record on the store, and the file that says that it is alive. */
+import { isAbsolute, relative } from "node:path";
+import type { Appender, Owned } from "../store/contract.ts";
+import type { Author, JournalEntry } from "../workflow/entries.ts";
+import { Journal } from "../workflow/journal.ts";
+import { type RunFiles, runFiles } from "../workflow/run-files.ts";
+import { stringifyRunRecord } from "../workflow/run-record.ts";
+import { RunState } from "../workflow/run-state.ts";
+import type { AppEvent } from "./context.ts";
+import type { Workspace } from "./workspace.ts";
+
+type FirstEntry = Extract<JournalEntry, { e: "run" }>;
+
+export class OpenRun {
+  readonly state: RunState;
+  readonly journal: Journal;
+  readonly log: Appender;
+  /** The log as records name it: relative to the repository where it is inside. */
+  readonly logName: string;
+  readonly files: RunFiles;
+  readonly #workspace: Workspace;
+  readonly #owned: Owned;
+
+  private constructor(
+    workspace: Workspace,
+    parts: {
+      readonly state: RunState;
+      readonly journal: Journal;
+      readonly log: Appender;
+      readonly files: RunFiles;
+      readonly owned: Owned;
+    },
+  ) {
+    this.#workspace = workspace;
+    this.state = parts.state;
+    this.journal = parts.journal;
+    this.log = parts.log;
+    this.files = parts.files;
+    this.#owned = parts.owned;
+    const path = workspace.datastore.files.locate(parts.files.log);
+    const inside = relative(workspace.repository.layout.root, path);
+    this.logName = inside.startsWith("..") || isAbsolute(inside) ? path : inside;
+  }
+
+  /** A new run, there for everybody to see once this resolves. */
+  static async begin(workspace: Workspace, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
+    const store = workspace.datastore.files;
+    const files = runFiles({ workflowId: first.definition.id, id: first.run });
+    const owned = await store.own(files.owner);
+    const log = await store.create(files.log);
+    const journal = new Journal(await store.create(files.journal));
+    const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
+    journal.write(first);
+    emit({ event: "workflow.entry", run: first.run, entry: first });
+    await journal.durable();
+    await run.#writeRecord();
+    return run;
+  }
+
+  /** Goes on with a run whose journal was read; the caller has made sure that nobody else does. */
+  static async reopen(workspace: Workspace, state: RunState, resumed: { readonly at: number; readonly by: Author }): Promise<OpenRun> {
+    const store = workspace.datastore.files;
+    const files = runFiles({ workflowId: state.definition.id, id: state.id });
+    await store.remove(files.owner);
+    await store.remove(files.cancel);
+    const owned = await store.own(files.owner);
+    const file = await store.reopen(files.journal);
+    file.append("\n"); // the last line may be half of one
+    const journal = new Journal(file);
+    const run = new OpenRun(workspace, { state, journal, log: await store.reopen(files.log), files, owned });
+    const entry = { e: "resume", ...resumed } as const;
+    journal.write(entry);
+    state.apply(entry);
+    await journal.durable();
+    await run.#writeRecord();
+    return run;
+  }
+
+  /** The last word: record written, files closed, nobody owns it any more. */
+  async close(): Promise<void> {
+    const { files } = this.#workspace.datastore;
+    try {
+      await this.journal.close();
+      await this.log.close({ durable: false });
+      await this.#writeRecord();
+    } finally {
+      this.#owned.letGo();
+      await files.remove(this.files.owner);
+      await files.remove(this.files.cancel);
+    }
+  }
+
+  async #writeRecord(): Promise<void> {
+    const text = stringifyRunRecord(this.state, { logFile: this.logName });
+    await this.#workspace.datastore.files.write(this.files.record, text);
+  }
+}

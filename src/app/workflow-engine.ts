@@ -1,0 +1,235 @@
+/** Carries out a planned run: decisions of the scheduler become steps at work, what happens becomes lines of the journal. One for each run, nested ones included. */
+import { RunLog } from "../data/run-log.ts";
+import { asError, FenError } from "../kernel/errors.ts";
+import type { Machine } from "../kernel/machine.ts";
+import type { Appender } from "../store/contract.ts";
+import type { JournalEntry, RunEnd } from "../workflow/entries.ts";
+import { expansionsOf } from "../workflow/expansion.ts";
+import type { Journal } from "../workflow/journal.ts";
+import type { PlannedCall, PlannedRun, PlannedStep } from "../workflow/plan.ts";
+import type { RunState, StepState } from "../workflow/run-state.ts";
+import { type Decision, Scheduler } from "../workflow/scheduler.ts";
+import { Slots } from "../workflow/slots.ts";
+import type { AppEvent } from "./context.ts";
+import type { RunSurroundings } from "./workflow-run-surroundings.ts";
+import { StepRunner } from "./workflow-step.ts";
+
+export interface EngineParts {
+  readonly surroundings: RunSurroundings;
+  readonly plan: PlannedRun;
+  readonly state: RunState;
+  readonly journal: Journal;
+  readonly logFile: Appender;
+  /** As records name it. */
+  readonly logName: string;
+  readonly signal: AbortSignal;
+  /** Slots of the outermost run. */
+  readonly slots: Slots<SlotAsker>;
+  /** Runs of one command are numbered in the order of their start. */
+  readonly sequence: number;
+}
+
+/** A step that wants to work. */
+export interface SlotAsker {
+  readonly sequence: number;
+  compare(other: number): number;
+  readonly step: number;
+}
+
+/** Of two runs, the older goes first; within one, the scheduler decides. */
+export function compareAskers(a: SlotAsker, b: SlotAsker): number {
+  return a.sequence - b.sequence || a.compare(b.step);
+}
+
+export class WorkflowEngine {
+  readonly parts: EngineParts;
+  readonly #machine: Machine;
+  readonly #scheduler: Scheduler;
+  readonly #runner: StepRunner;
+  readonly #jobSlots: readonly Slots<number>[];
+  readonly #groupSlots = new Map<number, Slots<number>>();
+  readonly #atWork = new Set<Promise<void>>();
+  readonly #fatal = new AbortController();
+  readonly #signal: AbortSignal;
+  #end: RunEnd | undefined;
+  #wake: (() => void) | undefined;
+  #isPumping = false;
+
+  constructor(parts: EngineParts) {
+    this.parts = parts;
+    this.#machine = parts.surroundings.machine;
+    this.#scheduler = new Scheduler(parts.state);
+    this.#signal = AbortSignal.any([parts.signal, this.#fatal.signal]);
+    const compare = (a: number, b: number) => this.#scheduler.compare(a, b);
+    this.#jobSlots = parts.state.definition.jobs.map((job) => new Slots(job.concurrency, compare));
+    this.#runner = new StepRunner(this, this.#signal);
+  }
+
+  /** Runs to the end. Throws the signal's reason where it was stopped, and what kept the journal from being written; the journal says the rest. */
+  async run(): Promise<RunEnd> {
+    const { journal, state } = this.parts;
+    const stopped = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      this.#signal.addEventListener("abort", () => resolve(), { once: true });
+      if (this.#signal.aborted) resolve();
+    });
+    this.#pump();
+    await stopped;
+    while (this.#atWork.size > 0) await Promise.all(this.#atWork);
+    const end = this.#end ?? "cancelled";
+    if (!this.#fatal.signal.aborted) {
+      this.write({ e: "done", at: this.now(), s: end });
+      await journal.durable();
+    }
+    await this.endUses(this.parts.plan.steps);
+    if (this.#fatal.signal.aborted) throw this.#fatal.signal.reason;
+    if (this.#end === undefined) throw this.parts.signal.reason;
+    return state.status === "running" ? end : state.status;
+  }
+
+  now(): number {
+    return this.#machine.clock.now();
+  }
+
+  /** Takes a line into the journal and what it means into the state. */
+  write(entry: JournalEntry): void {
+    const { journal, state, surroundings } = this.parts;
+    journal.write(entry);
+    state.apply(entry);
+    this.#scheduler.note(entry);
+    surroundings.emit({ event: "workflow.entry", run: state.id, entry });
+  }
+
+  emit(event: AppEvent): void {
+    this.parts.surroundings.emit(event);
+  }
+
+  /** The step of the plan that a step of the run is, or is an expansion of. */
+  planned({ number, template }: StepState): PlannedStep {
+    const step = this.parts.plan.steps[template ?? number];
+    if (step === undefined) throw new Error(`step ${number} isn't in the plan`);
+    return step;
+  }
+
+  /** What was planned for a step; undefined where that wasn't known. */
+  plannedCall(step: StepState): PlannedCall | undefined {
+    const { calls } = this.planned(step);
+    if (step.template === undefined) return calls?.[0];
+    const first = this.parts.state.step(step.template).expansions?.[0] ?? 0;
+    return calls?.[step.number - first];
+  }
+
+  asker(step: StepState): SlotAsker {
+    const { number } = step;
+    return { sequence: this.parts.sequence, step: number, compare: (other) => this.#scheduler.compare(number, other) };
+  }
+
+  /** The log of one step. */
+  logOf(step: StepState): RunLog {
+    const { state, logFile } = this.parts;
+    const job = state.job(step.job).name;
+    return new RunLog(this.#machine, logFile, `workflow·run·${state.definition.name}·${job}·${step.name}`);
+  }
+
+  /** Slots of the job, and of the fan-out, that a step needs beside one of the run. */
+  slotsOf(step: StepState): Slots<number>[] {
+    const slots: Slots<number>[] = [];
+    if (step.template !== undefined) {
+      const { concurrency } = step.definition;
+      const compare = (a: number, b: number) => a - b;
+      const group = this.#groupSlots.get(step.template) ?? new Slots(concurrency, compare);
+      this.#groupSlots.set(step.template, group);
+      slots.push(group);
+    }
+    const ofJob = this.#jobSlots[step.job];
+    return ofJob === undefined ? slots : [...slots, ofJob];
+  }
+
+  /** Nothing of these will be called any more. */
+  async endUses(steps: readonly PlannedStep[]): Promise<void> {
+    for (const step of steps)
+      for (const call of [...(step.calls ?? []), ...(step.any === undefined ? [] : [step.any])]) await this.endUse(call);
+  }
+
+  async endUse(call: PlannedCall): Promise<void> {
+    const { locks, uses } = this.parts.surroundings;
+    const use = uses.get(call);
+    if (use !== undefined) await locks.end(use);
+    if (call.target.kind === "workflow") await this.endUses(call.target.plan.steps);
+  }
+
+  #pump(): void {
+    if (this.#isPumping) return; // what was written meanwhile is seen by the loop below
+    this.#isPumping = true;
+    try {
+      for (let decisions = this.#decide(); decisions.length > 0; decisions = this.#decide())
+        for (const decision of decisions) this.#carryOut(decision);
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #decide(): Decision[] {
+    return this.#signal.aborted ? [] : this.#scheduler.decide();
+  }
+
+  #carryOut(decision: Decision): void {
+    const at = this.now();
+    switch (decision.do) {
+      case "start-job":
+        return this.write({ e: "job", at, j: decision.job, s: "running" });
+      case "skip-job":
+        return this.write({ e: "job", at, j: decision.job, s: "skipped", why: decision.why });
+      case "end-job":
+        return this.write({ e: "job", at, j: decision.job, s: decision.status });
+      case "skip":
+        this.write({ e: "end", at, n: decision.step, s: "skipped", why: decision.why });
+        return this.#track(this.endUses([this.planned(this.parts.state.step(decision.step))]));
+      case "end-group": {
+        const { step, status, allowed } = decision;
+        this.write({ e: "end", at, n: step, s: status, ...(status === "failed" && allowed ? { allowed: true as const } : {}) });
+        return this.#track(this.endUses([this.planned(this.parts.state.step(step))]));
+      }
+      case "expand":
+        return this.#track(this.#expand(this.parts.state.step(decision.step)));
+      case "start":
+        return this.#track(this.#runner.run(this.parts.state.step(decision.step)));
+      case "end-run":
+        this.#end = decision.status;
+        this.#wake?.();
+    }
+  }
+
+  /** Work that the run waits for; what it throws ends the run. */
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => {
+        if (!this.#signal.aborted) this.#fatal.abort(asError(error));
+      })
+      .finally(() => {
+        this.#atWork.delete(tracked);
+        this.#pump();
+      });
+    this.#atWork.add(tracked);
+  }
+
+  async #expand(step: StepState): Promise<void> {
+    const { state } = this.parts;
+    const { compiled } = this.planned(step);
+    const { forEach, name } = compiled;
+    if (forEach === undefined) throw new Error(`step ${step.name} is no fan-out`);
+    const scope = this.#runner.scope({});
+    try {
+      const expansions = await expansionsOf(step.definition, name, await forEach.resolve(scope), scope);
+      const first = state.steps.length;
+      const items = expansions.map(({ item }) => item);
+      const isStorable = !forEach.dependencies.isTainted;
+      const names = expansions.map((one) => one.name);
+      this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(isStorable ? { items } : {}) });
+      for (const [index, item] of items.entries()) state.step(first + index).item = item;
+    } catch (error) {
+      if (!(error instanceof FenError)) throw error;
+      this.#runner.failed(step, error.message);
+    }
+  }
+}

@@ -1,0 +1,77 @@
+/** A step that runs another workflow: a run of its own, with its own journal and record, within the locks and slots of the run that calls it. */
+import { createHash } from "node:crypto";
+import { InputsSchema } from "../expression/inputs-schema.ts";
+import type { Scope } from "../expression/scope.ts";
+import { type PlannedRun, planRun } from "../workflow/plan.ts";
+import type { StepState } from "../workflow/run-state.ts";
+import { OpenRun } from "./open-run.ts";
+import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
+import { authorOf, planSources } from "./workflow-planning.ts";
+import type { Attempted } from "./workflow-step.ts";
+
+export async function runNested(
+  engine: WorkflowEngine,
+  step: StepState,
+  call: { readonly attempt: number; readonly target: string; readonly scope: Scope; readonly signal: AbortSignal },
+): Promise<Attempted> {
+  const { surroundings, state, journal } = engine.parts;
+  const { machine, workspace } = surroundings;
+  const given = await engine.planned(step).compiled.inputs.resolve(call.scope);
+  const inputs = typeof given === "object" && given !== null ? Object.fromEntries(Object.entries(given)) : {};
+  const planned = engine.plannedCall(step)?.target;
+  const plan: PlannedRun =
+    planned?.kind === "workflow"
+      ? planned.plan
+      : await planRun(planSources(surroundings), await surroundings.workflows.find(call.target), {
+          inputs,
+          path: engine.parts.plan.path,
+        });
+  const definition = plan.workflow.workflow;
+  const schema = new InputsSchema(definition.inputs ?? {});
+  const values = { ...inputs, ...schema.apply(inputs, new Set(schema.names)) };
+  const run = machine.random.uuid();
+  engine.write({ e: "start", at: engine.now(), n: step.number, a: call.attempt, child: run });
+  await journal.durable();
+  const open = await OpenRun.begin(
+    workspace,
+    {
+      e: "run",
+      at: engine.now(),
+      run,
+      definition,
+      hash: createHash("sha256").update(plan.workflow.text).digest("hex"),
+      inputs: values,
+      tags: definition.tags,
+      by: authorOf(machine),
+      parent: { run: state.id, step: step.number },
+    },
+    (event) => engine.emit(event),
+  );
+  return finishNested(engine, open, { plan, signal: call.signal });
+}
+
+/** Carries an open nested run to its end. */
+export async function finishNested(
+  engine: WorkflowEngine,
+  open: OpenRun,
+  { plan, signal }: { readonly plan: PlannedRun; readonly signal: AbortSignal },
+): Promise<Attempted> {
+  const { state, journal, log, logName } = open;
+  const parts: EngineParts = {
+    ...engine.parts,
+    plan,
+    state,
+    journal,
+    logFile: log,
+    logName,
+    signal,
+    sequence: engine.parts.surroundings.nextSequence(),
+  };
+  try {
+    const end = await new WorkflowEngine(parts).run();
+    if (end === "succeeded") return { status: "succeeded" };
+    return { status: end, error: `Workflow ${state.definition.name} ${end}: fen workflow history get ${state.id}`, cause: "failure" };
+  } finally {
+    await open.close();
+  }
+}

@@ -1,0 +1,279 @@
+/** One step at work: what it calls is found, its turn, slot and lock are awaited, it is called, and called again where its policy says so. */
+import { asError, FenError } from "../kernel/errors.ts";
+import { findMethod } from "../model/type.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
+import type { LockRequest } from "../lock/lease.ts";
+import type { RetryCause } from "../workflow/definition.ts";
+import type { DataReference, EndStatus } from "../workflow/entries.ts";
+import { asName, modeOf } from "../workflow/plan.ts";
+import type { StepState } from "../workflow/run-state.ts";
+import type { Slot } from "../workflow/slots.ts";
+import type { Scope } from "../expression/scope.ts";
+import { resourceKey } from "../store/contract.ts";
+import { MethodRun } from "./method-run.ts";
+import { prepareMethod } from "./prepare-method.ts";
+import { settlePast } from "./settle.ts";
+import { overridesOf } from "./step-overrides.ts";
+import type { WorkflowEngine } from "./workflow-engine.ts";
+import { runNested } from "./workflow-nested.ts";
+import { modelLock } from "./workspace.ts";
+
+/** How an attempt ended. */
+export interface Attempted {
+  readonly status: EndStatus;
+  readonly error?: string | undefined;
+  /** Why it failed, for the retry policy. Undefined: trying again is of no use. */
+  readonly cause?: RetryCause | undefined;
+  readonly data?: readonly DataReference[];
+}
+
+export class StepRunner {
+  readonly #engine: WorkflowEngine;
+  readonly #signal: AbortSignal;
+
+  constructor(engine: WorkflowEngine, signal: AbortSignal) {
+    this.#engine = engine;
+    this.#signal = signal;
+  }
+
+  /** Resolves when the step has ended, or was stopped with the run. Rejects where the journal can't be written. */
+  async run(step: StepState): Promise<void> {
+    const { retry } = step.definition;
+    for (let attempt = step.attempt + 1; ; attempt++) {
+      const result = await this.#attempt(step, attempt);
+      if (result === undefined) return; // stopped before it began
+      const again =
+        result.status === "failed" &&
+        retry !== undefined &&
+        attempt < retry.attempts &&
+        result.cause !== undefined &&
+        retry.on.includes(result.cause);
+      if (!again) return this.#ended(step, result);
+      this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
+      const { clock } = this.#engine.parts.surroundings.machine;
+      await clock.sleep(retry.backoffMs * 2 ** (attempt - 1), this.#signal);
+    }
+  }
+
+  failed(step: StepState, error: string): void {
+    this.#ended(step, { status: "failed", error });
+  }
+
+  /** What the expressions of a step see. */
+  scope(self: Readonly<Record<string, unknown>>): Scope {
+    const { surroundings, state } = this.#engine.parts;
+    return { ...surroundings.scope, inputs: state.inputs, self };
+  }
+
+  #ended(step: StepState, { status, error, data }: Attempted): void {
+    const { journal } = this.#engine.parts;
+    this.#engine.write({
+      e: "end",
+      at: this.#engine.now(),
+      n: step.number,
+      s: status,
+      ...(status === "failed" && step.definition.allowFailure ? { allowed: true as const } : {}),
+      ...(error === undefined ? {} : { error }),
+      ...(data === undefined || data.length === 0 ? {} : { data }),
+    });
+    void journal.durable().catch(() => undefined); // told to whoever waits for a later line
+    const call = this.#engine.plannedCall(step);
+    if (call !== undefined) void this.#engine.endUse(call);
+  }
+
+  /** Undefined where the run was stopped before the step had begun. */
+  async #attempt(step: StepState, attempt: number): Promise<Attempted | undefined> {
+    try {
+      const { task, forEach } = step.definition;
+      const self = forEach === undefined ? {} : { [forEach.item]: step.item };
+      const { compiled } = this.#engine.planned(step);
+      const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
+      const { file } = this.#engine.parts.plan.workflow;
+      const scope = this.scope(self);
+      const target = asName(await compiled.target.resolve(scope), text, file);
+      if (task.type === "workflow") return await runNested(this.#engine, step, { attempt, target, scope, signal: this.#signal });
+      return await this.#callModel(step, { attempt, target, scope });
+    } catch (error) {
+      if (this.#signal.aborted) return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
+      if (!(error instanceof FenError)) throw error;
+      return { status: "failed", error: error.message, cause: causeOf(error) };
+    }
+  }
+
+  async #callModel(
+    step: StepState,
+    { attempt, target, scope }: { readonly attempt: number; readonly target: string; readonly scope: Scope },
+  ): Promise<Attempted> {
+    const { surroundings } = this.#engine.parts;
+    const { compiled } = this.#engine.planned(step);
+    const found = await surroundings.models.find(target);
+    const method = String(await compiled.method?.resolve(scope));
+    const type = surroundings.workspace.types.find(found.definition.type);
+    const request = modelLock(found, modeOf(found, findMethod(type, method).kind, method));
+    const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
+    const held = new HeldSlots(this.#engine, step, this.#signal);
+    try {
+      await held.take();
+      const lease = await this.#lock(step, request, held);
+      try {
+        return await this.#work(step, { attempt, found, method, scope, lease });
+      } finally {
+        await surroundings.locks.done(request);
+      }
+    } finally {
+      held.release();
+      endTurn();
+    }
+  }
+
+  /** One that has to wait lets others work meanwhile. */
+  async #lock(step: StepState, request: LockRequest, held: HeldSlots) {
+    const { locks } = this.#engine.parts.surroundings;
+    let hasWaited = false;
+    const lease = await locks.hold(request, {
+      signal: this.#signal,
+      onWait: ({ label, by }) => {
+        hasWaited = true;
+        held.release();
+        const record = by.kind === "unknown" ? undefined : by.record;
+        const who = record === undefined ? {} : { by: `${record.holder} (pid ${record.pid})` };
+        this.#engine.write({ e: "wait", at: this.#engine.now(), n: step.number, model: label, ...who });
+      },
+    });
+    if (hasWaited) await held.take();
+    return lease;
+  }
+
+  async #work(
+    step: StepState,
+    call: {
+      readonly attempt: number;
+      readonly found: LoadedDefinition;
+      readonly method: string;
+      readonly scope: Scope;
+      readonly lease: Awaited<ReturnType<WorkflowEngine["parts"]["surroundings"]["locks"]["hold"]>>;
+    },
+  ): Promise<Attempted> {
+    const { attempt, method, scope, lease } = call;
+    const { surroundings, state, journal, logName } = this.#engine.parts;
+    const { workspace, context, machine, settled } = surroundings;
+    const loaded = await workspace.definitions.reread(call.found);
+    const { name, type, id: modelId } = loaded.definition;
+    if (!settled.has(`${type}/${modelId}`)) {
+      await settlePast(context, workspace, { definition: loaded.definition, lease });
+      settled.add(`${type}/${modelId}`);
+    }
+    const inputs = asMap(await this.#engine.planned(step).compiled.inputs.resolve(scope));
+    const prepared = await prepareMethod(context, workspace, loaded, { method, inputs, workflowInputs: state.inputs });
+    const id = machine.random.uuid();
+    this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: attempt, model: name, out: id });
+    await journal.durable();
+    const timeout = new StepTimeout(machine.clock, step);
+    const { definition } = state;
+    const { number } = step;
+    try {
+      const outcome = await new MethodRun(machine, workspace, {
+        ...prepared,
+        id,
+        method,
+        tags: {
+          ...definition.tags,
+          source: "step-output",
+          workflow: definition.name,
+          step: step.name,
+          ...surroundings.tags,
+        },
+        lease,
+        signal: AbortSignal.any([this.#signal, timeout.signal]),
+        emit: (event) => {
+          if (event.event === "run.output")
+            this.#engine.emit({ ...event, event: "workflow.output", run: state.id, step: number });
+        },
+        step: {
+          provenance: {
+            triggeredBy: "workflow",
+            workflowId: definition.id,
+            workflowRunId: state.id,
+            stepName: step.name,
+          },
+          log: this.#engine.logOf(step),
+          logFile: logName,
+          override: overridesOf(step.definition, { ...state.inputs, ...inputs }),
+        },
+      }).execute();
+      return {
+        status: outcome.status === "succeeded" ? "succeeded" : "failed",
+        error: outcome.message,
+        cause: timeout.signal.aborted ? "timeout" : "failure",
+        data: outcome.committed.map(({ dataId, name: data, version }) => [dataId, data, version] as const),
+      };
+    } catch (error) {
+      if (!timeout.signal.aborted || this.#signal.aborted) throw error;
+      return { status: "failed", error: asError(error).message, cause: "timeout" };
+    } finally {
+      timeout[Symbol.dispose]();
+    }
+  }
+}
+
+/** The slots that a step at work has. */
+class HeldSlots {
+  readonly #engine: WorkflowEngine;
+  readonly #step: StepState;
+  readonly #signal: AbortSignal;
+  #slots: Slot[] = [];
+
+  constructor(engine: WorkflowEngine, step: StepState, signal: AbortSignal) {
+    this.#engine = engine;
+    this.#step = step;
+    this.#signal = signal;
+  }
+
+  async take(): Promise<void> {
+    for (const slots of this.#engine.slotsOf(this.#step))
+      this.#slots.push(await slots.take(this.#step.number, this.#signal));
+    this.#slots.push(await this.#engine.parts.slots.take(this.#engine.asker(this.#step), this.#signal));
+  }
+
+  release(): void {
+    for (const slot of this.#slots) slot.release();
+    this.#slots = [];
+  }
+}
+
+class StepTimeout {
+  readonly #controller = new AbortController();
+  readonly #timer: Disposable | undefined;
+
+  constructor(clock: { after(ms: number, task: () => void): Disposable }, { name, definition: { timeoutMs } }: StepState) {
+    if (timeoutMs === undefined) return;
+    this.#timer = clock.after(timeoutMs, () =>
+      this.#controller.abort(
+        new FenError("step_timeout", `Step ${name} took longer than ${timeoutMs / 1000} s.`, {
+          hint: "Give it a longer timeout, or find out what it waits for.",
+        }),
+      ),
+    );
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer?.[Symbol.dispose]();
+  }
+}
+
+function causeOf({ code }: FenError): RetryCause | undefined {
+  if (code === "lock_timeout" || code === "lock_wait_cycle" || code === "lock_lost") return "lock";
+  return code === "step_timeout" ? "timeout" : undefined;
+}
+
+function reasonOf(signal: AbortSignal): string {
+  return asError(signal.reason).message;
+}
+
+function asMap(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {};
+}

@@ -1,0 +1,250 @@
+/**
+ * What a run will do, as far as that is known before it: which steps there are, which model or workflow each calls, in which mode each model is wanted. Evaluates what depends on inputs,
+ * the environment, fan-outs and definitions; what depends on data stays open. Reads only; nested workflows are followed.
+ */
+import type { Cel } from "../expression/cel.ts";
+import { type CompiledValue, compileValue } from "../expression/compile.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
+import type { Scope } from "../expression/scope.ts";
+import { hasExpression } from "../expression/template.ts";
+import { FenError } from "../kernel/errors.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
+import { findMethod, type ModelTypes, onlyReads } from "../model/type.ts";
+import { isRecord, yamlLocator } from "../repo/yaml.ts";
+import type { LockMode } from "../store/contract.ts";
+import type { StepDefinition } from "./definition.ts";
+import { expansionsOf } from "./expansion.ts";
+import type { LoadedWorkflow } from "./workflows.ts";
+
+/** A workflow in a workflow in a workflow ... */
+export const maxDepth = 10;
+
+/** Where a plan finds what it needs. */
+export interface PlanSources {
+  readonly cel: Cel;
+  readonly types: ModelTypes;
+  /** Scope of every expression, without inputs. */
+  readonly scope: Omit<Scope, "inputs" | "self">;
+  /** Throws `model_missing`. */
+  model(nameOrId: string): Promise<LoadedDefinition>;
+  /** Throws `workflow_missing`. */
+  workflow(nameOrId: string): Promise<LoadedWorkflow>;
+}
+
+export interface PlannedRun {
+  readonly workflow: LoadedWorkflow;
+  /** What is known of the inputs before the run. */
+  readonly inputs: KnownInputs;
+  /** By the number of the step. */
+  readonly steps: readonly PlannedStep[];
+  /** Names of the workflows that lead to this one, itself included. */
+  readonly path: readonly string[];
+}
+
+export interface KnownInputs {
+  readonly values: Readonly<Record<string, unknown>>;
+  /** Names of inputs whose values depend on data. */
+  readonly open: ReadonlySet<string>;
+}
+
+export interface PlannedStep {
+  readonly definition: StepDefinition;
+  readonly compiled: CompiledStep;
+  /** One, or as many as the fan-out has; undefined where that depends on data. */
+  readonly calls: readonly PlannedCall[] | undefined;
+  /** Of a fan-out that depends on data: what any of its expansions would call. */
+  readonly any?: PlannedCall;
+}
+
+/** The texts of a step, parsed. */
+export interface CompiledStep {
+  readonly name: CompiledValue;
+  readonly target: CompiledValue;
+  readonly method: CompiledValue | undefined;
+  readonly inputs: CompiledValue;
+  readonly forEach: CompiledValue | undefined;
+}
+
+export interface PlannedCall {
+  readonly name: string;
+  readonly target:
+    | { readonly kind: "model"; readonly loaded: LoadedDefinition; readonly method: string | undefined; readonly mode: LockMode }
+    | { readonly kind: "workflow"; readonly plan: PlannedRun }
+    /** Known when the step starts. */
+    | { readonly kind: "open"; readonly text: string };
+}
+
+/** Throws what is wrong with the workflow, its inputs, or anything that it names. */
+export async function planRun(
+  sources: PlanSources,
+  workflow: LoadedWorkflow,
+  given: { readonly inputs: Readonly<Record<string, unknown>>; readonly open?: ReadonlySet<string>; readonly path?: readonly string[] },
+): Promise<PlannedRun> {
+  const { workflow: definition } = workflow;
+  const path = [...(given.path ?? []), definition.name];
+  refuseNesting(path, workflow);
+  const open = new Set(given.open);
+  const schema = new InputsSchema(definition.inputs ?? {});
+  const values = applyInputs(schema, given.inputs, open);
+  const planner = new Planner(sources, workflow, { values, open }, path);
+  return { workflow, inputs: { values, open }, steps: await planner.steps(), path };
+}
+
+/** Inputs that the schema declares, coerced and completed; others as they are. */
+function applyInputs(
+  schema: InputsSchema,
+  given: Readonly<Record<string, unknown>>,
+  open: ReadonlySet<string>,
+): Record<string, unknown> {
+  const checked = schema.apply(given, new Set(schema.names.filter((name) => !open.has(name))));
+  return { ...given, ...checked };
+}
+
+function refuseNesting(path: readonly string[], { workflow, file }: LoadedWorkflow): void {
+  const before = path.indexOf(workflow.name);
+  if (before < path.length - 1)
+    throw new FenError("workflow_invalid", `Workflows call each other in a circle: ${path.slice(before).join(" -> ")}`, {
+      hint: "Take one of the calls out.",
+      facts: { file },
+    });
+  if (path.length > maxDepth)
+    throw new FenError("workflow_invalid", `Workflows are nested more than ${maxDepth} deep: ${path.join(" -> ")}`, {
+      hint: "Put steps of the inner ones into the outer ones.",
+      facts: { file },
+    });
+}
+
+class Planner {
+  readonly #sources: PlanSources;
+  readonly #workflow: LoadedWorkflow;
+  readonly #inputs: KnownInputs;
+  readonly #path: readonly string[];
+
+  constructor(sources: PlanSources, workflow: LoadedWorkflow, inputs: KnownInputs, path: readonly string[]) {
+    this.#sources = sources;
+    this.#workflow = workflow;
+    this.#inputs = inputs;
+    this.#path = path;
+  }
+
+  async steps(): Promise<PlannedStep[]> {
+    const { workflow: definition } = this.#workflow;
+    const steps: PlannedStep[] = [];
+    const locate = containsExpressions(definition) ? await yamlLocator(this.#workflow.text) : () => undefined;
+    for (const [j, job] of definition.jobs.entries())
+      for (const [s, step] of job.steps.entries())
+        steps.push(await this.#plan(step, this.#compile(step, ["jobs", j, "steps", s], locate)));
+    return steps;
+  }
+
+  #compile(
+    step: StepDefinition,
+    path: readonly (string | number)[],
+    locate: Awaited<ReturnType<typeof yamlLocator>>,
+  ): CompiledStep {
+    const { cel } = this.#sources;
+    const { file } = this.#workflow;
+    const at = (value: unknown, ...more: readonly string[]) =>
+      compileValue(cel, value, { file, path: [...path, ...more], locate });
+    const { task } = step;
+    const isMethod = task.type === "model_method";
+    return {
+      name: at(step.name, "name"),
+      target: isMethod ? at(task.modelIdOrName, "task", "modelIdOrName") : at(task.workflowIdOrName, "task", "workflowIdOrName"),
+      method: isMethod ? at(task.methodName, "task", "methodName") : undefined,
+      inputs: at(task.inputs, "task", "inputs"),
+      forEach: step.forEach === undefined ? undefined : at(step.forEach.in, "forEach", "in"),
+    };
+  }
+
+  async #plan(definition: StepDefinition, compiled: CompiledStep): Promise<PlannedStep> {
+    const { forEach } = compiled;
+    if (forEach === undefined || definition.forEach === undefined)
+      return { definition, compiled, calls: [await this.#call(definition, compiled, {}, definition.name)] };
+    if (!this.#isKnown(forEach, true))
+      return { definition, compiled, calls: undefined, any: await this.#call(definition, compiled, undefined, definition.name) };
+    const list = await forEach.resolve(this.#scope());
+    const expansions = await expansionsOf(definition, compiled.name, list, this.#scope());
+    const calls: PlannedCall[] = [];
+    for (const { name, item } of expansions)
+      calls.push(await this.#call(definition, compiled, { [definition.forEach.item]: item }, name));
+    return { definition, compiled, calls };
+  }
+
+  /** `self`: the element; undefined where it isn't known. */
+  async #call(
+    definition: StepDefinition,
+    compiled: CompiledStep,
+    self: Readonly<Record<string, unknown>> | undefined,
+    name: string,
+  ): Promise<PlannedCall> {
+    const { task } = definition;
+    const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
+    if (!this.#isKnown(compiled.target, self !== undefined)) return { name, target: { kind: "open", text } };
+    const target = asName(await compiled.target.resolve(this.#scope(self)), text, this.#workflow.file);
+    if (task.type === "model_method") return { name, target: await this.#model(target, compiled, self) };
+    const { values, open } = await this.#childInputs(task.inputs, compiled, self);
+    const child = await this.#sources.workflow(target);
+    return { name, target: { kind: "workflow", plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path }) } };
+  }
+
+  async #model(
+    name: string,
+    { method }: CompiledStep,
+    self: Readonly<Record<string, unknown>> | undefined,
+  ): Promise<PlannedCall["target"]> {
+    const loaded = await this.#sources.model(name);
+    const type = this.#sources.types.find(loaded.definition.type);
+    if (method === undefined || !this.#isKnown(method, self !== undefined))
+      return { kind: "model", loaded, method: undefined, mode: "exclusive" };
+    const called = String(await method.resolve(this.#scope(self)));
+    return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
+  }
+
+  async #childInputs(
+    inputs: Readonly<Record<string, unknown>>,
+    { inputs: compiled }: CompiledStep,
+    self: Readonly<Record<string, unknown>> | undefined,
+  ): Promise<KnownInputs> {
+    const open = new Set<string>();
+    const values: Record<string, unknown> = {};
+    for (const key of Object.keys(inputs)) {
+      const one = compiled.entry(key);
+      if (one !== undefined && this.#isKnown(one, self !== undefined)) values[key] = await one.resolve(this.#scope(self));
+      else open.add(key);
+    }
+    return { values, open };
+  }
+
+  #scope(self: Readonly<Record<string, unknown>> = {}): Scope {
+    return { ...this.#sources.scope, inputs: this.#inputs.values, self };
+  }
+
+  /** True where it can be evaluated before the run. */
+  #isKnown({ dependencies }: CompiledValue, isSelfKnown: boolean): boolean {
+    if (dependencies.usesData) return false;
+    if (!isSelfKnown && dependencies.self.size > 0) return false;
+    const { open } = this.#inputs;
+    return open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)));
+  }
+}
+
+/** The mode in which a method wants its model. */
+export function modeOf(loaded: LoadedDefinition, kind: Parameters<typeof onlyReads>[0], method: string): LockMode {
+  return onlyReads(loaded.definition.methods[method]?.kind ?? kind) ? "shared" : "exclusive";
+}
+
+/** A name that an expression gave. Throws `expression_failed` for anything else. */
+export function asName(value: unknown, text: string, file: string): string {
+  if (typeof value === "string" && value !== "") return value;
+  throw new FenError("expression_failed", `${file}: ${text} gives ${value === "" ? "an empty text" : typeof value}, where a name is needed`, {
+    hint: "Give the name of a model or workflow.",
+    facts: { file, expression: text },
+  });
+}
+
+function containsExpressions(value: unknown): boolean {
+  if (typeof value === "string") return hasExpression(value);
+  if (Array.isArray(value)) return value.some(containsExpressions);
+  return isRecord(value) && Object.values(value).some(containsExpressions);
+}
