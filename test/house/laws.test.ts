@@ -10,7 +10,7 @@ const production = files.filter((file) => !file.path.endsWith(".test.ts"));
 // ---------------------------------------------------------------- imports run down
 
 /** Top to bottom: a room may import from itself and from those below. */
-const rooms = ["cli", "app", "model", "expression", "data", "lock", "store", "repo", "kernel"];
+const rooms = ["cli", "app", "workflow", "model", "expression", "data", "lock", "store", "repo", "kernel"];
 
 function roomOf(path: string): string {
   return path.split("/")[1] ?? "";
