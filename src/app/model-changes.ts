@@ -4,9 +4,9 @@ import { modelFolder, stagingFolder } from "../data/layout.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Schema } from "../expression/schema.ts";
 import { resolveArguments } from "../expression/resolve.ts";
-import type { LoadedDefinition, Problem } from "../model/definitions.ts";
-import { problemOf, showProblem } from "../model/definitions.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
 import { findMethod } from "../model/type.ts";
+import { type Problem, problemOf, showProblem } from "../repo/findings.ts";
 import { editYaml, isRecord, parseYaml } from "../repo/yaml.ts";
 import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
@@ -194,7 +194,7 @@ export async function deleteModel(
 
 /** Gives the names of its data. */
 async function refuseDelete(workspace: Workspace, { definition }: LoadedDefinition, force: boolean): Promise<string[]> {
-  const [workflow] = workspace.definitions.workflowsNaming(definition);
+  const [workflow] = await workspace.workflows.naming("model", definition);
   if (workflow !== undefined)
     throw new FenError("model_in_use", `A workflow names ${definition.name}: ${workflow}`, {
       hint: "Take the model out of the workflow first.",

@@ -1,7 +1,7 @@
 /** Reading models: get, search, types and methods. Takes no lock. */
-import type { Problem } from "../model/definitions.ts";
 import { findMethod, type MethodSpec, type ModelType, normalizeType } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
+import type { Problem } from "../repo/findings.ts";
 import type { AppContext } from "./context.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 

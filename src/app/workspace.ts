@@ -10,6 +10,7 @@ import { builtinTypes } from "../model/types/index.ts";
 import { openRepository, type Repository } from "../repo/repository.ts";
 import { type Datastore, type LockMode, resourceKey } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 
 export interface Workspace {
@@ -18,6 +19,7 @@ export interface Workspace {
   readonly locks: LockManager;
   readonly types: ModelTypes;
   readonly definitions: Definitions;
+  readonly workflows: Workflows;
   readonly data: DataVersions;
   readonly outputs: Outputs;
   /** Takes locks with the command's timeout, signal and notices. Dispose of the lease, or release it. */
@@ -46,6 +48,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     },
     types: builtinTypes(),
     definitions: new Definitions(repository.layout),
+    workflows: new Workflows(repository),
     data: new DataVersions(datastore.files),
     outputs: new Outputs(datastore.files),
     lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),

@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
+import { parseDuration } from "../kernel/duration.ts";
 import { asError, FenError, fromSystemError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
@@ -180,20 +181,17 @@ function logLevel(flags: Flags): string {
   return given === "" ? "info" : given;
 }
 
-const units: Readonly<Record<string, number>> = { "": 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
 /** Milliseconds; undefined = for ever. */
 function lockTimeout(flags: Flags, fromEnv: string | undefined, interactive: boolean): number | undefined {
   const given = flags.text("lock-timeout");
   if (given === "forever") return undefined;
   if (given !== undefined) {
-    const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|)$/.exec(given);
-    const unit = units[match?.[2] ?? "?"];
-    if (match === null || unit === undefined)
+    const timeoutMs = parseDuration(/^\d+(\.\d+)?$/.test(given) ? `${given}s` : given);
+    if (timeoutMs === undefined)
       throw new FenError("usage", `--lock-timeout can't be ${given}.`, {
         hint: "For example: 0, 500ms, 30s, 5m or forever",
       });
-    return Number(match[1]) * unit;
+    return timeoutMs;
   }
   if (fromEnv !== undefined && fromEnv !== "") {
     if (fromEnv === "forever") return undefined;

@@ -45,6 +45,14 @@ export const errorCodes = {
   method_missing: code("work_failed", "The model type has no such method."),
   method_failed: code("work_failed", "The method ran and failed."),
   validation_failed: code("work_failed", "At least one check found an error."),
+  // workflows
+  workflow_missing: code("work_failed", "No workflow has this name or id."),
+  workflow_exists: code("work_failed", "A workflow with this name already exists."),
+  workflow_ambiguous: code("bad_data", "Two workflows carry the same name or id."),
+  workflow_invalid: code("bad_data", "A workflow breaks a rule."),
+  workflow_in_use: code("work_failed", "Another workflow calls this one."),
+  workflow_running: code("work_failed", "A run of the workflow is going on."),
+  workflow_read_only: code("work_failed", "The workflow belongs to an extension and can't be changed here."),
   // files and inputs
   definition_invalid: code("bad_data", "A model definition breaks a rule."),
   yaml_invalid: code("bad_data", "A file is not well-formed YAML."),

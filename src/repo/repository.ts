@@ -36,6 +36,8 @@ export interface Repository {
   readonly layout: Layout;
   readonly marker: Marker;
   readonly datastore: DatastoreConfig;
+  /** Where read-only workflows lie: SWAMP_WORKFLOWS_DIR, `workflowsDir` of the marker, or extensions/workflows. */
+  readonly workflowExtensionsDir: string;
 }
 
 export function layoutOf(root: string): Layout {
@@ -56,7 +58,18 @@ export async function openRepository(
 ): Promise<Repository> {
   const layout = layoutOf(findRoot(machine, options.repoDir));
   const marker = await readMarker(layout.marker);
-  return { layout, marker, datastore: datastoreConfig(machine, layout, marker.raw) };
+  return {
+    layout,
+    marker,
+    datastore: datastoreConfig(machine, layout, marker.raw),
+    workflowExtensionsDir: extensionsDir(machine, layout, marker),
+  };
+}
+
+function extensionsDir(machine: Machine, { root }: Layout, { raw }: Marker): string {
+  const fromEnv = machine.host.env["SWAMP_WORKFLOWS_DIR"];
+  const named = fromEnv === undefined || fromEnv === "" ? raw["workflowsDir"] : fromEnv;
+  return typeof named === "string" && named !== "" ? resolve(root, named) : join(root, "extensions", "workflows");
 }
 
 function findRoot(machine: Machine, given: string | undefined): string {

@@ -13,6 +13,8 @@ export interface WorkflowDefinition {
   readonly concurrency?: number;
   /** `run`: all models before the first step. `step`: each step its own. */
   readonly lock: "run" | "step";
+  /** Where methods run; other than `raw` (in place) it can't be used yet. */
+  readonly driver?: string;
 }
 
 export interface JobDefinition {
@@ -23,6 +25,8 @@ export interface JobDefinition {
   /** Lower ones start first. */
   readonly weight: number;
   readonly concurrency?: number;
+  /** Where methods run; other than `raw` (in place) it can't be used yet. */
+  readonly driver?: string;
 }
 
 export interface StepDefinition {
@@ -40,6 +44,8 @@ export interface StepDefinition {
   readonly concurrency?: number;
   readonly timeoutMs?: number;
   readonly retry?: RetryPolicy;
+  /** Where methods run; other than `raw` (in place) it can't be used yet. */
+  readonly driver?: string;
 }
 
 export type Task =

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { editModel } from "../../../app/model-changes.ts";
 import { FenError } from "../../../kernel/errors.ts";
-import { maxDefinitionBytes } from "../../../model/definitions.ts";
+import { maxDefinitionBytes } from "../../../repo/named-files.ts";
 import type { Handler } from "../../command.ts";
 import type { Console } from "../../console.ts";
 
