@@ -1,6 +1,6 @@
 /** Answers of S3 that have a body of their own, read as strictly as they must be. */
 import { FenError } from "../../../kernel/errors.ts";
-import { type Element, parseXml, textOf } from "./xml.ts";
+import { child, type Element, parseXml, textOf } from "./xml.ts";
 
 export interface ListedObject {
   readonly key: string;
@@ -35,6 +35,18 @@ export function readListPage(body: Uint8Array): ListPage {
     folders: all(root, "CommonPrefixes").map((entry) => decode(needed(entry, "Prefix"))),
     next: textOf(root, "IsTruncated") === "true" ? next : undefined,
   };
+}
+
+/** Whether a rule of the bucket's lifecycle removes current objects below a prefix: the rule's own name for people. */
+export function readExpiration(body: Uint8Array, prefix: string): string | undefined {
+  const rules = all(named(body, "LifecycleConfiguration"), "Rule");
+  const rule = rules.find((one) => {
+    const filter = child(one, "Filter");
+    const about = textOf(one, "Prefix") ?? textOf(filter, "Prefix") ?? textOf(child(filter, "And"), "Prefix") ?? "";
+    const isOurs = about.startsWith(prefix) || prefix.startsWith(about);
+    return textOf(one, "Status") === "Enabled" && child(one, "Expiration") !== undefined && isOurs;
+  });
+  return rule === undefined ? undefined : (textOf(rule, "ID") ?? "without a name");
 }
 
 /** Without its quotes: stores differ in whether they want them back. */
