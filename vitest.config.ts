@@ -1,15 +1,16 @@
 import { defineConfig } from "vitest/config";
 
-const project = (name: string, include: string[], testTimeout: number) => ({
-  test: { name, include, testTimeout, hookTimeout: testTimeout },
+const project = (name: string, include: string[], testTimeout: number, globalSetup: string[] = []) => ({
+  test: { name, include, testTimeout, hookTimeout: testTimeout, globalSetup },
 });
+const s3Server = ["test/support/s3-server.ts"];
 
 export default defineConfig({
   test: {
     projects: [
       project("unit", ["src/**/*.test.ts"], 20_000),
       project("house", ["test/house/**/*.test.ts"], 30_000),
-      project("conformance", ["test/conformance/**/*.test.ts"], 60_000),
+      project("conformance", ["test/conformance/**/*.test.ts"], 60_000, s3Server),
       project("torture", ["test/torture/**/*.test.ts"], 600_000),
       project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),

@@ -35,6 +35,8 @@ export const errorCodes = {
   repository_missing: code("configuration", "No repository here or in a folder above."),
   repository_invalid: code("configuration", "The repository marker can't be used."),
   datastore_unsupported: code("configuration", "This kind of datastore is not supported."),
+  datastore_invalid: code("configuration", "The datastore's bucket, prefix, region or endpoint is wrong."),
+  credentials_missing: code("configuration", "No credentials for the object store were found."),
   // models and types
   model_missing: code("work_failed", "No model has this name or id."),
   model_exists: code("work_failed", "A model with this name already exists."),
@@ -82,6 +84,9 @@ export const errorCodes = {
   locks_unsupported: code("unavailable", "File locks don't work on this filesystem."),
   // the machine
   store_unavailable: code("unavailable", "A file or folder can't be read or written.", true),
+  store_denied: code("unavailable", "The object store doesn't permit it."),
+  store_refused: code("unavailable", "The object store refused a request."),
+  store_unsuited: code("unavailable", "The object store lacks what a datastore needs: conditional writes that work."),
   disk_full: code("unavailable", "There is no room left for the files of the datastore.", true),
   not_writable: code("unavailable", "The folder or file may not be written."),
   editor_failed: code("work_failed", "The editor ended with an error."),

@@ -3,12 +3,15 @@ import { claimOf } from "../../src/lock/manager.ts";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import { systemMachine } from "../../src/kernel/machine.ts";
 import { CasLocks } from "../../src/lock/cas/locks.ts";
 import type { Claim, Grant, Holding, LockDriver, LockMode, Place, Resource } from "../../src/store/contract.ts";
 import { openFilesystemDatastore } from "../../src/store/drivers/filesystem/datastore.ts";
 import { MemoryBucket, MemoryConditionalStore } from "../../src/store/drivers/memory/conditional.ts";
+import type { ConditionalStore } from "../../src/store/conditional.ts";
+import { S3ConditionalStore } from "../../src/store/drivers/s3/conditional.ts";
+import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 
 const machine = systemMachine("conformance");
 const web: Resource = { kind: "model", type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
@@ -23,7 +26,23 @@ interface Setting {
   close(): void;
 }
 
-const drivers: readonly { readonly name: string; open(): Setting }[] = [
+/** Locks made of two clients of conditional writes; `store` reaches the same objects past them. */
+function casSetting([first, second, store]: readonly ConditionalStore[]): Setting {
+  if (first === undefined || second === undefined || store === undefined) throw new Error("three clients are needed");
+  const key = `locks/${encodeURIComponent("command/shell/a0000000-0000-4000-a000-000000000001")}`;
+  return {
+    one: new CasLocks(first, machine, { ttlMs: 1000 }),
+    two: new CasLocks(second, machine, { ttlMs: 1000 }),
+    spoil: async () => {
+      await store.put(key, "not a record", { ifAbsent: true });
+      // A record without a claim is not looked for: somebody waits for it.
+      await store.put(key.replace("locks/", "claims/").concat("/lost"), '{"beat":0}', { ifAbsent: true });
+    },
+    close: () => undefined,
+  };
+}
+
+const drivers: readonly { readonly name: string; open(): Setting | Promise<Setting> }[] = [
   {
     name: "filesystem",
     open: () => {
@@ -45,19 +64,18 @@ const drivers: readonly { readonly name: string; open(): Setting }[] = [
     name: "compare-and-swap in memory",
     open: () => {
       const bucket = new MemoryBucket();
-      const client = () => new CasLocks(new MemoryConditionalStore(bucket), machine, { ttlMs: 1000 });
-      const store = new MemoryConditionalStore(bucket);
-      const key = `locks/${encodeURIComponent("command/shell/a0000000-0000-4000-a000-000000000001")}`;
-      return {
-        one: client(),
-        two: client(),
-        spoil: async () => {
-          await store.put(key, "not a record", { ifAbsent: true });
-          // A record without a claim is not looked for: somebody waits for it.
-          await store.put(key.replace("locks/", "claims/").concat("/lost"), '{"beat":0}', { ifAbsent: true });
-        },
-        close: () => undefined,
-      };
+      return casSetting([1, 2, 3].map(() => new MemoryConditionalStore(bucket)));
+    },
+  },
+  {
+    name: "compare-and-swap in S3 (Ceph)",
+    open: async () => {
+      const server = inject("s3");
+      await makeBucket(server, "conformance");
+      const prefix = newPrefix();
+      const client = async () =>
+        new S3ConditionalStore(await clientOf(server, { prefix }), { folder: ".fen", etagForm: "bare" });
+      return casSetting(await Promise.all([client(), client(), client()]));
     },
   },
 ];
@@ -66,7 +84,7 @@ const claim = (within: readonly Holding[] = []): Claim => claimOf(machine, { own
 
 describe.each(drivers)("$name", ({ open }) => {
   let setting: Setting;
-  beforeEach(() => (setting = open()));
+  beforeEach(async () => (setting = await open()));
   afterEach(() => setting.close());
 
   const ask = (by: "one" | "two", resource: Resource, mode: LockMode = "exclusive", within: readonly Holding[] = []) =>

@@ -1,0 +1,77 @@
+/** Answers of S3 that have a body of their own, read as strictly as they must be. */
+import { FenError } from "../../../kernel/errors.ts";
+import { child, type Element, parseXml, textOf } from "./xml.ts";
+
+export interface ListedObject {
+  readonly key: string;
+  readonly etag: string;
+  readonly size: number;
+  /** Wall clock of the store, milliseconds. */
+  readonly modifiedAt: number;
+}
+
+export interface ListPage {
+  readonly objects: readonly ListedObject[];
+  /** With a delimiter: what would be folders. */
+  readonly folders: readonly string[];
+  /** Where the next page begins; undefined on the last one. */
+  readonly next: string | undefined;
+}
+
+/** Keys are asked for with `encoding-type=url`, since XML can't hold all of them. Throws `store_refused` for anything but a list. */
+export function readListPage(body: Uint8Array): ListPage {
+  const root = named(body, "ListBucketResult");
+  const isEncoded = textOf(root, "EncodingType") === "url";
+  const decode = (text: string): string => (isEncoded ? decodeURIComponent(text.replaceAll("+", " ")) : text);
+  const next = textOf(root, "NextContinuationToken");
+  if (textOf(root, "IsTruncated") === "true" && next === undefined) throw strange("a list that goes on nowhere");
+  return {
+    objects: all(root, "Contents").map((entry) => ({
+      key: decode(needed(entry, "Key")),
+      etag: bareEtag(needed(entry, "ETag")),
+      size: Number(needed(entry, "Size")),
+      modifiedAt: Date.parse(textOf(entry, "LastModified") ?? ""),
+    })),
+    folders: all(root, "CommonPrefixes").map((entry) => decode(needed(entry, "Prefix"))),
+    next: textOf(root, "IsTruncated") === "true" ? next : undefined,
+  };
+}
+
+/** Whether a rule of the bucket's lifecycle removes current objects below a prefix: the rule's own name for people. */
+export function readExpiration(body: Uint8Array, prefix: string): string | undefined {
+  const rules = all(named(body, "LifecycleConfiguration"), "Rule");
+  const rule = rules.find((one) => {
+    const filter = child(one, "Filter");
+    const about = textOf(one, "Prefix") ?? textOf(filter, "Prefix") ?? textOf(child(filter, "And"), "Prefix") ?? "";
+    const isOurs = about.startsWith(prefix) || prefix.startsWith(about);
+    return textOf(one, "Status") === "Enabled" && child(one, "Expiration") !== undefined && isOurs;
+  });
+  return rule === undefined ? undefined : (textOf(rule, "ID") ?? "without a name");
+}
+
+/** Without its quotes: stores differ in whether they want them back. */
+export function bareEtag(etag: string): string {
+  return etag.replaceAll(/^(?:W\/)?"|"$/g, "");
+}
+
+function named(body: Uint8Array, name: string): Element {
+  const root = parseXml(new TextDecoder().decode(body));
+  if (root?.name !== name) throw strange(`something else than ${name}`);
+  return root;
+}
+
+function all(element: Element, name: string): readonly Element[] {
+  return element.children.filter((one) => one.name === name);
+}
+
+function needed(element: Element, name: string): string {
+  const text = textOf(element, name);
+  if (text === undefined) throw strange(`${element.name} without ${name}`);
+  return text;
+}
+
+function strange(what: string): FenError {
+  return new FenError("store_refused", `The store answered ${what}.`, {
+    hint: "Is the endpoint an S3 server? Something between may have answered in its place.",
+  });
+}

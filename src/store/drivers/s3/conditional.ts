@@ -1,0 +1,86 @@
+/** Conditional writes on S3, as the store was found to want them (trial.ts). Small objects, short patience: locks are made of them. */
+import { FenError } from "../../../kernel/errors.ts";
+import { compareCodePoints } from "../../../kernel/order.ts";
+import type { ConditionalStore, Listed, PutCondition, PutOutcome, Versioned } from "../../conditional.ts";
+import { bareEtag } from "./answers.ts";
+import type { S3Client } from "./client.ts";
+import { keyOf, pathOf } from "./keys.ts";
+import { listAll } from "./lists.ts";
+
+/** How `If-Match` names an etag. */
+export type EtagForm = "quoted" | "bare";
+
+/** Records and manifests stay far below; what is larger isn't one. */
+const maxObjectBytes = 8 * 1024 * 1024;
+
+export class S3ConditionalStore implements ConditionalStore {
+  readonly #client: S3Client;
+  readonly #prefix: string;
+  readonly #etagForm: EtagForm;
+
+  /** `folder` within the datastore, such as `.fen`: keys are relative to it. */
+  constructor(client: S3Client, options: { readonly folder: string; readonly etagForm: EtagForm }) {
+    this.#client = client;
+    this.#prefix = keyOf(client.place.prefix, options.folder);
+    this.#etagForm = options.etagForm;
+  }
+
+  async get(key: string): Promise<Versioned | undefined> {
+    const what = `read ${key}`;
+    const answer = await this.#client.send(
+      { method: "GET", key: keyOf(this.#prefix, key), what, repeat: "always" },
+      { maxBytes: maxObjectBytes },
+    );
+    if (answer.is === "absent") return undefined;
+    if (answer.is === "condition") throw strange(what);
+    const etag = answer.header("etag");
+    if (etag === undefined) throw strange(what);
+    return { body: new TextDecoder().decode(answer.bytes), etag: bareEtag(etag) };
+  }
+
+  async put(key: string, body: string, condition: PutCondition): Promise<PutOutcome> {
+    const what = `write ${key}`;
+    const answer = await this.#client.send({
+      method: "PUT",
+      key: keyOf(this.#prefix, key),
+      headers: { "content-type": "application/json", ...conditionHeaders(condition, this.#etagForm) },
+      body: new TextEncoder().encode(body),
+      what,
+      repeat: "not done",
+    });
+    // What isn't there hasn't the etag either.
+    if (answer.is === "condition" || (answer.is === "absent" && "ifMatch" in condition)) return { outcome: "refused" };
+    const etag = answer.is === "success" ? answer.header("etag") : undefined;
+    if (etag === undefined) throw strange(what);
+    return { outcome: "done", etag: bareEtag(etag) };
+  }
+
+  async list(prefix: string): Promise<readonly Listed[]> {
+    const listed: Listed[] = [];
+    for await (const { key, etag } of listAll(this.#client, `${this.#prefix}/${prefix}`)) {
+      const path = pathOf(this.#prefix, key);
+      if (path !== undefined) listed.push({ key: path, etag });
+    }
+    return listed.sort((a, b) => compareCodePoints(a.key, b.key));
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#client.send({
+      method: "DELETE",
+      key: keyOf(this.#prefix, key),
+      what: `delete ${key}`,
+      repeat: "always",
+    });
+  }
+}
+
+export function conditionHeaders(condition: PutCondition, form: EtagForm): Record<string, string> {
+  if ("ifAbsent" in condition) return { "if-none-match": "*" };
+  return { "if-match": form === "quoted" ? `"${condition.ifMatch}"` : condition.ifMatch };
+}
+
+function strange(what: string): FenError {
+  return new FenError("store_refused", `The store gave an answer that makes no sense (${what}).`, {
+    hint: "Is the endpoint an S3 server? Something between may have answered in its place.",
+  });
+}

@@ -1,0 +1,43 @@
+/**
+ * Who we are to the store. Keys in the environment are used as they are; for everything else (profiles, SSO, roles, a container's or machine's
+ * identity) the AWS SDK's chain is loaded, and only then.
+ */
+import { FenError } from "../../../kernel/errors.ts";
+import type { Machine } from "../../../kernel/machine.ts";
+import type { Credentials } from "./sign.ts";
+
+/** `renew`: those we have were refused; asks for others. Throws `credentials_missing`. */
+export type CredentialSource = (options: { readonly renew: boolean }) => Promise<Credentials>;
+
+export function credentialSource(machine: Machine): CredentialSource {
+  const { env } = machine.host;
+  const [accessKeyId, secretAccessKey] = [env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]];
+  if (isSet(accessKeyId) && isSet(secretAccessKey) && !isSet(env["AWS_PROFILE"])) {
+    const sessionToken = isSet(env["AWS_SESSION_TOKEN"]) ? env["AWS_SESSION_TOKEN"] : undefined;
+    return async () => ({ accessKeyId, secretAccessKey, sessionToken });
+  }
+  return chain();
+}
+
+/** The SDK's chain keeps what it found until shortly before it expires. */
+function chain(): CredentialSource {
+  let provider: Promise<(options?: { forceRefresh?: boolean }) => Promise<Credentials>> | undefined;
+  const load = async () => (await import("@aws-sdk/credential-provider-node")).defaultProvider();
+  return async ({ renew }) => {
+    provider ??= load();
+    const provide = await provider;
+    try {
+      return await provide(renew ? { forceRefresh: true } : {});
+    } catch (error) {
+      throw new FenError("credentials_missing", "No credentials for S3 were found.", {
+        hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; with SSO, run: aws sso login",
+        facts: { reason: error instanceof Error ? error.message : String(error) },
+        cause: error,
+      });
+    }
+  };
+}
+
+function isSet(text: string | undefined): text is string {
+  return text !== undefined && text !== "";
+}

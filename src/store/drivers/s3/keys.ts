@@ -1,0 +1,33 @@
+/** Keys below the prefix of a datastore. What comes from the store is checked as strictly as what goes there: a key becomes a path somewhere. */
+import { FenError } from "../../../kernel/errors.ts";
+
+const maxKeyBytes = 1024;
+
+/** `a/b` + `c` = `a/b/c`; throws `path_escapes` for a path that isn't one below a folder. */
+export function keyOf(prefix: string, path: string): string {
+  const key = prefix === "" ? path : `${prefix}/${path}`;
+  if (isSafePath(path) && Buffer.byteLength(key) <= maxKeyBytes) return key;
+  throw new FenError("path_escapes", `Not a path in the datastore: ${JSON.stringify(path.slice(0, 100))}`, {
+    hint: `It must not lead out of its folder, nor be longer than ${maxKeyBytes} bytes.`,
+    facts: { path },
+  });
+}
+
+/** The path of a key that the store named; undefined where it isn't one of ours: outside of the prefix, or not a path that may become a file. */
+export function pathOf(prefix: string, key: string): string | undefined {
+  if (prefix !== "" && !key.startsWith(`${prefix}/`)) return undefined;
+  const path = prefix === "" ? key : key.slice(prefix.length + 1);
+  return isSafePath(path) ? path : undefined;
+}
+
+/** Names between slashes, none of them empty, `.` or `..`, without what a filesystem or an XML document can't hold. */
+export function isSafePath(path: string): boolean {
+  return !hasControl(path) && !path.includes("\\") && path.split("/").every((name) => !["", ".", ".."].includes(name));
+}
+
+function hasControl(path: string): boolean {
+  return [...path].some((char) => {
+    const point = char.codePointAt(0) ?? 0;
+    return point < 0x20 || point === 0x7f || (point >= 0xd800 && point <= 0xdfff);
+  });
+}

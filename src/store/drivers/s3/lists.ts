@@ -1,0 +1,28 @@
+/** Lists, page by page. */
+import { type ListedObject, readListPage } from "./answers.ts";
+import type { S3Client } from "./client.ts";
+
+const maxPageBytes = 16 * 1024 * 1024;
+
+/** Every object whose key begins with `prefix` (whole, the datastore's prefix included), in the order of the store: one request per thousand. */
+export async function* listAll(client: S3Client, prefix: string): AsyncIterable<ListedObject> {
+  let token: string | undefined;
+  do {
+    const page = await listPage(client, { prefix, ...(token === undefined ? {} : { "continuation-token": token }) });
+    yield* page.objects;
+    token = page.next;
+  } while (token !== undefined);
+}
+
+async function listPage(client: S3Client, query: Readonly<Record<string, string>>) {
+  const answer = await client.send(
+    {
+      method: "GET",
+      query: { "list-type": "2", "encoding-type": "url", ...query },
+      what: `list ${query["prefix"]}`,
+      repeat: "always",
+    },
+    { maxBytes: maxPageBytes },
+  );
+  return readListPage(answer.is === "success" ? answer.bytes : new Uint8Array());
+}
