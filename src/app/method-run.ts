@@ -140,10 +140,12 @@ export class MethodRun {
   }
 
   async #settle(result: MethodResult, thrown: unknown, log: RunLog): Promise<MethodOutcome> {
-    const stopped: unknown = this.#parts.signal.aborted ? this.#parts.signal.reason : undefined;
+    const reason: unknown = this.#parts.signal.aborted ? this.#parts.signal.reason : undefined;
+    const isTimeout = reason instanceof FenError && reason.code === "step_timeout";
+    const stopped = isTimeout ? undefined : reason;
     const status: RunStatus = stopped !== undefined ? "cancelled" : result.status;
     const message =
-      stopped !== undefined ? asError(stopped).message : result.status === "failed" ? result.message : undefined;
+      reason !== undefined ? asError(reason).message : result.status === "failed" ? result.message : undefined;
     let committed: Committed[] = [];
     let failure = thrown;
     try {

@@ -58,7 +58,11 @@ export class OpenRun {
   }
 
   /** Goes on with a run whose journal was read; the caller has made sure that nobody else does. */
-  static async reopen(workspace: Workspace, state: RunState, resumed: { readonly at: number; readonly by: Author }): Promise<OpenRun> {
+  static async reopen(
+    workspace: Workspace,
+    state: RunState,
+    resumed: { readonly at: number; readonly by: Author },
+  ): Promise<OpenRun> {
     const store = workspace.datastore.files;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
     await store.remove(files.owner);

@@ -1,4 +1,5 @@
 /** Everything of a call that can be known before it: type, method, arguments, lock mode. Asked before the lock and, where the definition has changed, under it. */
+import { asSchema } from "../expression/schema.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
 import { FenError } from "../kernel/errors.ts";
 import { definitionHash } from "../model/definition.ts";
@@ -17,12 +18,19 @@ export interface PreparedMethod {
   readonly definitionHash: string;
 }
 
+interface MethodInputs {
+  readonly method: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Of the workflow whose step it is. */
+  readonly workflowInputs?: Readonly<Record<string, unknown>>;
+}
+
 /** Throws what is wrong with definition, method, inputs or arguments. */
 export async function prepareMethod(
   context: AppContext,
   workspace: Workspace,
   loaded: LoadedDefinition,
-  { method, inputs }: { readonly method: string; readonly inputs: Readonly<Record<string, unknown>> },
+  { method, inputs, workflowInputs }: MethodInputs,
 ): Promise<PreparedMethod> {
   for (const warning of loaded.warnings)
     context.emit({
@@ -32,8 +40,16 @@ export async function prepareMethod(
     });
   const type = workspace.types.find(loaded.definition.type);
   refuseDriver(loaded);
-  const kind = loaded.definition.methods[method]?.kind ?? findMethod(type, method).kind;
-  const resolved = await resolveArguments({ ...loaded, method, inputs, env: context.machine.host.env });
+  const spec = findMethod(type, method);
+  const kind = loaded.definition.methods[method]?.kind ?? spec.kind;
+  const resolved = await resolveArguments({
+    ...loaded,
+    method,
+    inputs,
+    workflowInputs,
+    argumentNames: Object.keys(asSchema(spec.arguments["properties"])),
+    env: context.machine.host.env,
+  });
   checkArguments({ type, method, arguments: resolved.arguments });
   const mode = onlyReads(kind) ? "shared" : "exclusive";
   return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };

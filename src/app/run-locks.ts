@@ -32,6 +32,11 @@ export class RunLocks {
     this.#together = options.together;
   }
 
+  /** How many models are held. */
+  get size(): number {
+    return this.#leases.size;
+  }
+
   /** Takes everything that the uses want, or nothing. */
   async takeAll(uses: readonly PlannedUse[], options: Pick<AcquireOptions, "signal">): Promise<void> {
     const open = uses.filter((use) => !use.isOver);

@@ -148,7 +148,8 @@ export class WorkflowEngine {
   /** Nothing of these will be called any more. */
   async endUses(steps: readonly PlannedStep[]): Promise<void> {
     for (const step of steps)
-      for (const call of [...(step.calls ?? []), ...(step.any === undefined ? [] : [step.any])]) await this.endUse(call);
+      for (const call of [...(step.calls ?? []), ...(step.any === undefined ? [] : [step.any])])
+        await this.endUse(call);
   }
 
   async endUse(call: PlannedCall): Promise<void> {
@@ -187,7 +188,13 @@ export class WorkflowEngine {
         return this.#track(this.endUses([this.planned(this.parts.state.step(decision.step))]));
       case "end-group": {
         const { step, status, allowed } = decision;
-        this.write({ e: "end", at, n: step, s: status, ...(status === "failed" && allowed ? { allowed: true as const } : {}) });
+        this.write({
+          e: "end",
+          at,
+          n: step,
+          s: status,
+          ...(status === "failed" && allowed ? { allowed: true as const } : {}),
+        });
         return this.#track(this.endUses([this.planned(this.parts.state.step(step))]));
       }
       case "expand":

@@ -70,7 +70,11 @@ export async function finishNested(
   try {
     const end = await new WorkflowEngine(parts).run();
     if (end === "succeeded") return { status: "succeeded" };
-    return { status: end, error: `Workflow ${state.definition.name} ${end}: fen workflow history get ${state.id}`, cause: "failure" };
+    return {
+      status: end,
+      error: `Workflow ${state.definition.name} ${end}: fen workflow history get ${state.id}`,
+      cause: "failure",
+    };
   } finally {
     await open.close();
   }

@@ -8,7 +8,9 @@ import type { PlannedUse } from "./run-locks.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { modelLock } from "./workspace.ts";
 
-export function planSources(surroundings: Pick<RunSurroundings, "cel" | "scope" | "models" | "workflows" | "workspace">): PlanSources {
+export function planSources(
+  surroundings: Pick<RunSurroundings, "cel" | "scope" | "models" | "workflows" | "workspace">,
+): PlanSources {
   const { cel, scope, models, workflows, workspace } = surroundings;
   return {
     cel,
@@ -20,12 +22,16 @@ export function planSources(surroundings: Pick<RunSurroundings, "cel" | "scope" 
 }
 
 /** A use for each call of a model that is known; `wanted` may leave steps of the outermost run out (those that have ended). */
-export function plannedUses(plan: PlannedRun, wanted: (step: number, index: number) => boolean = () => true): Map<PlannedCall, PlannedUse> {
+export function plannedUses(
+  plan: PlannedRun,
+  wanted: (step: number, index: number) => boolean = () => true,
+): Map<PlannedCall, PlannedUse> {
   const uses = new Map<PlannedCall, PlannedUse>();
   const add = (call: PlannedCall): void => {
     if (call.target.kind === "model")
       uses.set(call, { request: modelLock(call.target.loaded, call.target.mode), isOver: false });
-    if (call.target.kind === "workflow") for (const step of call.target.plan.steps) for (const one of callsOf(step)) add(one);
+    if (call.target.kind === "workflow")
+      for (const step of call.target.plan.steps) for (const one of callsOf(step)) add(one);
   };
   for (const [number, step] of plan.steps.entries())
     for (const [index, call] of callsOf(step).entries()) if (wanted(number, index)) add(call);

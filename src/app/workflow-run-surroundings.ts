@@ -1,13 +1,13 @@
 /** What all runs of one command share: the outermost one and those that it calls. */
-import type { Cel } from "../expression/cel.ts";
+import { Cel } from "../expression/cel.ts";
 import type { Scope } from "../expression/scope.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { PlannedCall } from "../workflow/plan.ts";
-import type { Turns } from "../workflow/turns.ts";
+import { Turns } from "../workflow/turns.ts";
 import type { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
-import type { ModelIndex } from "./model-index.ts";
-import type { PlannedUse, RunLocks } from "./run-locks.ts";
+import { ModelIndex } from "./model-index.ts";
+import { type PlannedUse, RunLocks } from "./run-locks.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface RunSurroundings {
@@ -22,7 +22,7 @@ export interface RunSurroundings {
   readonly locks: RunLocks;
   readonly turns: Turns;
   /** The lock that each planned call of a model wants. */
-  readonly uses: ReadonlyMap<PlannedCall, PlannedUse>;
+  readonly uses: Map<PlannedCall, PlannedUse>;
   /** Tags of the command line. */
   readonly tags: Readonly<Record<string, string>>;
   /** Models of which it is settled what former runs left, by type and id. */
@@ -30,4 +30,31 @@ export interface RunSurroundings {
   /** Numbers the runs of the command in the order of their start. */
   nextSequence(): number;
   emit(event: AppEvent): void;
+}
+
+/** `together`: the run holds all its models at once (`lock: run`). */
+export async function makeSurroundings(
+  context: AppContext,
+  workspace: Workspace,
+  run: { readonly workflows: Workflows; readonly tags: Readonly<Record<string, string>>; readonly together: boolean },
+): Promise<RunSurroundings> {
+  const { machine } = context;
+  const { workflows, tags, together } = run;
+  let sequence = 0;
+  return {
+    context,
+    machine,
+    workspace,
+    workflows,
+    tags,
+    models: new ModelIndex(workspace.definitions),
+    cel: await Cel.load(),
+    scope: { env: machine.host.env },
+    locks: new RunLocks((requests, options) => workspace.lock(requests, options), { together }),
+    turns: new Turns(),
+    uses: new Map(),
+    settled: new Set(),
+    nextSequence: () => sequence++,
+    emit: (event) => context.emit(event),
+  };
 }

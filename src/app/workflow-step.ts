@@ -91,10 +91,12 @@ export class StepRunner {
       const { file } = this.#engine.parts.plan.workflow;
       const scope = this.scope(self);
       const target = asName(await compiled.target.resolve(scope), text, file);
-      if (task.type === "workflow") return await runNested(this.#engine, step, { attempt, target, scope, signal: this.#signal });
+      if (task.type === "workflow")
+        return await runNested(this.#engine, step, { attempt, target, scope, signal: this.#signal });
       return await this.#callModel(step, { attempt, target, scope });
     } catch (error) {
-      if (this.#signal.aborted) return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
+      if (this.#signal.aborted)
+        return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
       if (!(error instanceof FenError)) throw error;
       return { status: "failed", error: error.message, cause: causeOf(error) };
     }
@@ -245,7 +247,10 @@ class StepTimeout {
   readonly #controller = new AbortController();
   readonly #timer: Disposable | undefined;
 
-  constructor(clock: { after(ms: number, task: () => void): Disposable }, { name, definition: { timeoutMs } }: StepState) {
+  constructor(
+    clock: { after(ms: number, task: () => void): Disposable },
+    { name, definition: { timeoutMs } }: StepState,
+  ) {
     if (timeoutMs === undefined) return;
     this.#timer = clock.after(timeoutMs, () =>
       this.#controller.abort(
@@ -275,5 +280,7 @@ function reasonOf(signal: AbortSignal): string {
 }
 
 function asMap(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value)) : {};
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value))
+    : {};
 }

@@ -15,6 +15,19 @@ const dryRun: FlagSpec = { type: "switch", summary: "Only say what would be done
 const limit: FlagSpec = { type: "text", value: "N", summary: "At most so many (default 50)" };
 const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
 const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
+const workflow: ArgumentSpec = { name: "workflow", summary: "Name or id of a workflow" };
+const inputFlag: FlagSpec = {
+  type: "text",
+  repeat: true,
+  value: "K=V",
+  summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)",
+};
+const inputFileFlag: FlagSpec = {
+  type: "text",
+  value: "FILE",
+  complete: "file",
+  summary: "Inputs from a YAML file",
+};
 const version: FlagSpec = { type: "text", value: "N", summary: "This version (default: the newest)" };
 
 export const groups: Readonly<Record<string, string>> = {
@@ -24,6 +37,7 @@ export const groups: Readonly<Record<string, string>> = {
   "model method": "Methods: what models can do",
   "model method history": "Past runs",
   "model output": "Records of runs, their data and logs",
+  workflow: "Workflows: graphs of calls on many models",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
   "datastore lock": "Locks: who holds which, and the last resort",
@@ -158,13 +172,8 @@ export const catalog: readonly CommandSpec[] = [
       "Calls on different models never wait for each other; calls on one model run one after the other, first come first served.",
     arguments: [model, { name: "method", summary: "Name of the method", complete: "method" }],
     flags: {
-      input: {
-        type: "text",
-        repeat: true,
-        value: "K=V",
-        summary: "An input (a.b=v nests, k=@file reads a file, or one JSON object)",
-      },
-      "input-file": { type: "text", value: "FILE", complete: "file", summary: "Inputs from a YAML file" },
+      input: inputFlag,
+      "input-file": inputFileFlag,
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the data that this run makes" },
       stream,
     },
@@ -216,6 +225,35 @@ export const catalog: readonly CommandSpec[] = [
     flags: { tail },
     examples: ["fen model output logs web-01"],
     load: () => import("./commands/model/output-logs.ts"),
+  },
+  {
+    path: ["workflow", "run"],
+    summary: "Run a workflow: its steps call methods on many models, each as soon as its conditions hold",
+    details: [
+      "All models that the run can touch are locked before the first step, and each is let go after its last one (lock: run); or each step takes its own (lock: step).",
+      "--explain shows what would be locked and why, --dry-run what would be done; neither locks anything.",
+    ].join("\n"),
+    arguments: [workflow],
+    flags: {
+      input: inputFlag,
+      "input-file": inputFileFlag,
+      tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the run and the data that it makes" },
+      concurrency: {
+        type: "text",
+        value: "N",
+        summary:
+          "Steps at work at once (also SWAMP_MAX_CONCURRENT_STEPS; default: what the workflow says, else twice the processors)",
+      },
+      explain: { type: "switch", summary: "Only say which models would be locked, and why" },
+      "dry-run": { type: "switch", summary: "Only say what would be done" },
+      stream,
+    },
+    locks: true,
+    examples: [
+      "fen workflow run patch-fleet --input pkg=curl",
+      "fen workflow run patch-fleet --input-file hosts.yaml --explain",
+    ],
+    load: () => import("./commands/workflow/run.ts"),
   },
   {
     path: ["data", "get"],

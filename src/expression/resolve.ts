@@ -23,6 +23,10 @@ export interface ResolveOptions {
   readonly method: string;
   /** From the command line; text isn't coerced yet. */
   readonly inputs: Readonly<Record<string, unknown>>;
+  /** Of the workflow whose step this is: the ground under `inputs`. */
+  readonly workflowInputs?: Readonly<Record<string, unknown>> | undefined;
+  /** What the method takes. An input that isn't declared by the definition is an argument, or (in a step) just for expressions. */
+  readonly argumentNames?: readonly string[] | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
@@ -47,16 +51,23 @@ export async function resolveArguments(options: ResolveOptions): Promise<Resolve
 async function resolveWith(options: ResolveOptions, locate: YamlLocator): Promise<Resolved> {
   const { definition } = options;
   const schema = new InputsSchema(definition.inputs ?? {});
-  const overrides = Object.fromEntries(Object.entries(options.inputs).filter(([name]) => !schema.names.includes(name)));
+  const ground = options.workflowInputs ?? {};
+  const given = {
+    ...Object.fromEntries(Object.entries(ground).filter(([name]) => schema.names.includes(name))),
+    ...options.inputs,
+  };
+  const undeclared = Object.fromEntries(
+    Object.entries(options.inputs).filter(([name]) => !schema.names.includes(name)),
+  );
   const own = Object.fromEntries(
     Object.entries(definition.methods[options.method]?.arguments ?? {}).filter(
-      ([name]) => !Object.hasOwn(overrides, name),
+      ([name]) => !Object.hasOwn(undeclared, name) || options.argumentNames?.includes(name) === false,
     ),
   );
   // Global arguments matter only where the method's own expressions can see them, or the type reads them.
   if (!containsExpression(own) && !containsExpression(definition.globalArguments)) {
-    schema.apply(options.inputs, new Set());
-    const all = { ...own, ...overrides };
+    schema.apply(given, new Set());
+    const all = { ...own, ...undeclared };
     return { arguments: all, globalArguments: { ...definition.globalArguments }, storable: all };
   }
   const resolver = new Resolver(await Cel.load(), options, locate);
@@ -69,7 +80,18 @@ async function resolveWith(options: ResolveOptions, locate: YamlLocator): Promis
     tags: definition.tags,
     globalArguments: definition.globalArguments,
   };
-  const inputs = schema.apply(options.inputs, resolver.usedOf("inputs"));
+  const used = resolver.usedOf("inputs");
+  const overrides = Object.fromEntries(
+    Object.entries(undeclared).filter(
+      ([name]) =>
+        options.workflowInputs === undefined || options.argumentNames?.includes(name) === true || !used.has(name),
+    ),
+  );
+  const inputs = {
+    ...ground,
+    ...(options.workflowInputs === undefined ? {} : undeclared),
+    ...schema.apply(given, used),
+  };
   const scope = { self, inputs, env: definedOnly(options.env) };
   const globalArguments = asMap(globals.resolve(scope));
   const scopeOfMethod = { ...scope, self: { ...self, globalArguments } };

@@ -53,6 +53,13 @@ export const errorCodes = {
   workflow_ambiguous: code("bad_data", "Two workflows carry the same name or id."),
   workflow_invalid: code("bad_data", "A workflow breaks a rule."),
   workflow_in_use: code("work_failed", "Another workflow calls this one."),
+  run_missing: code("work_failed", "No workflow run has this id."),
+  run_ended: code("work_failed", "The workflow run has ended; there is nothing to go on with."),
+  run_alive: code("contention", "The workflow run is still going on.", true),
+  run_cancelled: code("work_failed", "The workflow run was cancelled."),
+  run_corrupt: code("bad_data", "The journal of a workflow run can't be read."),
+  resume_choice_needed: code("usage", "Steps were at work when the run died, and nobody said what to do with them."),
+  step_timeout: code("work_failed", "A step took longer than its timeout."),
   workflow_running: code("work_failed", "A run of the workflow is going on."),
   workflow_read_only: code("work_failed", "The workflow belongs to an extension and can't be changed here."),
   // files and inputs

@@ -44,17 +44,26 @@ function itemsOf(step: string, list: unknown): readonly unknown[] {
       ? Object.entries(list).map(([key, value]) => ({ key, value }))
       : undefined;
   if (items === undefined)
-    throw new FenError("expression_failed", `forEach of step ${step} gives ${list === null ? "null" : typeof list}, where a list or a map is needed`, {
-      hint: "Give a list: forEach: { item: host, in: ${{ inputs.hosts }} }",
-    });
+    throw new FenError(
+      "expression_failed",
+      `forEach of step ${step} gives ${list === null ? "null" : typeof list}, where a list or a map is needed`,
+      {
+        hint: "Give a list: forEach: { item: host, in: ${{ inputs.hosts }} }",
+      },
+    );
   if (items.length > maxExpansions)
-    throw new FenError("expression_failed", `forEach of step ${step} gives ${items.length} elements; ${maxExpansions} is the most`, {
-      hint: "Cut the list into parts, one workflow run for each.",
-    });
+    throw new FenError(
+      "expression_failed",
+      `forEach of step ${step} gives ${items.length} elements; ${maxExpansions} is the most`,
+      {
+        hint: "Cut the list into parts, one workflow run for each.",
+      },
+    );
   return items;
 }
 
 function suffixOf(item: unknown, index: number): string {
-  if (isRecord(item)) return typeof item["key"] === "string" && Object.keys(item).length === 2 ? item["key"] : String(index);
+  if (isRecord(item))
+    return typeof item["key"] === "string" && Object.keys(item).length === 2 ? item["key"] : String(index);
   return typeof item === "object" ? String(index) : String(item);
 }

@@ -68,7 +68,12 @@ export interface CompiledStep {
 export interface PlannedCall {
   readonly name: string;
   readonly target:
-    | { readonly kind: "model"; readonly loaded: LoadedDefinition; readonly method: string | undefined; readonly mode: LockMode }
+    | {
+        readonly kind: "model";
+        readonly loaded: LoadedDefinition;
+        readonly method: string | undefined;
+        readonly mode: LockMode;
+      }
     | { readonly kind: "workflow"; readonly plan: PlannedRun }
     /** Known when the step starts. */
     | { readonly kind: "open"; readonly text: string };
@@ -78,7 +83,11 @@ export interface PlannedCall {
 export async function planRun(
   sources: PlanSources,
   workflow: LoadedWorkflow,
-  given: { readonly inputs: Readonly<Record<string, unknown>>; readonly open?: ReadonlySet<string>; readonly path?: readonly string[] },
+  given: {
+    readonly inputs: Readonly<Record<string, unknown>>;
+    readonly open?: ReadonlySet<string>;
+    readonly path?: readonly string[];
+  },
 ): Promise<PlannedRun> {
   const { workflow: definition } = workflow;
   const path = [...(given.path ?? []), definition.name];
@@ -103,10 +112,14 @@ function applyInputs(
 function refuseNesting(path: readonly string[], { workflow, file }: LoadedWorkflow): void {
   const before = path.indexOf(workflow.name);
   if (before < path.length - 1)
-    throw new FenError("workflow_invalid", `Workflows call each other in a circle: ${path.slice(before).join(" -> ")}`, {
-      hint: "Take one of the calls out.",
-      facts: { file },
-    });
+    throw new FenError(
+      "workflow_invalid",
+      `Workflows call each other in a circle: ${path.slice(before).join(" -> ")}`,
+      {
+        hint: "Take one of the calls out.",
+        facts: { file },
+      },
+    );
   if (path.length > maxDepth)
     throw new FenError("workflow_invalid", `Workflows are nested more than ${maxDepth} deep: ${path.join(" -> ")}`, {
       hint: "Put steps of the inner ones into the outer ones.",
@@ -150,7 +163,9 @@ class Planner {
     const isMethod = task.type === "model_method";
     return {
       name: at(step.name, "name"),
-      target: isMethod ? at(task.modelIdOrName, "task", "modelIdOrName") : at(task.workflowIdOrName, "task", "workflowIdOrName"),
+      target: isMethod
+        ? at(task.modelIdOrName, "task", "modelIdOrName")
+        : at(task.workflowIdOrName, "task", "workflowIdOrName"),
       method: isMethod ? at(task.methodName, "task", "methodName") : undefined,
       inputs: at(task.inputs, "task", "inputs"),
       forEach: step.forEach === undefined ? undefined : at(step.forEach.in, "forEach", "in"),
@@ -162,7 +177,12 @@ class Planner {
     if (forEach === undefined || definition.forEach === undefined)
       return { definition, compiled, calls: [await this.#call(definition, compiled, {}, definition.name)] };
     if (!this.#isKnown(forEach, true))
-      return { definition, compiled, calls: undefined, any: await this.#call(definition, compiled, undefined, definition.name) };
+      return {
+        definition,
+        compiled,
+        calls: undefined,
+        any: await this.#call(definition, compiled, undefined, definition.name),
+      };
     const list = await forEach.resolve(this.#scope());
     const expansions = await expansionsOf(definition, compiled.name, list, this.#scope());
     const calls: PlannedCall[] = [];
@@ -185,7 +205,13 @@ class Planner {
     if (task.type === "model_method") return { name, target: await this.#model(target, compiled, self) };
     const { values, open } = await this.#childInputs(task.inputs, compiled, self);
     const child = await this.#sources.workflow(target);
-    return { name, target: { kind: "workflow", plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path }) } };
+    return {
+      name,
+      target: {
+        kind: "workflow",
+        plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path }),
+      },
+    };
   }
 
   async #model(
@@ -210,7 +236,8 @@ class Planner {
     const values: Record<string, unknown> = {};
     for (const key of Object.keys(inputs)) {
       const one = compiled.entry(key);
-      if (one !== undefined && this.#isKnown(one, self !== undefined)) values[key] = await one.resolve(this.#scope(self));
+      if (one !== undefined && this.#isKnown(one, self !== undefined))
+        values[key] = await one.resolve(this.#scope(self));
       else open.add(key);
     }
     return { values, open };
@@ -225,7 +252,9 @@ class Planner {
     if (dependencies.usesData) return false;
     if (!isSelfKnown && dependencies.self.size > 0) return false;
     const { open } = this.#inputs;
-    return open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)));
+    return (
+      open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)))
+    );
   }
 }
 
@@ -237,10 +266,14 @@ export function modeOf(loaded: LoadedDefinition, kind: Parameters<typeof onlyRea
 /** A name that an expression gave. Throws `expression_failed` for anything else. */
 export function asName(value: unknown, text: string, file: string): string {
   if (typeof value === "string" && value !== "") return value;
-  throw new FenError("expression_failed", `${file}: ${text} gives ${value === "" ? "an empty text" : typeof value}, where a name is needed`, {
-    hint: "Give the name of a model or workflow.",
-    facts: { file, expression: text },
-  });
+  throw new FenError(
+    "expression_failed",
+    `${file}: ${text} gives ${value === "" ? "an empty text" : typeof value}, where a name is needed`,
+    {
+      hint: "Give the name of a model or workflow.",
+      facts: { file, expression: text },
+    },
+  );
 }
 
 function containsExpressions(value: unknown): boolean {

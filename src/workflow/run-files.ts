@@ -30,5 +30,11 @@ export function runFiles({ workflowId, id }: RunRef): RunFiles {
       });
   const stem = `${runsFolder}/${workflowId}/workflow-run-${id}`;
   const live = `.fen/runs/${id}`;
-  return { record: `${stem}.yaml`, log: `${stem}.log`, journal: `${stem}.journal`, owner: `${live}.owner`, cancel: `${live}.cancel` };
+  return {
+    record: `${stem}.yaml`,
+    log: `${stem}.log`,
+    journal: `${stem}.journal`,
+    owner: `${live}.owner`,
+    cancel: `${live}.cancel`,
+  };
 }

@@ -1,0 +1,88 @@
+/** What `workflow run` and `workflow resume` print as JSON. */
+import type { RunEnd } from "../workflow/entries.ts";
+import { runFiles } from "../workflow/run-files.ts";
+import type { RunState, StepState } from "../workflow/run-state.ts";
+import type { Workspace } from "./workspace.ts";
+
+export interface RunDocument {
+  readonly id: string;
+  readonly workflowId: string;
+  readonly workflowName: string;
+  readonly status: RunEnd | "running";
+  readonly jobs: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly reason?: string;
+    readonly steps: readonly StepDocument[];
+    /** Milliseconds. */
+    readonly duration?: number;
+  }[];
+  readonly duration: number;
+  /** Of the record. */
+  readonly path: string;
+}
+
+export interface StepDocument {
+  readonly name: string;
+  readonly status: string;
+  readonly error?: string;
+  /** Why it was skipped. */
+  readonly reason?: string;
+  /** Milliseconds. */
+  readonly duration?: number;
+  readonly attempts?: number;
+  readonly outputId?: string;
+  readonly runId?: string;
+  readonly dataArtifacts?: readonly { readonly dataId: string; readonly name: string; readonly version: number }[];
+  readonly allowedFailure?: true;
+}
+
+export function runDocument(state: RunState, workspace: Workspace): RunDocument {
+  const isOver = state.endedAt !== undefined;
+  return {
+    id: state.id,
+    workflowId: state.definition.id,
+    workflowName: state.definition.name,
+    status: state.status,
+    jobs: state.jobs.map((job) => ({
+      name: job.name,
+      status: isOver && (job.status === "pending" || job.status === "running") ? "cancelled" : job.status,
+      ...(job.why === undefined ? {} : { reason: job.why }),
+      steps: job.steps
+        .map((number) => state.step(number))
+        .filter(
+          (step) =>
+            step.definition.forEach === undefined || step.template !== undefined || step.expansions === undefined,
+        )
+        .map((step) => stepDocument(step, isOver)),
+      ...durationOf(job),
+    })),
+    duration: (state.endedAt ?? state.startedAt) - state.startedAt,
+    path: workspace.datastore.files.locate(runFiles({ workflowId: state.definition.id, id: state.id }).record),
+  };
+}
+
+function stepDocument(step: StepState, isOver: boolean): StepDocument {
+  const never = isOver && (step.status === "pending" || step.status === "waiting");
+  const why = never ? "the run was stopped before it began" : step.why;
+  return {
+    name: step.name,
+    status: never ? "skipped" : step.status,
+    ...(step.error === undefined ? {} : { error: step.error }),
+    ...(why === undefined ? {} : { reason: why }),
+    ...durationOf(step),
+    ...(step.attempt > 1 ? { attempts: step.attempt } : {}),
+    ...(step.output === undefined ? {} : { outputId: step.output }),
+    ...(step.child === undefined ? {} : { runId: step.child }),
+    ...(step.data === undefined
+      ? {}
+      : { dataArtifacts: step.data.map(([dataId, name, version]) => ({ dataId, name, version })) }),
+    ...(step.allowed === undefined ? {} : { allowedFailure: true as const }),
+  };
+}
+
+function durationOf({ startedAt, endedAt }: { readonly startedAt?: number; readonly endedAt?: number }): {
+  duration?: number;
+} {
+  return startedAt === undefined || endedAt === undefined ? {} : { duration: endedAt - startedAt };
+}

@@ -1,0 +1,221 @@
+/** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
+import { createHash } from "node:crypto";
+import { FenError } from "../kernel/errors.ts";
+import type { Machine } from "../kernel/machine.ts";
+import type { WorkflowDefinition } from "../workflow/definition.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
+import { type PlannedRun, planRun } from "../workflow/plan.ts";
+import type { RunState } from "../workflow/run-state.ts";
+import { Slots } from "../workflow/slots.ts";
+import { Workflows } from "../workflow/workflows.ts";
+import type { AppContext } from "./context.ts";
+import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
+import { OpenRun } from "./open-run.ts";
+import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
+import { authorOf, type LockPlan, lockPlan, plannedUses, planSources } from "./workflow-planning.ts";
+import { type RunDocument, runDocument } from "./workflow-run-document.ts";
+import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
+import { openWorkspace } from "./workspace.ts";
+
+export interface RunWorkflowOptions extends GivenInputs {
+  readonly workflow: string;
+  readonly tag?: readonly string[] | undefined;
+  /** Steps at work at once; over what the workflow says. */
+  readonly concurrency?: number | undefined;
+}
+
+/**
+ * A run that fails gives a document that says so; what keeps it from beginning, and what stops it, is thrown. Everything that can be known before the locks
+ * is checked before them; then nothing has run.
+ */
+export async function runWorkflow(context: AppContext, options: RunWorkflowOptions): Promise<RunDocument> {
+  const { surroundings, plan } = await prepareRun(context, options);
+  const { machine, workspace } = surroundings;
+  const { workflow, text } = plan.workflow;
+  try {
+    const lockedAt = machine.clock.monotonic();
+    await takeLocks(surroundings, plan);
+    const waitedMs = Math.round(machine.clock.monotonic() - lockedAt);
+    const first: JournalEntry = {
+      e: "run",
+      at: machine.clock.now(),
+      run: machine.random.uuid(),
+      definition: workflow,
+      hash: createHash("sha256").update(text).digest("hex"),
+      inputs: plan.inputs.values,
+      tags: { ...workflow.tags, ...surroundings.tags },
+      by: authorOf(machine),
+    };
+    const open = await OpenRun.begin(workspace, first, (event) => surroundings.emit(event));
+    return await carryOut(surroundings, open, { plan, waitedMs, concurrency: options.concurrency });
+  } finally {
+    await surroundings.locks.release();
+  }
+}
+
+/** Carries an open run to its end, and gives what `--json` prints. */
+export async function carryOut(
+  surroundings: RunSurroundings,
+  open: OpenRun,
+  run: { readonly plan: PlannedRun; readonly waitedMs: number; readonly concurrency?: number | undefined },
+): Promise<RunDocument> {
+  const { context, workspace, machine } = surroundings;
+  const { state, journal, log, logName } = open;
+  const cancel = new CancelWatch(surroundings, open);
+  const parts: EngineParts = {
+    surroundings,
+    plan: run.plan,
+    state,
+    journal,
+    logFile: log,
+    logName,
+    signal: AbortSignal.any([context.signal, cancel.signal]),
+    slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
+    sequence: surroundings.nextSequence(),
+  };
+  try {
+    const engine = new WorkflowEngine(parts);
+    const { locks } = surroundings;
+    engine.write({ e: "locks", at: engine.now(), models: locks.size, waitedMs: run.waitedMs });
+    await engine.run();
+  } catch (error) {
+    if (!cancel.signal.aborted) throw error;
+  } finally {
+    cancel[Symbol.dispose]();
+    await open.close();
+  }
+  return runDocument(state, workspace);
+}
+
+export interface RunPreview extends LockPlan {
+  readonly workflowId: string;
+  readonly workflowName: string;
+  readonly lock: "run" | "step";
+  readonly concurrency: number;
+  readonly jobs: readonly {
+    readonly name: string;
+    readonly dependsOn: readonly string[];
+    readonly steps: readonly PreviewedStep[];
+  }[];
+}
+
+export interface PreviewedStep {
+  readonly name: string;
+  readonly dependsOn: readonly string[];
+  readonly calls: readonly { readonly name: string; readonly target: string; readonly method?: string }[] | "open";
+}
+
+/** What a run would do and lock; takes no lock and writes nothing. */
+export async function previewRun(context: AppContext, options: RunWorkflowOptions): Promise<RunPreview> {
+  const { surroundings, plan } = await prepareRun(context, options);
+  const { workflow } = plan.workflow;
+  let number = 0;
+  return {
+    workflowId: workflow.id,
+    workflowName: workflow.name,
+    lock: workflow.lock,
+    concurrency: concurrencyOf(surroundings.machine, workflow, options.concurrency),
+    jobs: workflow.jobs.map((job) => ({
+      name: job.name,
+      dependsOn: job.dependsOn.map((one) => one.job),
+      steps: job.steps.map((step) => ({
+        name: step.name,
+        dependsOn: step.dependsOn.map((one) => one.step),
+        calls: plan.steps[number++]?.calls?.map(({ name, target }) => ({ name, ...previewTarget(target) })) ?? "open",
+      })),
+    })),
+    ...lockPlan(plan),
+  };
+}
+
+function previewTarget(target: NonNullable<PlannedRun["steps"][number]["calls"]>[number]["target"]): {
+  target: string;
+  method?: string;
+} {
+  if (target.kind === "open") return { target: target.text };
+  if (target.kind === "workflow") return { target: target.plan.workflow.workflow.name };
+  const method = target.method === undefined ? {} : { method: target.method };
+  return { target: target.loaded.definition.name, ...method };
+}
+
+async function prepareRun(
+  context: AppContext,
+  options: RunWorkflowOptions,
+): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
+  const workspace = await openWorkspace(context);
+  const workflows = new Workflows(workspace.repository);
+  const workflow = await workflows.find(options.workflow);
+  for (const { file, line, message, hint } of workflow.warnings)
+    context.emit({
+      event: "warning",
+      message: `${file}:${line ?? 1}: ${message}`,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  const inputs = await parseInputs(context.machine, options);
+  const together = workflow.workflow.lock === "run";
+  const surroundings = await makeSurroundings(context, workspace, {
+    workflows,
+    tags: parseTags(options.tag),
+    together,
+  });
+  const plan = await planRun(planSources(surroundings), workflow, { inputs });
+  return { surroundings, plan };
+}
+
+/** With `lock: run` everything that is known; `wanted` may leave steps out. */
+export async function takeLocks(
+  surroundings: RunSurroundings,
+  plan: PlannedRun,
+  wanted?: (step: number, index: number) => boolean,
+): Promise<void> {
+  if (plan.workflow.workflow.lock === "step") return;
+  for (const [call, use] of plannedUses(plan, wanted)) surroundings.uses.set(call, use);
+  await surroundings.locks.takeAll([...surroundings.uses.values()], { signal: surroundings.context.signal });
+}
+
+/** Local work: twice as many steps as there are processors, so that one can wait for the disk while another works. */
+function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: number | undefined): number {
+  const said = machine.host.env["SWAMP_MAX_CONCURRENT_STEPS"];
+  const fromEnv = said === undefined || said === "" ? undefined : Number(said);
+  if (fromEnv !== undefined && !(Number.isInteger(fromEnv) && fromEnv >= 1))
+    throw new FenError("usage", `SWAMP_MAX_CONCURRENT_STEPS must be a whole number from 1, not: ${said}`, {
+      hint: "For example: SWAMP_MAX_CONCURRENT_STEPS=8",
+    });
+  return asked ?? fromEnv ?? definition.concurrency ?? machine.host.cores * 2;
+}
+
+const lookEveryMs = 250;
+
+/** Fires when somebody wants the run to end (`workflow cancel`). */
+class CancelWatch {
+  readonly #controller = new AbortController();
+  readonly #timer: Disposable;
+
+  constructor(
+    { machine, workspace }: RunSurroundings,
+    { files, state }: { readonly files: OpenRun["files"]; readonly state: RunState },
+  ) {
+    this.#timer = machine.clock.every(lookEveryMs, () => {
+      void workspace.datastore.files.stat(files.cancel).then(
+        (info) => {
+          if (info !== undefined) this.#controller.abort(cancelled(state));
+        },
+        () => undefined, // looked for again in a moment
+      );
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+  }
+}
+
+function cancelled({ id, definition }: RunState): FenError {
+  return new FenError("run_cancelled", `The run of ${definition.name} was cancelled.`, {
+    hint: `Go on with it: fen workflow resume ${id}`,
+  });
+}

@@ -1,0 +1,24 @@
+import { previewRun, runWorkflow } from "../../../app/workflow-run.ts";
+import type { Handler } from "../../command.ts";
+import { showRunEnd, showPreview } from "../../render/workflow-run.ts";
+
+export const handler: Handler = async ({ context, args, flags, console }) => {
+  const [workflow = ""] = args;
+  const options = {
+    workflow,
+    input: flags.list("input"),
+    inputFile: flags.text("input-file"),
+    tag: flags.list("tag"),
+    concurrency: flags.number("concurrency"),
+  };
+  if (flags.on("explain") || flags.on("dry-run")) {
+    const document = await previewRun(context, options);
+    return { document, text: () => showPreview(document, console, { locksOnly: flags.on("explain") }) };
+  }
+  const document = await runWorkflow(context, options);
+  return {
+    document,
+    exitCode: document.status === "succeeded" ? 0 : 1,
+    text: () => showRunEnd(document, console),
+  };
+};
