@@ -1,4 +1,5 @@
 /** Carries out a planned run: decisions of the scheduler become steps at work, what happens becomes lines of the journal. One for each run, nested ones included. */
+import { setMaxListeners } from "node:events";
 import { RunLog } from "../data/run-log.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
@@ -60,6 +61,7 @@ export class WorkflowEngine {
     this.#machine = parts.surroundings.machine;
     this.#scheduler = new Scheduler(parts.state);
     this.#signal = AbortSignal.any([parts.signal, this.#fatal.signal]);
+    setMaxListeners(0, this.#signal); // every step that waits listens
     const compare = (a: number, b: number) => this.#scheduler.compare(a, b);
     this.#jobSlots = parts.state.definition.jobs.map((job) => new Slots(job.concurrency, compare));
     this.#runner = new StepRunner(this, this.#signal);

@@ -34,7 +34,22 @@ export async function writeFileAtomic(
   bytes: Uint8Array | string,
   options: WriteOptions = {},
 ): Promise<void> {
-  writeFileAtomicSync(path, bytes, options);
+  if (options.durable === false) return writeFileAtomicSync(path, bytes, options);
+  const aside = asidePath(path);
+  try {
+    const fd = openInMadeFolder(aside, "wx", { durable: true, mode: options.mode ?? 0o666 });
+    try {
+      writeAll(fd, bytes);
+      await syncDescriptor(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(aside, path);
+    await syncAll([dirname(path)]);
+  } catch (error) {
+    removeQuietly(aside);
+    throw storeError(error, "the file", path);
+  }
 }
 
 /** A name for a temporary file in the same folder, never used before. */
@@ -118,12 +133,17 @@ async function syncOne(path: string): Promise<void> {
   const fd = openSync(path, "r");
   const isFolder = fstatSync(fd).isDirectory();
   try {
-    await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error === null ? resolve() : reject(error))));
+    await syncDescriptor(fd);
   } catch (error) {
     if (!(isFolder && isUnsyncable(error))) throw error;
   } finally {
     closeSync(fd);
   }
+}
+
+/** In another thread: the event loop goes on meanwhile. */
+function syncDescriptor(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => fsync(fd, (error) => (error === null ? resolve() : reject(error))));
 }
 
 /** Some filesystems refuse to sync folders; their names are then as durable as they can be. */

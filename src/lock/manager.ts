@@ -86,7 +86,7 @@ export class LockManager {
         under: coverOf(request, { holdings: above, unshared: inherited.unshared }),
       }));
       for (const { request, under } of covers) {
-        const within = [...inherited.unshared, ...above, ...beside, ...grants.map((grant) => grant.holding)];
+        const within = [...inherited.unshared, ...above, ...beside, ...grants.slice(-1).map((grant) => grant.holding)];
         grants.push(await this.#take(request, claimOf(this.#machine, { owner, within, under }), wait, above));
       }
     } catch (error) {

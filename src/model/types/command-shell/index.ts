@@ -83,7 +83,7 @@ async function execute(given: Readonly<Record<string, unknown>>, context: Method
   const executedAt = new Date(clock.now()).toISOString();
   const recorder = await Recorder.open(context);
   const ended = await runProcess(context.machine, {
-    command: ["sh", "-c", args.run],
+    command: [shellOf(context.machine.host.platform), "-c", args.run],
     cwd: args.workingDir === undefined ? context.cwd : resolve(context.cwd, args.workingDir),
     shown: shownFolder(args, context.storable),
     env: { ...host.env, ...args.env, ...context.handDown.env },
@@ -178,4 +178,9 @@ class Recorder {
       ...(errCut ? { stderrTruncated: true, stderrBytes: errBytes } : {}),
     };
   }
+}
+
+/** By its path where that is the same everywhere: looking for it costs a failed start in each folder of PATH before the right one. */
+function shellOf(platform: string): string {
+  return platform === "win32" ? "sh" : "/bin/sh";
 }

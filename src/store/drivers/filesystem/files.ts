@@ -27,7 +27,7 @@ import {
   syncAll,
   syncFolder,
   writeAll,
-  writeFileAtomicSync,
+  writeFileAtomic,
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
@@ -42,6 +42,8 @@ export class FilesystemFiles implements Files {
   readonly #kernel: () => KernelLocks;
   /** Folders in which we made folders whose names aren't durable yet. */
   readonly #unsettled = new Set<string>();
+  /** Folders whose names we have made durable. */
+  readonly #named = new Set<string>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
   #realRoot: string | undefined;
@@ -91,7 +93,7 @@ export class FilesystemFiles implements Files {
   }
 
   async write(path: string, bytes: Uint8Array | string, options: { readonly durable?: boolean } = {}): Promise<void> {
-    writeFileAtomicSync(this.#inside(path), bytes, options);
+    await writeFileAtomic(this.#inside(path), bytes, options);
   }
 
   async replace(path: string, bytes: Uint8Array | string): Promise<boolean> {
@@ -131,9 +133,7 @@ export class FilesystemFiles implements Files {
   async settle(path: string): Promise<void> {
     const full = this.#inside(path);
     try {
-      const above = [...this.#unsettled].filter(
-        (folder) => isWithin(folder, dirname(full)) && folder !== dirname(full),
-      );
+      const above = this.#upToRoot(dirname(dirname(full))).filter((folder) => this.#unsettled.has(folder));
       await syncAll([...above, ...treeOf(full)]);
       for (const folder of above) this.#unsettled.delete(folder);
     } catch (error) {
@@ -148,10 +148,13 @@ export class FilesystemFiles implements Files {
       if (isThere(target)) return "taken";
       if (!isThere(source)) return "absent";
       const folder = dirname(target);
-      const isNew = mkdirSync(folder, { recursive: true }) !== undefined;
+      const made = mkdirSync(folder, { recursive: true });
       renameSync(source, target);
       // Others may have made the folders above for something that needn't be durable.
-      await syncAll(isNew ? this.#upToRoot(folder) : [folder]);
+      const above = this.#upToRoot(folder);
+      const named = above.findIndex((one) => this.#named.has(one) && (made === undefined || one.length < made.length));
+      await syncAll(named < 0 ? above : above.slice(0, named + 1));
+      for (const one of above) this.#named.add(one);
       return "adopted";
     } catch (error) {
       const code = systemErrorCode(error) ?? "";
@@ -213,6 +216,7 @@ export class FilesystemFiles implements Files {
     const full = resolveInside(this.#root, path);
     if (full === this.#root) return full;
     if (this.#inRoot.has(dirname(full))) return full;
+    if (this.#isBelowReal(dirname(full))) return full;
     const realRoot = this.#findRealRoot();
     const folder = realRoot === undefined ? undefined : nearestReal(dirname(full));
     if (realRoot !== undefined && folder !== undefined && !isWithin(realRoot, folder)) {
@@ -223,6 +227,17 @@ export class FilesystemFiles implements Files {
     }
     if (realRoot !== undefined) this.#inRoot.add(dirname(full));
     return full;
+  }
+
+  /** True where a folder above is known to be inside, and everything from there to this one is a folder, or isn't there yet. */
+  #isBelowReal(folder: string): boolean {
+    if (folder.length <= this.#root.length) return false;
+    const above = dirname(folder);
+    if (!this.#inRoot.has(above) && !this.#isBelowReal(above)) return false;
+    const info = lstatSync(folder, { throwIfNoEntry: false });
+    if (info?.isDirectory() === false) return false;
+    if (info !== undefined) this.#inRoot.add(folder);
+    return true;
   }
 
   #findRealRoot(): string | undefined {
