@@ -186,7 +186,7 @@ function workflowSchema(): Schema {
       name: {
         description: "Unique in the repository",
         type: "string",
-        pattern: "^(?!\\.$)(?![^]*\\.\\.)[^/\\\\\\u0000]+$",
+        pattern: "^(?!\\.$)(?![\\s\\S]*\\.\\.)[^/\\\\\\u0000]+$",
       },
       description: prose,
       version: { ...count, default: 1 },
