@@ -7,9 +7,16 @@ import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { findMethod } from "../model/type.ts";
 import { type Problem, problemOf, showProblem } from "../repo/findings.ts";
-import { editYaml, isRecord, parseYaml } from "../repo/yaml.ts";
-import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
+import {
+  claimName,
+  type EditSource,
+  keepIdentity,
+  refuseNewName,
+  totals,
+  type Validation,
+  validation as check,
+} from "./editing.ts";
 import { parseInputs } from "./inputs.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
 import { settlePast } from "./settle.ts";
@@ -34,10 +41,7 @@ export async function createModel(
   const workspace = await openWorkspace(context);
   const type = workspace.types.find(options.type);
   const { name } = options;
-  if (!/^[a-z0-9][a-z0-9_-]{0,63}$/.test(name))
-    throw new FenError("name_invalid", `A new model can't be called ${JSON.stringify(name.slice(0, 80))}.`, {
-      hint: "Use lowercase letters, digits, - and _, at most 64, beginning with a letter or digit.",
-    });
+  refuseNewName("model", name);
   const globalArguments = await parseInputs(context.machine, { input: options.globalArgs });
   const id = context.machine.random.uuid();
   const method = Object.keys(type.methods)[0] ?? "execute";
@@ -66,12 +70,6 @@ export async function createModel(
   };
 }
 
-/** Waits as long as the command may wait for a lock. */
-function claimName(context: AppContext, name: string, path: string): Promise<{ release(): void }> {
-  const { machine, lockTimeoutMs: timeoutMs, signal } = context;
-  return claimFile(machine, path, { what: `The name ${name}`, timeoutMs, signal });
-}
-
 export interface ModelEditResult {
   readonly path: string;
   readonly editor?: string;
@@ -79,13 +77,6 @@ export interface ModelEditResult {
   readonly name: string;
   readonly type: string;
   readonly editType: "model";
-}
-
-export interface EditSource {
-  /** The whole new text, or undefined to let `edit` change a copy of the file. */
-  readonly text: string | undefined;
-  readonly editor: string;
-  edit(text: string): Promise<string>;
 }
 
 /** The new text is checked before it replaces the old one, which stays where the check fails. Holds the model's lock only while it replaces. */
@@ -96,7 +87,7 @@ export async function editModel(
   const workspace = await openWorkspace(context);
   const before = await workspace.definitions.find(options.model);
   const given = options.source.text ?? (await options.source.edit(before.text));
-  const text = await keepIdentity(given, before);
+  const text = await keepIdentity(given, { file: before.file, id: before.definition.id });
   const after = await workspace.definitions.parse(text, before.file);
   const { definition } = after;
   if (definition.id !== before.definition.id || definition.type !== before.definition.type)
@@ -130,13 +121,6 @@ export async function editModel(
     type: definition.type,
     editType: "model",
   };
-}
-
-/** A map without an id gets the one that the model has; everything else is left to the checks. Throws `yaml_invalid`. */
-async function keepIdentity(text: string, before: LoadedDefinition): Promise<string> {
-  const value = parseYaml(text, before.file);
-  if (!isRecord(value) || Object.hasOwn(value, "id")) return text;
-  return editYaml(text, [{ op: "set", path: ["id"], value: before.definition.id }]);
 }
 
 async function refuseTaken(workspace: Workspace, before: LoadedDefinition, name: string): Promise<void> {
@@ -209,12 +193,6 @@ async function refuseDelete(workspace: Workspace, { definition }: LoadedDefiniti
   return names;
 }
 
-export interface Validation {
-  readonly name: string;
-  readonly passed: boolean;
-  readonly error?: string;
-}
-
 export interface ModelValidation {
   readonly modelId: string;
   readonly modelName: string;
@@ -245,8 +223,7 @@ export async function validateModels(
     models.push(await validateLoaded(workspace, await loadOrProblem(workspace, file), twin));
     seen.set(name, file);
   }
-  const totalPassed = models.filter((model) => model.passed).length;
-  return { models, totalPassed, totalFailed: models.length - totalPassed, passed: totalPassed === models.length };
+  return { models, ...totals(models) };
 }
 
 async function validateOne(workspace: Workspace, name: string): Promise<ModelValidation> {
@@ -325,10 +302,6 @@ function onlyStaticErrors(error: unknown): void {
 
 function sampleInputs(schema: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
   return schema === undefined ? {} : Object.fromEntries(new InputsSchema(schema).names.map((name) => [name, ""]));
-}
-
-function check(name: string, errors: readonly string[]): Validation {
-  return errors.length === 0 ? { name, passed: true } : { name, passed: false, error: errors.join("\n") };
 }
 
 async function attempt(name: string, task: () => Promise<void>): Promise<Validation> {

@@ -1,8 +1,8 @@
 /** Reading models: get, search, types and methods. Takes no lock. */
 import { findMethod, type MethodSpec, type ModelType, normalizeType } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
-import type { Problem } from "../repo/findings.ts";
 import type { AppContext } from "./context.ts";
+import { warnOf } from "./editing.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -41,7 +41,7 @@ export interface ModelGetResult {
 export async function getModel(context: AppContext, options: { readonly model: string }): Promise<ModelGetResult> {
   const workspace = await openWorkspace(context);
   const { definition, file, warnings } = await workspace.definitions.find(options.model);
-  warn(context, warnings);
+  warnOf(context, warnings);
   const type = knownType(context, workspace, definition.type);
   const { id, name, version, tags, globalArguments, inputs } = definition;
   const methods = type === undefined ? [] : describeMethods(type);
@@ -86,7 +86,7 @@ export async function searchModels(
   options: { readonly query: string },
 ): Promise<ModelSearchResult> {
   const { definitions, problems } = await (await openWorkspace(context)).definitions.list();
-  warn(context, problems);
+  warnOf(context, problems);
   const wanted = options.query.toLowerCase();
   const results = definitions
     .filter((one) => one.name.toLowerCase().includes(wanted) || one.type.includes(wanted) || one.id === wanted)
@@ -177,11 +177,4 @@ function describe(type: ModelType, name: string, method: MethodSpec): MethodDesc
       garbageCollection: spec.garbageCollection,
     })),
   };
-}
-
-function warn(context: AppContext, problems: readonly Problem[]): void {
-  for (const { file, line, message, hint } of problems) {
-    const place = line === undefined || message.startsWith(file) ? "" : `${file}:${line}: `;
-    context.emit({ event: "warning", message: `${place}${message}`, ...(hint === undefined ? {} : { hint }) });
-  }
 }

@@ -2,6 +2,7 @@
 import type { ArgumentSpec, CommandSpec, FlagSpec } from "./command.ts";
 
 const model: ArgumentSpec = { name: "model", summary: "Name or id of a model", complete: "model" };
+const workflow: ArgumentSpec = { name: "workflow", summary: "Name or id of a workflow", complete: "workflow" };
 const query: ArgumentSpec = { name: "query", summary: "Only what holds this text", optional: true };
 const output: ArgumentSpec = { name: "id", summary: "Id of an output, or its first digits (at least 3)" };
 const outputOrModel: ArgumentSpec = {
@@ -15,7 +16,6 @@ const dryRun: FlagSpec = { type: "switch", summary: "Only say what would be done
 const limit: FlagSpec = { type: "text", value: "N", summary: "At most so many (default 50)" };
 const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
 const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
-const workflow: ArgumentSpec = { name: "workflow", summary: "Name or id of a workflow" };
 const inputFlag: FlagSpec = {
   type: "text",
   repeat: true,
@@ -37,7 +37,7 @@ export const groups: Readonly<Record<string, string>> = {
   "model method": "Methods: what models can do",
   "model method history": "Past runs",
   "model output": "Records of runs, their data and logs",
-  workflow: "Workflows: graphs of calls on many models",
+  workflow: "Workflows: methods of many models, in jobs of steps",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
   "datastore lock": "Locks: who holds which, and the last resort",
@@ -225,6 +225,77 @@ export const catalog: readonly CommandSpec[] = [
     flags: { tail },
     examples: ["fen model output logs web-01"],
     load: () => import("./commands/model/output-logs.ts"),
+  },
+  {
+    path: ["workflow", "create"],
+    summary: "Make a new workflow",
+    details:
+      "Writes workflows/workflow-<id>.yaml: one that calls a model that you have, with comments on how to go on.",
+    arguments: [{ name: "name", summary: "Lowercase letters, digits, - and _, at most 64" }],
+    examples: ["fen workflow create patch-fleet"],
+    locks: true,
+    load: () => import("./commands/workflow/create.ts"),
+  },
+  {
+    path: ["workflow", "get"],
+    summary: "Show a workflow",
+    arguments: [workflow],
+    examples: ["fen workflow get patch-fleet"],
+    load: () => import("./commands/workflow/get.ts"),
+  },
+  {
+    path: ["workflow", "search"],
+    summary: "List workflows",
+    details: "With a query: those whose name or description holds it.",
+    arguments: [query],
+    examples: ["fen workflow search patch"],
+    load: () => import("./commands/workflow/search.ts"),
+  },
+  {
+    path: ["workflow", "list"],
+    summary: "List workflows",
+    arguments: [query],
+    hidden: true,
+    load: () => import("./commands/workflow/search.ts"),
+  },
+  {
+    path: ["workflow", "edit"],
+    summary: "Edit a workflow in $EDITOR, or replace it from standard input",
+    details: "The new text is checked before it replaces the old one; the id stays.",
+    arguments: [workflow],
+    locks: true,
+    examples: ["fen workflow edit patch-fleet", "fen workflow edit patch-fleet < patch-fleet.yaml"],
+    load: () => import("./commands/workflow/edit.ts"),
+  },
+  {
+    path: ["workflow", "delete"],
+    summary: "Delete a workflow and the records of its runs",
+    details: "The data that its runs made is of the models and stays.",
+    arguments: [workflow],
+    flags: { force },
+    locks: true,
+    examples: ["fen workflow delete patch-fleet --force"],
+    load: () => import("./commands/workflow/delete.ts"),
+  },
+  {
+    path: ["workflow", "validate"],
+    summary: "Check one workflow, or all",
+    details: "Its keys, its graph, and whether the models, methods and workflows that it names are there.",
+    arguments: [{ ...workflow, optional: true }],
+    examples: ["fen workflow validate", "fen workflow validate patch-fleet"],
+    load: () => import("./commands/workflow/validate.ts"),
+  },
+  {
+    path: ["workflow", "schema"],
+    summary: "Print the format of workflow files as JSON Schemas",
+    examples: ["fen workflow schema | jq .workflow > workflow.schema.json"],
+    load: () => import("./commands/workflow/schema.ts"),
+  },
+  {
+    path: ["workflow", "schema", "get"],
+    summary: "Print the format of workflow files as JSON Schemas",
+    hidden: true,
+    load: () => import("./commands/workflow/schema.ts"),
   },
   {
     path: ["workflow", "run"],

@@ -36,6 +36,7 @@ export function parseLine(argv: readonly string[]): ParsedLine {
 function findCommand(argv: readonly string[]): { command: CommandSpec | undefined; words: string[]; rest: string[] } {
   const words: string[] = [];
   const flags: string[] = [];
+  let found: ReturnType<typeof findCommand> | undefined;
   let at = 0;
   for (; at < argv.length; at++) {
     const word = argv[at] ?? "";
@@ -47,10 +48,10 @@ function findCommand(argv: readonly string[]): { command: CommandSpec | undefine
     }
     if (!isPrefix([...words, word])) break;
     words.push(word);
-    const found = catalog.find((command) => same(command.path, words));
-    if (found !== undefined) return { command: found, words, rest: [...flags, ...argv.slice(at + 1)] };
+    const command = catalog.find((one) => same(one.path, words));
+    if (command !== undefined) found = { command, words: [...words], rest: [...flags, ...argv.slice(at + 1)] };
   }
-  return { command: undefined, words, rest: [...flags, ...argv.slice(at)] };
+  return found ?? { command: undefined, words, rest: [...flags, ...argv.slice(at)] };
 }
 
 function isPrefix(words: readonly string[]): boolean {

@@ -127,7 +127,8 @@ function claimsName(file: string, nameOrId: string): boolean {
   if (isCalledSo(file, nameOrId) || (isUuid(nameOrId) && file.toLowerCase().includes(nameOrId.toLowerCase())))
     return true;
   const head = readSmall(file);
-  return new RegExp(`^(name|id):\\s*["']?${escapeWord(nameOrId)}["']?\\s*$`, "m").test(head);
+  // At the top of the document, in either style.
+  return new RegExp(`^((name|id)| ? ?"(name|id)"):\\s*["']?${escapeWord(nameOrId)}["']?\\s*,?\\s*$`, "m").test(head);
 }
 
 /** For use in a pattern. */

@@ -86,7 +86,9 @@ function checkNodes(nodes: readonly Node[], level: Level): GraphFinding[] {
     }
     found.push(...checkConditions(node, [...at, index, "dependsOn"], kind));
   }
-  const cycle = findCycle(new Map(nodes.map(({ name, before }) => [name, before.map((one) => one.name)])));
+  const edges = new Map<string, string[]>();
+  for (const { name, before } of nodes) edges.set(name, [...(edges.get(name) ?? []), ...before.map((one) => one.name)]);
+  const cycle = findCycle(edges);
   if (cycle !== undefined)
     found.push({
       check: checks.cycles,

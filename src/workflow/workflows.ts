@@ -60,6 +60,11 @@ export class Workflows {
     throw await this.#missing(nameOrId);
   }
 
+  /** The workflow of that name that extensions have, hidden or not. */
+  async extension(name: string): Promise<LoadedWorkflow | undefined> {
+    return (await this.#lookUp(name, this.#extensionFiles())).byName[0];
+  }
+
   /** All workflows by name, without those that are hidden, and what is wrong with the other files. */
   async list(): Promise<{ readonly workflows: readonly LoadedWorkflow[]; readonly problems: readonly Problem[] }> {
     const problems: Problem[] = [];

@@ -120,6 +120,10 @@ async function valuesFor(
       const { definitions } = await (await openWorkspace(context)).definitions.list();
       return definitions.map((one) => [one.name, one.type]);
     }
+    case "workflow": {
+      const { workflows } = await (await openWorkspace(context)).workflows.list();
+      return workflows.map(({ workflow: { name, description = "" } }) => [name, description.split("\n")[0] ?? ""]);
+    }
     case "method": {
       const workspace = await openWorkspace(context);
       const type = workspace.types.find(await typeOf(workspace, given[0] ?? ""));
