@@ -105,3 +105,10 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
     "See the store's log, or its documentation of that error.",
   );
 }
+
+export function corrupt(path: string): FenError {
+  return new FenError("data_corrupt", `What the store has at ${path} isn't what was written there: its hash differs.`, {
+    hint: "Bring the object back from a copy or an older version of the bucket.",
+    facts: { path },
+  });
+}
