@@ -37,6 +37,26 @@ export function readListPage(body: Uint8Array): ListPage {
   };
 }
 
+/** The id of a multipart upload that was begun. */
+export function readUploadId(body: Uint8Array): string {
+  return needed(named(body, "InitiateMultipartUploadResult"), "UploadId");
+}
+
+/** Completing an upload may answer "200" and then say that it failed: undefined then. */
+export function readCompletion(body: Uint8Array): { readonly etag: string } | undefined {
+  const root = parseXml(new TextDecoder().decode(body));
+  const etag = textOf(root, "ETag");
+  return root?.name === "CompleteMultipartUploadResult" && etag !== undefined ? { etag: bareEtag(etag) } : undefined;
+}
+
+/** The keys that a delete of many could not remove, and why. */
+export function readDeletion(body: Uint8Array): readonly { readonly key: string; readonly code: string }[] {
+  return all(named(body, "DeleteResult"), "Error").map((entry) => ({
+    key: needed(entry, "Key"),
+    code: textOf(entry, "Code") ?? "",
+  }));
+}
+
 /** Whether a rule of the bucket's lifecycle removes current objects below a prefix: the rule's own name for people. */
 export function readExpiration(body: Uint8Array, prefix: string): string | undefined {
   const rules = all(named(body, "LifecycleConfiguration"), "Rule");

@@ -208,6 +208,11 @@ export function unheard(error: NoAnswer, place: S3Place, what: string): FenError
   });
 }
 
+/** True where nobody knows whether it was done. */
+export function isUnknown(error: unknown): boolean {
+  return error instanceof FenError && error.facts["unknown"] === true;
+}
+
 function unknown(error: FenError): FenError {
   return new FenError("store_unavailable", error.message, {
     hint: error.hint,

@@ -91,7 +91,7 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
       "This machine's clock is too far off for the store to accept its requests.",
       "Set the clock.",
     );
-  if (status === 401 || status === 403)
+  if (status === 401 || status === 403 || meaningOf(refusal) === "credentials")
     return error(
       "store_denied",
       `The store doesn't let us ${what}: ${said}`,
@@ -104,4 +104,11 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
     `The store refused to ${what}: ${said}`,
     "See the store's log, or its documentation of that error.",
   );
+}
+
+export function corrupt(path: string): FenError {
+  return new FenError("data_corrupt", `What the store has at ${path} isn't what was written there: its hash differs.`, {
+    hint: "Bring the object back from a copy or an older version of the bucket.",
+    facts: { path },
+  });
 }
