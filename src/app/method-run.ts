@@ -1,5 +1,6 @@
 /** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
 import { isAbsolute, relative } from "node:path";
+import type { Owner } from "../data/metadata.ts";
 import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
@@ -175,9 +176,21 @@ export class MethodRun {
     };
   }
 
+  #owner(): Owner {
+    const { id, step } = this.#parts;
+    const { workflowId, workflowRunId } = step?.provenance ?? {};
+    return {
+      ownerType: "model-method",
+      ownerRef: this.#definition.id,
+      outputId: id,
+      ...(workflowId === undefined ? {} : { workflowId }),
+      ...(workflowRunId === undefined ? {} : { workflowRunId }),
+    };
+  }
+
   #commit(status: RunStatus): Promise<Committed[]> {
     return this.#staging.commit({
-      owner: { ownerType: "model-method", ownerRef: this.#definition.id },
+      owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
       assertHeld: () => this.#parts.lease.assertHeld(),
     });

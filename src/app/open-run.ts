@@ -80,6 +80,13 @@ export class OpenRun {
     return run;
   }
 
+  /** A line that says what became of the run before it goes on. */
+  add(entry: JournalEntry, emit: (event: AppEvent) => void): void {
+    this.journal.write(entry);
+    this.state.apply(entry);
+    emit({ event: "workflow.entry", run: this.state.id, entry });
+  }
+
   /** The last word: record written, files closed, nobody owns it any more. */
   async close(): Promise<void> {
     const { files } = this.#workspace.datastore;

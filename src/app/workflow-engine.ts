@@ -7,7 +7,7 @@ import type { Appender } from "../store/contract.ts";
 import type { JournalEntry, RunEnd } from "../workflow/entries.ts";
 import { expansionsOf } from "../workflow/expansion.ts";
 import type { Journal } from "../workflow/journal.ts";
-import type { PlannedCall, PlannedRun, PlannedStep } from "../workflow/plan.ts";
+import { type PlannedCall, plannedCallOf, type PlannedRun, type PlannedStep } from "../workflow/plan.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { type Decision, Scheduler } from "../workflow/scheduler.ts";
 import { Slots } from "../workflow/slots.ts";
@@ -75,6 +75,7 @@ export class WorkflowEngine {
       this.#signal.addEventListener("abort", () => resolve(), { once: true });
       if (this.#signal.aborted) resolve();
     });
+    await this.#restoreItems();
     this.#pump();
     await stopped;
     while (this.#atWork.size > 0) await Promise.all(this.#atWork);
@@ -115,10 +116,7 @@ export class WorkflowEngine {
 
   /** What was planned for a step; undefined where that wasn't known. */
   plannedCall(step: StepState): PlannedCall | undefined {
-    const { calls } = this.planned(step);
-    if (step.template === undefined) return calls?.[0];
-    const first = this.parts.state.step(step.template).expansions?.[0] ?? 0;
-    return calls?.[step.number - first];
+    return plannedCallOf(this.parts.plan, this.parts.state, step);
   }
 
   asker(step: StepState): SlotAsker {
@@ -220,6 +218,20 @@ export class WorkflowEngine {
         this.#pump();
       });
     this.#atWork.add(tracked);
+  }
+
+  /** Elements that the journal doesn't keep, because of what they were made from. */
+  async #restoreItems(): Promise<void> {
+    const { state } = this.parts;
+    for (const step of state.steps) {
+      const { forEach, name } = this.planned(step).compiled;
+      const [first] = step.expansions ?? [];
+      if (first === undefined || forEach?.dependencies.isTainted !== true) continue;
+      const scope = this.#runner.scope({});
+      const expansions = await expansionsOf(step.definition, name, await forEach.resolve(scope), scope);
+      for (const [index, { item }] of expansions.entries())
+        if (step.expansions?.[index] !== undefined) state.step(first + index).item = item;
+    }
   }
 
   async #expand(step: StepState): Promise<void> {

@@ -3,7 +3,11 @@ import { createHash } from "node:crypto";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
-import type { StepState } from "../workflow/run-state.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
+import { readJournal } from "../workflow/journal-reader.ts";
+import { runFiles } from "../workflow/run-files.ts";
+import type { RunState, StepState } from "../workflow/run-state.ts";
+import { takeUp } from "./take-up.ts";
 import { OpenRun } from "./open-run.ts";
 import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
@@ -26,6 +30,8 @@ export async function runNested(
           inputs,
           path: engine.parts.plan.path,
         });
+  const former = await formerRun(engine, step, plan);
+  if (former !== undefined) return goOn(engine, step, { ...call, plan, former });
   const definition = plan.workflow.workflow;
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = { ...inputs, ...schema.apply(inputs, new Set(schema.names)) };
@@ -48,6 +54,41 @@ export async function runNested(
     (event) => engine.emit(event),
   );
   return finishNested(engine, open, { plan, signal: call.signal });
+}
+
+interface Former {
+  readonly state: RunState;
+  readonly entries: readonly JournalEntry[];
+}
+
+/** The run that an earlier attempt of the step has left: what had ended there stays ended. */
+async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedRun): Promise<Former | undefined> {
+  if (step.child === undefined) return undefined;
+  const { surroundings } = engine.parts;
+  const prepared = surroundings.takenUp.get(step.child);
+  surroundings.takenUp.delete(step.child);
+  if (prepared !== undefined) return prepared;
+  const { journal } = runFiles({ workflowId: plan.workflow.workflow.id, id: step.child });
+  const read = await readJournal(surroundings.workspace.datastore.files, journal);
+  if (read === undefined) return undefined;
+  const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
+  return { state: read.state, entries };
+}
+
+async function goOn(
+  engine: WorkflowEngine,
+  step: StepState,
+  run: { readonly attempt: number; readonly plan: PlannedRun; readonly former: Former; readonly signal: AbortSignal },
+): Promise<Attempted> {
+  const { surroundings, journal } = engine.parts;
+  const { state, entries } = run.former;
+  engine.write({ e: "start", at: engine.now(), n: step.number, a: run.attempt, child: state.id });
+  await journal.durable();
+  if (state.status === "succeeded") return { status: "succeeded" };
+  const { machine, workspace } = surroundings;
+  const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine) });
+  for (const entry of entries) open.add(entry, (event) => engine.emit(event));
+  return finishNested(engine, open, run);
 }
 
 /** Carries an open nested run to its end. */

@@ -3,6 +3,8 @@ import { Cel } from "../expression/cel.ts";
 import type { Scope } from "../expression/scope.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { PlannedCall } from "../workflow/plan.ts";
+import type { RunState } from "../workflow/run-state.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
 import { Turns } from "../workflow/turns.ts";
 import type { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
@@ -25,6 +27,8 @@ export interface RunSurroundings {
   readonly uses: Map<PlannedCall, PlannedUse>;
   /** Tags of the command line. */
   readonly tags: Readonly<Record<string, string>>;
+  /** Runs of nested workflows that go on where they were, with what must be said in their journals first. */
+  readonly takenUp: Map<string, { readonly state: RunState; readonly entries: readonly JournalEntry[] }>;
   /** Models of which it is settled what former runs left, by type and id. */
   readonly settled: Set<string>;
   /** Numbers the runs of the command in the order of their start. */
@@ -53,6 +57,7 @@ export async function makeSurroundings(
     locks: new RunLocks((requests, options) => workspace.lock(requests, options), { together }),
     turns: new Turns(),
     uses: new Map(),
+    takenUp: new Map(),
     settled: new Set(),
     nextSequence: () => sequence++,
     emit: (event) => context.emit(event),

@@ -5,6 +5,10 @@ import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
 export interface Owner {
   readonly ownerType: "model-method" | "workflow-step" | "manual";
   readonly ownerRef: string;
+  /** Id of the output record of the run that made it. */
+  readonly outputId?: string;
+  readonly workflowId?: string;
+  readonly workflowRunId?: string;
 }
 
 export interface Metadata {

@@ -9,6 +9,8 @@ import { durationMs, type Metadata, parseMetadata } from "./metadata.ts";
 
 const maxMetadataBytes = 1024 * 1024;
 const maxRenames = 5;
+/** So many versions are looked through for those of one run. */
+const newest = 1000;
 
 export interface DataVersion {
   readonly model: ModelRef;
@@ -87,6 +89,19 @@ export class DataVersions {
       hint: "Name the data as it is called now; see: fen data list <model>",
       facts: { name },
     });
+  }
+
+  /** Versions that one run made: at most one of each name, and among the newest. */
+  async madeBy(model: ModelRef, outputId: string): Promise<readonly DataVersion[]> {
+    const found: DataVersion[] = [];
+    for (const name of await this.names(model))
+      for (const number of (await this.numbers(model, name)).slice(-newest).toReversed()) {
+        const version = await this.version(model, name, number);
+        if (version.metadata.ownerDefinition["outputId"] !== outputId) continue;
+        found.push(version);
+        break;
+      }
+    return found;
   }
 
   /** The content. Throws `file_too_large` beyond `maxBytes`. */

@@ -13,6 +13,7 @@ import { findMethod, type ModelTypes, onlyReads } from "../model/type.ts";
 import { isRecord, yamlLocator } from "../repo/yaml.ts";
 import type { LockMode } from "../store/contract.ts";
 import type { StepDefinition } from "./definition.ts";
+import type { RunState, StepState } from "./run-state.ts";
 import { expansionsOf } from "./expansion.ts";
 import type { LoadedWorkflow } from "./workflows.ts";
 
@@ -256,6 +257,14 @@ class Planner {
       open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)))
     );
   }
+}
+
+/** What was planned for a step of a run; undefined where that wasn't known. */
+export function plannedCallOf(plan: PlannedRun, state: RunState, step: StepState): PlannedCall | undefined {
+  const calls = plan.steps[step.template ?? step.number]?.calls;
+  if (step.template === undefined) return calls?.[0];
+  const first = state.step(step.template).expansions?.[0] ?? 0;
+  return calls?.[step.number - first];
 }
 
 /** The mode in which a method wants its model. */

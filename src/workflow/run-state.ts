@@ -208,7 +208,6 @@ export class RunState {
         "endedAt",
         "waitingSince",
         "output",
-        "child",
         "error",
         "why",
         "allowed",

@@ -1,0 +1,174 @@
+/**
+ * What must be said in the journal of a run before it can go on: steps that were at work when it died have ended after all, begin again or are left out; with `failed`, failed ones
+ * begin again. Asked under the locks of the run.
+ */
+import { FenError } from "../kernel/errors.ts";
+import { resourceKey } from "../store/contract.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
+import { readJournal } from "../workflow/journal-reader.ts";
+import { plannedCallOf, type PlannedRun } from "../workflow/plan.ts";
+import { runFiles } from "../workflow/run-files.ts";
+import type { RunState, StepState } from "../workflow/run-state.ts";
+import { isEnded } from "../workflow/scheduler.ts";
+import { settlePast } from "./settle.ts";
+import type { RunSurroundings } from "./workflow-run-surroundings.ts";
+import { modelLock } from "./workspace.ts";
+
+export type UnknownChoice = "retry" | "skip";
+
+/** A step of which nobody knows how far it got. */
+export interface Unknown {
+  readonly step: string;
+  readonly model: string;
+  readonly startedAt: number;
+}
+
+interface TakeUpOptions {
+  readonly plan: PlannedRun;
+  readonly state: RunState;
+  readonly failed: boolean;
+  readonly unknown: UnknownChoice | undefined;
+  ask?(steps: readonly Unknown[]): Promise<UnknownChoice | undefined>;
+}
+
+/** Throws `resume_choice_needed`; then nothing of the run has changed. */
+export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptions): Promise<JournalEntry[]> {
+  const { state } = options;
+  const at = surroundings.machine.clock.now();
+  const entries: JournalEntry[] = [];
+  const unknown: StepState[] = [];
+  const restart: number[] = state.steps.filter((step) => step.status === "waiting").map((step) => step.number);
+  for (const step of state.steps) {
+    if (step.status !== "running" || step.output === undefined || step.expansions !== undefined) continue;
+    const ended = await endOf(surroundings, step, at);
+    if (ended !== undefined) entries.push(ended);
+    else if (step.definition.retry?.on.includes("interrupted") === true) entries.push(againOrFailed(step, at));
+    else unknown.push(step);
+  }
+  entries.push(...(await decide(unknown, options, at)));
+  await takeUpChildren(surroundings, options);
+  const again = options.failed ? failedOnes(state) : cancelledOnes(state);
+  const steps = [...restart, ...again.steps];
+  if (steps.length > 0 || again.jobs.length > 0) entries.push({ e: "again", at, steps, jobs: again.jobs });
+  return entries;
+}
+
+/** The same for the runs of nested workflows that go on too. */
+async function takeUpChildren(surroundings: RunSurroundings, options: TakeUpOptions): Promise<void> {
+  for (const step of options.state.steps) {
+    const goesOn = !isEnded(step.status) || step.status === "cancelled" || (options.failed && isToRepeat(step));
+    if (step.child === undefined || !goesOn) continue;
+    const { definition } = step;
+    const call = plannedCallOf(options.plan, options.state, step);
+    const plan = call?.target.kind === "workflow" ? call.target.plan : undefined;
+    const workflowId = plan?.workflow.workflow.id;
+    if (plan === undefined || workflowId === undefined) throw childUnknown(options.state, definition.name);
+    const read = await readJournal(
+      surroundings.workspace.datastore.files,
+      runFiles({ workflowId, id: step.child }).journal,
+    );
+    if (read === undefined) continue; // it died before its journal was there: the step begins anew
+    const entries =
+      read.state.status === "succeeded" ? [] : await takeUp(surroundings, { ...options, plan, state: read.state });
+    surroundings.takenUp.set(step.child, { state: read.state, entries });
+  }
+}
+
+function childUnknown({ id }: RunState, step: string): FenError {
+  return new FenError(
+    "workflow_invalid",
+    `Step ${step} ran another workflow whose name depends on data; that run can't be gone on with.`,
+    {
+      hint: `Run the workflow again, or look at it: fen workflow history get ${id}`,
+      facts: { run: id },
+    },
+  );
+}
+
+/** How a step ended that the journal doesn't know to have ended: its outputs tell, if they were committed. */
+async function endOf(surroundings: RunSurroundings, step: StepState, at: number): Promise<JournalEntry | undefined> {
+  const { context, workspace, locks, models, settled } = surroundings;
+  const found = step.model === undefined ? undefined : await models.find(step.model).catch(() => undefined); // it is gone
+  if (found === undefined || step.output === undefined) return undefined;
+  const request = modelLock(found);
+  const lease = await locks.hold(request, { signal: context.signal });
+  try {
+    await settlePast(context, workspace, { definition: found.definition, lease });
+    settled.add(resourceKey(request.resource));
+    const versions = await workspace.data.madeBy(found.definition, step.output);
+    if (versions.length === 0) return undefined;
+    const isFailed = versions.some(({ metadata }) => metadata.tags["status"] !== undefined);
+    return {
+      e: "end",
+      at,
+      n: step.number,
+      s: isFailed ? "failed" : "succeeded",
+      ...(isFailed && step.definition.allowFailure ? { allowed: true as const } : {}),
+      ...(isFailed ? { error: "The method failed; the run died before it could say how." } : {}),
+      data: versions.map(({ metadata: { id, name, version } }) => [id, name, version] as const),
+    };
+  } finally {
+    await locks.done(request);
+  }
+}
+
+function againOrFailed(step: StepState, at: number): JournalEntry {
+  const error = "The run died while the step was at work.";
+  const { number: n, attempt: a } = step;
+  return a < (step.definition.retry?.attempts ?? 1)
+    ? { e: "retry", at, n, a, error }
+    : { e: "end", at, n, s: "failed", error };
+}
+
+async function decide(steps: readonly StepState[], options: TakeUpOptions, at: number): Promise<JournalEntry[]> {
+  if (steps.length === 0) return [];
+  const shown = steps.map((step) => ({
+    step: `${options.state.job(step.job).name}/${step.name}`,
+    model: step.model ?? "",
+    startedAt: step.startedAt ?? 0,
+  }));
+  const choice = options.unknown ?? (await options.ask?.(shown));
+  if (choice === undefined) throw choiceNeeded(options.state, shown);
+  return steps.map((step): JournalEntry =>
+    choice === "retry"
+      ? { e: "retry", at, n: step.number, a: step.attempt, error: "The run died while the step was at work." }
+      : {
+          e: "end",
+          at,
+          n: step.number,
+          s: "skipped",
+          why: "the run died while it was at work; left out at the resume",
+        },
+  );
+}
+
+function choiceNeeded(state: RunState, steps: readonly Unknown[]): FenError {
+  const listed = steps.slice(0, 10).map(({ step, model }) => `  ${step} (${model})`);
+  const more = steps.length > 10 ? [`  … and ${steps.length - 10} more`] : [];
+  return new FenError(
+    "resume_choice_needed",
+    `Nobody knows how far these steps got when the run died:\n${[...listed, ...more].join("\n")}`,
+    {
+      hint: `Look at what they do; then run them again: fen workflow resume ${state.id} --retry-unknown   or leave them out: --skip-unknown`,
+      facts: { run: state.id, steps: steps.map(({ step }) => step) },
+    },
+  );
+}
+
+/** Failed, stopped and never started steps, and everything that was judged by them. */
+function failedOnes(state: RunState): { steps: number[]; jobs: number[] } {
+  const steps = state.steps.filter((step) => isToRepeat(step)).map((step) => step.number);
+  const jobs = state.jobs.filter((job) => isEnded(job.status) && job.status !== "succeeded").map((job) => job.number);
+  return { steps, jobs };
+}
+
+function isToRepeat({ status, allowed }: StepState): boolean {
+  return status === "cancelled" || status === "skipped" || (status === "failed" && allowed !== true);
+}
+
+/** Steps that were stopped, with the fan-outs and jobs that ended because of them. */
+function cancelledOnes(state: RunState): { steps: number[]; jobs: number[] } {
+  const steps = state.steps.filter((step) => step.status === "cancelled").map((step) => step.number);
+  const jobs = state.jobs.filter((job) => job.status === "cancelled").map((job) => job.number);
+  return { steps, jobs };
+}

@@ -1,0 +1,130 @@
+/** `workflow resume`: a run that died, was cancelled or failed goes on where it was. What had ended stays ended. */
+import { FenError } from "../kernel/errors.ts";
+import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
+import { readJournal } from "../workflow/journal-reader.ts";
+import { planRun, type PlannedRun } from "../workflow/plan.ts";
+import { type RunFiles, runFiles } from "../workflow/run-files.ts";
+import type { RunState } from "../workflow/run-state.ts";
+import { Workflows } from "../workflow/workflows.ts";
+import type { AppContext } from "./context.ts";
+import { findRun } from "./find-run.ts";
+import { OpenRun } from "./open-run.ts";
+import { takeUp, type Unknown, type UnknownChoice } from "./take-up.ts";
+import { authorOf, planSources } from "./workflow-planning.ts";
+import { carryOut, takeLocks } from "./workflow-run.ts";
+import type { RunDocument } from "./workflow-run-document.ts";
+import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
+import { openWorkspace, type Workspace } from "./workspace.ts";
+import { isEnded } from "../workflow/scheduler.ts";
+
+export interface ResumeOptions {
+  /** Id of the run, or its first digits. */
+  readonly run: string;
+  /** Failed steps, and those that never began because of them, begin again. */
+  readonly failed: boolean;
+  /** What becomes of steps that were at work when the run died, of which nothing is known. */
+  readonly unknown: UnknownChoice | undefined;
+  readonly concurrency?: number | undefined;
+  /** Asks a person, where there is one. */
+  ask?(steps: readonly Unknown[]): Promise<UnknownChoice | undefined>;
+}
+
+/** Throws `run_missing`, `run_alive`, `run_ended`, `resume_choice_needed`, and what `workflow run` throws. */
+export async function resumeWorkflow(context: AppContext, options: ResumeOptions): Promise<RunDocument> {
+  const workspace = await openWorkspace(context);
+  const ref = await findRun(workspace.datastore.files, options.run);
+  const files = runFiles(ref);
+  const claim = await claimRun(context, workspace, files, ref.id);
+  try {
+    const state = await readRun(workspace, files, ref.id);
+    refuseEnded(state, options.failed);
+    const { surroundings, plan } = await planAgain(context, workspace, state);
+    try {
+      const start = context.machine.clock.monotonic();
+      await takeLocks(surroundings, plan, (number, index) => !isOver(state, number, index, options.failed));
+      const waitedMs = Math.round(context.machine.clock.monotonic() - start);
+      const entries = await takeUp(surroundings, { plan, state, ...options });
+      const author = { at: context.machine.clock.now(), by: authorOf(context.machine) };
+      const open = await OpenRun.reopen(workspace, state, author);
+      for (const entry of entries) open.add(entry, (event) => surroundings.emit(event));
+      return await carryOut(surroundings, open, { plan, waitedMs, concurrency: options.concurrency });
+    } finally {
+      await surroundings.locks.release();
+    }
+  } finally {
+    claim.release();
+  }
+}
+
+/** Of several who would go on with a run, one does; while it is alive nobody does. */
+async function claimRun(
+  context: AppContext,
+  { datastore }: Workspace,
+  { owner }: RunFiles,
+  id: string,
+): Promise<{ release(): void }> {
+  const path = datastore.files.locate(`${owner}.claim`);
+  const { machine, signal, lockTimeoutMs } = context;
+  const claim = await claimFile(machine, path, { what: `The run ${id}`, timeoutMs: lockTimeoutMs, signal });
+  if ((await datastore.files.owner(owner)) !== "alive") return claim;
+  claim.release();
+  throw new FenError("run_alive", `The run ${id} is still going on.`, {
+    hint: `Follow it: fen workflow history watch ${id}   End it: fen workflow cancel ${id}`,
+    facts: { run: id },
+  });
+}
+
+async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: string): Promise<RunState> {
+  const read = await readJournal(datastore.files, journal);
+  if (read !== undefined) return read.state;
+  throw new FenError("run_ended", `The run ${id} has no journal: it can be looked at, but not gone on with.`, {
+    hint: "Run the workflow again: fen workflow run <workflow>",
+    facts: { run: id },
+  });
+}
+
+function refuseEnded(state: RunState, failed: boolean): void {
+  if (state.status === "running" || state.status === "cancelled") return;
+  const isFailed = state.status === "failed";
+  if (isFailed && failed) return;
+  throw new FenError("run_ended", `The run ${state.id} has ${state.status}.`, {
+    hint: isFailed
+      ? `Begin its failed steps again: fen workflow resume ${state.id} --failed`
+      : "There is nothing left to do.",
+    facts: { run: state.id },
+  });
+}
+
+/** The plan of what the run started with, whatever the file says now. */
+async function planAgain(
+  context: AppContext,
+  workspace: Workspace,
+  state: RunState,
+): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
+  const workflows = new Workflows(workspace.repository);
+  const { definition } = state;
+  const now = await workflows.find(definition.id).catch(() => undefined); // gone or broken: the journal has all that is needed
+  const loaded = {
+    workflow: definition,
+    file: now?.file ?? `workflow-${definition.id}.yaml`,
+    text: now?.text ?? "",
+    warnings: [],
+    isExtension: false,
+  };
+  const { tags } = state;
+  const surroundings = await makeSurroundings(context, workspace, {
+    workflows,
+    tags,
+    together: definition.lock === "run",
+  });
+  return { surroundings, plan: await planRun(planSources(surroundings), loaded, { inputs: state.inputs }) };
+}
+
+/** True for a step, or one expansion of it, that won't be called any more. */
+function isOver(state: RunState, number: number, index: number, failed: boolean): boolean {
+  const step = state.steps[number];
+  const own = step?.expansions === undefined ? step : state.steps[step.expansions[index] ?? -1];
+  if (own === undefined || !isEnded(own.status)) return false;
+  if (own.status === "cancelled") return false;
+  return own.status === "succeeded" || !failed;
+}
