@@ -1,6 +1,7 @@
 /** What `workflow run` and `workflow resume` print as JSON. */
 import type { RunEnd } from "../workflow/entries.ts";
 import { runFiles } from "../workflow/run-files.ts";
+import { shownSteps, statusOfJob, statusOfStep } from "../workflow/run-record.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -46,15 +47,8 @@ export function runDocument(state: RunState, workspace: Workspace): RunDocument 
     status: state.status,
     jobs: state.jobs.map((job) => ({
       name: job.name,
-      status: isOver && (job.status === "pending" || job.status === "running") ? "cancelled" : job.status,
-      ...(job.why === undefined ? {} : { reason: job.why }),
-      steps: job.steps
-        .map((number) => state.step(number))
-        .filter(
-          (step) =>
-            step.definition.forEach === undefined || step.template !== undefined || step.expansions === undefined,
-        )
-        .map((step) => stepDocument(step, isOver)),
+      ...statusOfJob(job, isOver),
+      steps: shownSteps(state, job).map((step) => stepDocument(step, isOver)),
       ...durationOf(job),
     })),
     duration: (state.endedAt ?? state.startedAt) - state.startedAt,
@@ -63,13 +57,12 @@ export function runDocument(state: RunState, workspace: Workspace): RunDocument 
 }
 
 function stepDocument(step: StepState, isOver: boolean): StepDocument {
-  const never = isOver && (step.status === "pending" || step.status === "waiting");
-  const why = never ? "the run was stopped before it began" : step.why;
+  const { status, reason } = statusOfStep(step, isOver);
   return {
     name: step.name,
-    status: never ? "skipped" : step.status,
+    status,
     ...(step.error === undefined ? {} : { error: step.error }),
-    ...(why === undefined ? {} : { reason: why }),
+    ...(reason === undefined ? {} : { reason }),
     ...durationOf(step),
     ...(step.attempt > 1 ? { attempts: step.attempt } : {}),
     ...(step.output === undefined ? {} : { outputId: step.output }),

@@ -1,33 +1,86 @@
-/** The record of a run as the format has it, made from the run's state. Step outputs are named, not copied. */
+/**
+ * The record of a run as the format has it, made from the run's state. Compact: what a step called and left is named, not copied.
+ * Written step by step, so that a step whose text only the YAML library can write (an error with a colon in it) costs that step alone.
+ */
+import { hasExpression } from "../expression/template.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
-import type { RunState, StepState } from "./run-state.ts";
+import { present } from "./present.ts";
+import type { JobState, RunState, StepState } from "./run-state.ts";
 
 export function stringifyRunRecord(state: RunState, { logFile }: { readonly logFile: string }): string {
-  const time = (ms: number | undefined) => (ms === undefined ? {} : { iso: new Date(ms).toISOString() }).iso;
-  const times = (one: { readonly startedAt?: number; readonly endedAt?: number }) => ({
+  const { id, definition, status, tags } = state;
+  const isOver = state.endedAt !== undefined;
+  const head = { id, workflowId: definition.id, workflowName: definition.name, status, ...timesOf(state) };
+  const jobs = state.jobs.map((job) => {
+    const steps = shownSteps(state, job).map((step) => item(stringifyYaml(recordOfStep(step, isOver)), "      "));
+    const text = stringifyYaml({ jobName: job.name, ...recordOfJob(job, isOver) });
+    return item(steps.length === 0 ? `${text}steps: []\n` : `${text}steps:\n`, "  ") + steps.join("");
+  });
+  return `${stringifyYaml(head)}jobs:\n${jobs.join("")}${stringifyYaml({ tags, logFile })}`;
+}
+
+/** A job's steps without fan-outs that have been expanded: their expansions stand for them. */
+export function shownSteps(state: RunState, job: JobState): StepState[] {
+  return job.steps.map((number) => state.step(number)).filter(({ expansions }) => expansions === undefined);
+}
+
+/** What is said of a step: in a run that is over, nothing waits any more. */
+export function statusOfStep(
+  { status, why }: StepState,
+  isOver: boolean,
+): { readonly status: StepState["status"]; readonly reason?: string } {
+  if (isOver && (status === "pending" || status === "waiting"))
+    return { status: "skipped", reason: "the run was stopped before it began" };
+  return { status: isOver && status === "running" ? "cancelled" : status, ...present({ reason: why }) };
+}
+
+/** The same for a job. */
+export function statusOfJob(
+  { status, why }: JobState,
+  isOver: boolean,
+): { readonly status: JobState["status"]; readonly reason?: string } {
+  const isLeft = isOver && (status === "pending" || status === "running");
+  return { status: isLeft ? "cancelled" : status, ...present({ reason: why }) };
+}
+
+function recordOfJob(job: JobState, isOver: boolean): Record<string, unknown> {
+  return { ...statusOfJob(job, isOver), ...timesOf(job) };
+}
+
+function recordOfStep(step: StepState, isOver: boolean): Record<string, unknown> {
+  const { status, reason } = statusOfStep(step, isOver);
+  return {
+    stepName: step.name,
+    status: status === "waiting" ? "pending" : status,
+    ...present({ reason }),
+    ...timesOf(step),
+    ...present({ error: step.error }),
+    ...(step.allowed === undefined ? {} : { allowedFailure: true }),
+    ...outputOf(step),
+    ...(step.data === undefined
+      ? {}
+      : { dataArtifacts: step.data.map(([dataId, name, version]) => ({ dataId, name, version })) }),
+  };
+}
+
+/** What it called: the ids lead to the rest. */
+function outputOf({ definition: { task }, model, output, child }: StepState): Record<string, unknown> {
+  if (child !== undefined) return { output: { type: "workflow", runId: child } };
+  if (model === undefined || task.type !== "model_method") return {};
+  const method = hasExpression(task.methodName) ? undefined : task.methodName;
+  return { output: { type: task.type, model, ...present({ method, outputId: output }) } };
+}
+
+function timesOf(one: { readonly startedAt?: number; readonly endedAt?: number }): Record<string, string> {
+  const time = (ms: number) => new Date(ms).toISOString();
+  return {
     ...(one.startedAt === undefined ? {} : { startedAt: time(one.startedAt) }),
     ...(one.endedAt === undefined ? {} : { completedAt: time(one.endedAt) }),
-  });
-  const step = (one: StepState) => ({
-    stepName: one.name,
-    status: one.status,
-    ...times(one),
-    ...(one.error === undefined ? {} : { error: one.error }),
-    ...(one.allowed === undefined ? {} : { allowedFailure: true }),
-  });
-  return stringifyYaml({
-    id: state.id,
-    workflowId: state.definition.id,
-    workflowName: state.definition.name,
-    status: state.status,
-    ...times(state),
-    jobs: state.jobs.map((job) => ({
-      jobName: job.name,
-      status: job.status,
-      ...times(job),
-      steps: job.steps.map((number) => step(state.step(number))),
-    })),
-    tags: state.tags,
-    logFile,
-  });
+  };
+}
+
+/** A map as an element of a list: its first line stands behind the dash. */
+function item(text: string, indent: string): string {
+  const lines = text.replace(/\n$/, "").split("\n");
+  return lines.map((line, at) => `${line === "" ? "" : `${indent}${at === 0 ? "- " : "  "}${line}`}\n`).join("");
 }
