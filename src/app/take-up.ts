@@ -14,21 +14,14 @@ import { settlePast } from "./settle.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { modelLock } from "./workspace.ts";
 
+/** What becomes of a step of which nobody knows how far it got. */
 export type UnknownChoice = "retry" | "skip";
-
-/** A step of which nobody knows how far it got. */
-export interface Unknown {
-  readonly step: string;
-  readonly model: string;
-  readonly startedAt: number;
-}
 
 interface TakeUpOptions {
   readonly plan: PlannedRun;
   readonly state: RunState;
   readonly failed: boolean;
   readonly unknown: UnknownChoice | undefined;
-  ask?(steps: readonly Unknown[]): Promise<UnknownChoice | undefined>;
 }
 
 /** Throws `resume_choice_needed`; then nothing of the run has changed. */
@@ -45,7 +38,7 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
     else if (step.definition.retry?.on.includes("interrupted") === true) entries.push(againOrFailed(step, at));
     else unknown.push(step);
   }
-  entries.push(...(await decide(unknown, options, at)));
+  entries.push(...decide(unknown, options, at));
   await takeUpChildren(surroundings, options);
   const again = options.failed ? failedOnes(state) : cancelledOnes(state);
   const steps = [...restart, ...again.steps];
@@ -120,15 +113,10 @@ function againOrFailed(step: StepState, at: number): JournalEntry {
     : { e: "end", at, n, s: "failed", error };
 }
 
-async function decide(steps: readonly StepState[], options: TakeUpOptions, at: number): Promise<JournalEntry[]> {
+function decide(steps: readonly StepState[], options: TakeUpOptions, at: number): JournalEntry[] {
   if (steps.length === 0) return [];
-  const shown = steps.map((step) => ({
-    step: `${options.state.job(step.job).name}/${step.name}`,
-    model: step.model ?? "",
-    startedAt: step.startedAt ?? 0,
-  }));
-  const choice = options.unknown ?? (await options.ask?.(shown));
-  if (choice === undefined) throw choiceNeeded(options.state, shown);
+  const choice = options.unknown;
+  if (choice === undefined) throw choiceNeeded(options.state, steps);
   return steps.map((step): JournalEntry =>
     choice === "retry"
       ? { e: "retry", at, n: step.number, a: step.attempt, error: "The run died while the step was at work." }
@@ -142,7 +130,8 @@ async function decide(steps: readonly StepState[], options: TakeUpOptions, at: n
   );
 }
 
-function choiceNeeded(state: RunState, steps: readonly Unknown[]): FenError {
+function choiceNeeded(state: RunState, unknown: readonly StepState[]): FenError {
+  const steps = unknown.map((step) => ({ step: `${state.job(step.job).name}/${step.name}`, model: step.model ?? "" }));
   const listed = steps.slice(0, 10).map(({ step, model }) => `  ${step} (${model})`);
   const more = steps.length > 10 ? [`  … and ${steps.length - 10} more`] : [];
   return new FenError(

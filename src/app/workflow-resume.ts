@@ -9,7 +9,7 @@ import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { findRun } from "./find-run.ts";
 import { OpenRun } from "./open-run.ts";
-import { takeUp, type Unknown, type UnknownChoice } from "./take-up.ts";
+import { takeUp, type UnknownChoice } from "./take-up.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
 import { carryOut, takeLocks } from "./workflow-run.ts";
 import type { RunDocument } from "./workflow-run-document.ts";
@@ -25,8 +25,6 @@ export interface ResumeOptions {
   /** What becomes of steps that were at work when the run died, of which nothing is known. */
   readonly unknown: UnknownChoice | undefined;
   readonly concurrency?: number | undefined;
-  /** Asks a person, where there is one. */
-  ask?(steps: readonly Unknown[]): Promise<UnknownChoice | undefined>;
 }
 
 /** Throws `run_missing`, `run_alive`, `run_ended`, `resume_choice_needed`, and what `workflow run` throws. */

@@ -16,6 +16,13 @@ const dryRun: FlagSpec = { type: "switch", summary: "Only say what would be done
 const limit: FlagSpec = { type: "text", value: "N", summary: "At most so many (default 50)" };
 const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
 const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
+const run: ArgumentSpec = { name: "run", summary: "Id of a workflow run, or its first digits (at least 3)" };
+const concurrency: FlagSpec = {
+  type: "text",
+  value: "N",
+  summary:
+    "Steps at work at once (also SWAMP_MAX_CONCURRENT_STEPS; default: what the workflow says, else twice the processors)",
+};
 const inputFlag: FlagSpec = {
   type: "text",
   repeat: true,
@@ -309,12 +316,7 @@ export const catalog: readonly CommandSpec[] = [
       input: inputFlag,
       "input-file": inputFileFlag,
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the run and the data that it makes" },
-      concurrency: {
-        type: "text",
-        value: "N",
-        summary:
-          "Steps at work at once (also SWAMP_MAX_CONCURRENT_STEPS; default: what the workflow says, else twice the processors)",
-      },
+      concurrency,
       explain: { type: "switch", summary: "Only say which models would be locked, and why" },
       "dry-run": { type: "switch", summary: "Only say what would be done" },
       stream,
@@ -325,6 +327,33 @@ export const catalog: readonly CommandSpec[] = [
       "fen workflow run patch-fleet --input-file hosts.yaml --explain",
     ],
     load: () => import("./commands/workflow/run.ts"),
+  },
+  {
+    path: ["workflow", "resume"],
+    summary: "Go on with a run that died, was cancelled or failed",
+    details: [
+      "What had ended stays ended. A step that was at work when the run died has ended if its outputs were committed; otherwise its retry policy decides, or you do.",
+      "The run goes on with the workflow and the inputs that it began with.",
+    ].join("\n"),
+    arguments: [run],
+    flags: {
+      failed: { type: "switch", summary: "Failed steps, and those that never began because of them, begin again" },
+      "retry-unknown": { type: "switch", summary: "Steps of which nobody knows how far they got run again" },
+      "skip-unknown": { type: "switch", summary: "Steps of which nobody knows how far they got are left out" },
+      concurrency,
+      stream,
+    },
+    locks: true,
+    examples: ["fen workflow resume 1609d4d5", "fen workflow resume 1609d4d5 --failed"],
+    load: () => import("./commands/workflow/resume.ts"),
+  },
+  {
+    path: ["workflow", "cancel"],
+    summary: "End a run that is going on, from anywhere",
+    details: "Its children are ended, its records written, its locks released. It can be resumed.",
+    arguments: [run],
+    examples: ["fen workflow cancel 1609d4d5"],
+    load: () => import("./commands/workflow/cancel.ts"),
   },
   {
     path: ["data", "get"],

@@ -1,0 +1,38 @@
+/** `workflow cancel`: asks whoever carries a run out to end it: children first, then the records, then the locks. */
+import { FenError } from "../kernel/errors.ts";
+import { runFiles } from "../workflow/run-files.ts";
+import type { AppContext } from "./context.ts";
+import { findRun } from "./find-run.ts";
+import { openWorkspace } from "./workspace.ts";
+
+export interface CancelDocument {
+  readonly id: string;
+  readonly workflowId: string;
+  /** `ended`: it has ended now. `asked`: it was told, and is still ending its children. */
+  readonly status: "ended" | "asked";
+}
+
+const lookEveryMs = 50;
+
+/** Waits up to `waitMs` for the end. Throws `run_missing`, `run_ended` where nobody carries it out (any more). */
+export async function cancelRun(
+  context: AppContext,
+  options: { readonly run: string; readonly waitMs: number },
+): Promise<CancelDocument> {
+  const { datastore } = await openWorkspace(context);
+  const ref = await findRun(datastore.files, options.run);
+  const { owner, cancel } = runFiles(ref);
+  const isAlive = async () => (await datastore.files.owner(owner)) === "alive";
+  if (!(await isAlive()))
+    throw new FenError("run_ended", `Nobody is carrying out the run ${ref.id}: it has ended, or died.`, {
+      hint: `Look at it: fen workflow history get ${ref.id}   Go on with it: fen workflow resume ${ref.id}`,
+      facts: { run: ref.id },
+    });
+  await datastore.files.write(cancel, "", { durable: false });
+  const { clock } = context.machine;
+  for (const end = clock.monotonic() + options.waitMs; clock.monotonic() < end;) {
+    await clock.sleep(lookEveryMs, context.signal);
+    if (!(await isAlive())) return { ...ref, status: "ended" };
+  }
+  return { ...ref, status: "asked" };
+}
