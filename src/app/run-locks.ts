@@ -48,6 +48,7 @@ export class RunLocks {
     );
     this.#owner = lease.owner;
     for (const one of lease.split()) {
+      one.rest();
       const [grant] = one.grants;
       if (grant !== undefined) this.#leases.set(resourceKey(grant.resource), one);
     }
@@ -62,7 +63,10 @@ export class RunLocks {
         const pending = this.#pending.get(key);
         if (pending !== undefined) await pending.catch(() => undefined);
         const lease = this.#leases.get(key);
-        if (lease !== undefined && serves(lease, request)) return lease;
+        if (lease !== undefined && serves(lease, request)) {
+          lease.wake();
+          return lease;
+        }
         if (this.#pending.has(key)) continue;
         const taking = this.#replace(key, request, options);
         this.#pending.set(key, taking);

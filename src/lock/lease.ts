@@ -32,6 +32,10 @@ export interface Lease extends AsyncDisposable {
   assertHeld(): Promise<void>;
   /** A lease for each grant, in its place: each is given back on its own, and hands down only itself and what is above. This one is spent. */
   split(): readonly Lease[];
+  /** Holds on with as little as possible until `wake`: of many leases, few are worked under. */
+  rest(): void;
+  /** Before work begins under a lease that rested. */
+  wake(): void;
   /** Gives everything back, last taken first. Idempotent. Never touches what is not ours. */
   release(): Promise<void>;
 }
@@ -50,7 +54,6 @@ const checkEveryMs = 2000;
 
 export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
-  readonly holdings: readonly Holding[];
   readonly owner: string;
   readonly #machine: Machine;
   readonly #above: readonly Holding[];
@@ -68,11 +71,14 @@ export class HeldLease implements Lease {
     this.owner = owner;
     this.#machine = machine;
     this.#above = above;
-    this.holdings = [...above, ...grants.map((grant) => grant.holding)];
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
       machine.clock.every(checkEveryMs, () => void this.assertHeld().catch(() => undefined)), // told through the signal
     ];
+  }
+
+  get holdings(): readonly Holding[] {
+    return [...this.#above, ...this.grants.map((grant) => grant.holding)];
   }
 
   get signal(): AbortSignal {
@@ -98,6 +104,14 @@ export class HeldLease implements Lease {
       this.#lost.abort(lockLost(grant));
       throw this.#lost.signal.reason;
     }
+  }
+
+  rest(): void {
+    for (const grant of this.grants) grant.rest?.();
+  }
+
+  wake(): void {
+    for (const grant of this.grants) grant.wake?.();
   }
 
   split(): readonly Lease[] {

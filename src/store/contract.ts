@@ -231,6 +231,13 @@ export interface Grant {
   check(): Promise<"held" | "lost">;
   /** Keeps the record fresh for older clients. */
   refresh(): Promise<void>;
+  /**
+   * Where many are held and few worked under: holds on with as little as it can, until `wake`. Nothing can be handed down meanwhile. Drivers
+   * that have nothing to save leave both out.
+   */
+  rest?(): void;
+  /** What the holder calls may inherit it again. Does nothing to one that doesn't rest. */
+  wake?(): void;
   /** Gives the lock back if it is still ours; never touches a successor's. Idempotent. */
   release(): Promise<void>;
 }

@@ -1,7 +1,15 @@
 import { closeSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { blockedBy, datastore, foreignRecord, granted, LockWorld, web } from "../../../../test/support/lock-world.ts";
+import {
+  blockedBy,
+  datastore,
+  db,
+  foreignRecord,
+  granted,
+  LockWorld,
+  web,
+} from "../../../../test/support/lock-world.ts";
 import type { Grant, Holding } from "../../contract.ts";
 
 let world: LockWorld;
@@ -226,4 +234,96 @@ test("nothing stays of a lock that was given back at once: not even the folder t
     await grant.release();
     expect(existsSync(dirname(world.recordPath(web)))).toBe(false);
   }
+});
+
+describe("one of many, at rest", () => {
+  /** At every call into the kernel's locks, what another command would find. */
+  const watchMoves = (probe: () => void) => {
+    let isProbing = false;
+    const look = () => {
+      if (isProbing) return;
+      isProbing = true;
+      probe();
+      isProbing = false;
+    };
+    world.kernel.beforeLock = look;
+    world.kernel.beforeUnlock = look;
+  };
+
+  test("is held at every instant while it goes to rest and wakes", async () => {
+    const grant = await world.take(web);
+    const found: boolean[] = [];
+    watchMoves(() => found.push(world.isLocked(web)));
+    grant.rest?.();
+    grant.wake?.();
+    watchMoves(() => undefined);
+    expect(found.length).toBeGreaterThan(6);
+    expect(found).not.toContain(false);
+    expect(await grant.check()).toBe("held");
+  });
+
+  test("lets nobody share an exclusive lock, neither at rest nor awake", async () => {
+    const grant = await world.take(web);
+    const other = world.folder.table.open();
+    const canShare = () => world.folder.table.tryLock(other, world.folder.table.ranges({ resource: web }), "shared");
+    grant.rest?.();
+    expect(canShare()).toBe(false);
+    grant.wake?.();
+    expect(canShare()).toBe(false);
+    closeSync(other);
+  });
+
+  test("hands nothing down at rest, and a descriptor that carries this lock alone once it is awake", async () => {
+    const driver = world.driver();
+    const take = async (resource: typeof web) => {
+      const place = await driver.join(resource, "exclusive", world.claim());
+      return granted(await place.attempt());
+    };
+    const [one, other] = [await take(web), await take(db)];
+    one.rest?.();
+    other.rest?.();
+    expect(one.holding.descriptor).toBeUndefined();
+    other.wake?.();
+    const { descriptor = -1 } = other.holding;
+    await one.release();
+    expect(world.isLocked(web)).toBe(false);
+    expect(world.isLocked(db)).toBe(true);
+    expect(world.folder.table.tryLock(descriptor, world.folder.table.ranges({ resource: db }), "exclusive")).toBe(true);
+    expect(await other.check()).toBe("held");
+  });
+
+  test("keeps a shared lock shared", async () => {
+    const grant = await world.take(web, "shared");
+    grant.rest?.();
+    const beside = await world.take(web, "shared");
+    grant.wake?.();
+    expect([await grant.check(), await beside.check()]).toEqual(["held", "held"]);
+  });
+
+  test("is given back at rest, once and for all", async () => {
+    const grant = await world.take(web);
+    grant.rest?.();
+    await grant.release();
+    grant.wake?.();
+    expect(world.isLocked(web)).toBe(false);
+    expect(world.tickets(web)).toEqual([]);
+    expect(await (await world.take(web)).check()).toBe("held");
+  });
+
+  test("learns that it was taken away", async () => {
+    const grant = await world.take(web);
+    grant.rest?.();
+    expect(await world.driver().revoke(web, grant.nonce)).toBe(true);
+    expect(await grant.check()).toBe("lost");
+    grant.wake?.();
+    expect(await grant.check()).toBe("lost");
+  });
+
+  test("is lost, not taken anew, where the table was replaced", async () => {
+    const grant = await world.take(web);
+    grant.rest?.();
+    rmSync(world.folder.table.path);
+    grant.wake?.();
+    expect(await grant.check()).toBe("lost");
+  });
 });

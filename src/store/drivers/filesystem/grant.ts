@@ -39,6 +39,11 @@ export class FilesystemGrant implements Grant {
   readonly #slot: Slot;
   readonly #held: Held;
   readonly #tidying: Disposable;
+  /** What carries the lock: a descriptor of its own, or that of all who rest. */
+  #fd: number;
+  #isResting = false;
+  /** It didn't arrive when it was moved. */
+  #isLost = false;
   #released = false;
   /** When our record (or that of one who shares) was last seen in its place. */
   #seenAt: number;
@@ -47,6 +52,7 @@ export class FilesystemGrant implements Grant {
     this.#folder = folder;
     this.#slot = slot;
     this.#held = held;
+    this.#fd = held.fd;
     this.#seenAt = folder.machine.clock.monotonic();
     this.#tidying = folder.machine.clock.after(tidyAfterMs, held.tidy);
   }
@@ -72,14 +78,16 @@ export class FilesystemGrant implements Grant {
     const { resource, mode, nonce, token } = this;
     const { pid, owner } = this.#held.record;
     const owned = owner === undefined ? {} : { owner };
-    return { resource, mode, nonce, token, pid, ...owned, descriptor: this.#held.fd, ...under };
+    const descriptor = this.#isResting ? {} : { descriptor: this.#fd };
+    return { resource, mode, nonce, token, pid, ...owned, ...descriptor, ...under };
   }
 
   /** Lost: revoked, the table replaced, the kernel's lock dropped (a network filesystem may), the record another's, or the covering lock over. */
   async check(): Promise<"held" | "lost"> {
     const { table } = this.#folder;
-    const { fd, ranges, under, generation } = this.#held;
-    if (this.#released || !table.isCurrent(fd) || table.generation(this.resource) !== generation) return "lost";
+    const { ranges, under, generation } = this.#held;
+    if (this.#released || this.#isLost || !table.isCurrent(this.#fd) || table.generation(this.resource) !== generation)
+      return "lost";
     if (!table.isLocked(ranges)) return "lost";
     if (under !== undefined) return this.#folder.queue(slotOf(under)).isHeldBy(under.nonce) ? "held" : "lost";
     if (this.#held.draft === undefined || this.#recordIsOurs()) return "held";
@@ -95,13 +103,37 @@ export class FilesystemGrant implements Grant {
     refreshRecord(this.#path, nonce, new Date(this.#folder.machine.clock.now()).toISOString());
   }
 
+  rest(): void {
+    // Locks of Windows can't be turned from exclusive to shared; those who share a holding have one each.
+    const isPossible = this.#folder.machine.host.platform !== "win32" && this.#held.under === undefined;
+    if (this.#isResting || this.#released || !isPossible || !this.#folder.table.isCurrent(this.#fd)) return;
+    const own = this.#fd;
+    this.#move(this.#folder.commonDescriptor);
+    this.#isResting = true;
+    closeSync(own);
+  }
+
+  wake(): void {
+    if (!this.#isResting || this.#released) return;
+    this.#move(this.#folder.table.open());
+    this.#isResting = false;
+  }
+
+  #move(to: number): void {
+    const { table } = this.#folder;
+    // Where the table was replaced, the new one says nothing of a lock that was in the old one.
+    if (!table.isCurrent(this.#fd) || !table.move(this.#held.ranges, this.mode, { from: this.#fd, to }))
+      this.#isLost = true;
+    this.#fd = to;
+  }
+
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
     this.#tidying[Symbol.dispose]();
-    const { ticket, draft, fd, tidy } = this.#held;
+    const { ticket, draft, tidy } = this.#held;
     const inTheWay = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
-    const tidying = [tidy, () => draft?.close(), () => draft?.removeMadeFolder(), () => closeSync(fd)];
+    const tidying = [tidy, () => draft?.close(), () => draft?.removeMadeFolder(), () => this.#close()];
     const giveBack = () => runAll([...inTheWay, ...tidying]);
     if (this.mode !== "shared" || draft === undefined) return giveBack();
     // Those who share take turns here, so that the record of one who stays is never taken away. Where there is no way through the gate (no
@@ -126,7 +158,11 @@ export class FilesystemGrant implements Grant {
   }
 
   #unlock(): void {
-    this.#folder.table.unlock(this.#held.fd, this.#held.ranges);
+    this.#folder.table.unlock(this.#fd, this.#held.ranges);
+  }
+
+  #close(): void {
+    if (!this.#isResting) closeSync(this.#fd);
   }
 
   /**

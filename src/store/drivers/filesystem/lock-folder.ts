@@ -23,6 +23,7 @@ export class LockFolder {
   /** Whether records are published beside the data, for older clients that know nothing else. */
   readonly records: "published" | "none";
   readonly #kernel: KernelLocks;
+  #common: number | undefined;
   #boot: { readonly id: string | undefined } | undefined;
 
   constructor(
@@ -37,6 +38,13 @@ export class LockFolder {
     this.table = new LockTable(this.fenFolder, kernel);
     this.machine = machine;
     this.#kernel = kernel;
+  }
+
+  /** A descriptor that carries the locks of all grants that rest: a child process would inherit all of them, so none does. */
+  get commonDescriptor(): number {
+    if (this.#common !== undefined && !this.table.isCurrent(this.#common)) this.#common = undefined; // what rests there is lost, and said to be at its check
+    this.#common ??= this.table.open();
+    return this.#common;
   }
 
   queue(slot: Slot): Queue {

@@ -112,6 +112,16 @@ export class LockTable {
     for (const range of ranges) this.#kernel.unlock(fd, range);
   }
 
+  /**
+   * Moves a lock from one descriptor of ours to another. Never a moment without one; but while it moves it is shared, so only our living ticket keeps those
+   * out who would share. False where it didn't arrive: then it is lost.
+   */
+  move(ranges: readonly ByteRange[], mode: LockMode, way: { readonly from: number; readonly to: number }): boolean {
+    const isShared = this.tryLock(way.from, ranges, "shared") && this.tryLock(way.to, ranges, "shared");
+    this.unlock(way.from, ranges);
+    return isShared && (mode === "shared" || this.tryLock(way.to, ranges, "exclusive"));
+  }
+
   /** True where somebody, through whatever descriptor but `fd`, keeps a lock in one of the ranges from being taken. */
   isLocked(ranges: readonly ByteRange[]): boolean {
     const fd = this.open();
