@@ -195,7 +195,11 @@ describe("locks behind it", () => {
     let inside = 0;
     let turns = 0;
     const take = async (): Promise<Grant> => {
-      const place = await new CasLocks(store, machine, { ttlMs: 3000 }).join(web, "exclusive", claimOf(machine, []));
+      const place = await new CasLocks(store, machine, { ttlMs: 3000 }).join(
+        web,
+        "exclusive",
+        claimOf(machine, { owner: machine.random.uuid(), within: [] }),
+      );
       for (;;) {
         const attempt = await place.attempt();
         if (attempt.outcome === "granted") return attempt.grant;
