@@ -44,11 +44,11 @@ export class OpenRun {
 
   /** A new run, there for everybody to see once this resolves. */
   static async begin(workspace: Workspace, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
-    const store = workspace.datastore.files;
+    const { files: store, local } = workspace.datastore;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
-    const owned = await store.own(files.owner);
+    const owned = await local.own(files.owner);
     const log = await store.create(files.log);
-    const journal = new Journal(await store.create(files.journal));
+    const journal = new Journal(await local.create(files.journal));
     const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
     journal.write(first);
     emit({ event: "workflow.entry", run: first.run, entry: first });
@@ -63,12 +63,12 @@ export class OpenRun {
     state: RunState,
     resumed: { readonly at: number; readonly by: Author },
   ): Promise<OpenRun> {
-    const store = workspace.datastore.files;
+    const { files: store, local } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
-    await store.remove(files.owner);
+    await local.remove(files.owner);
     await store.remove(files.cancel);
-    const owned = await store.own(files.owner);
-    const file = await store.reopen(files.journal);
+    const owned = await local.own(files.owner);
+    const file = await local.reopen(files.journal);
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);
     const run = new OpenRun(workspace, { state, journal, log: await store.reopen(files.log), files, owned });
@@ -89,14 +89,14 @@ export class OpenRun {
 
   /** The last word: record written, files closed, nobody owns it any more. */
   async close(): Promise<void> {
-    const { files } = this.#workspace.datastore;
+    const { files, local } = this.#workspace.datastore;
     try {
       await this.journal.close();
       await this.log.close({ durable: false });
       await this.#writeRecord();
     } finally {
       this.#owned.letGo();
-      await files.remove(this.files.owner);
+      await local.remove(this.files.owner);
       await files.remove(this.files.cancel);
     }
   }

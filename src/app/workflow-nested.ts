@@ -69,7 +69,7 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
   surroundings.takenUp.delete(step.child);
   if (prepared !== undefined) return prepared;
   const { journal } = runFiles({ workflowId: plan.workflow.workflow.id, id: step.child });
-  const read = await readJournal(surroundings.workspace.datastore.files, journal);
+  const read = await readJournal(surroundings.workspace.datastore.local, journal);
   if (read === undefined) return undefined;
   const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
   return { state: read.state, entries };
