@@ -6,18 +6,20 @@ import { taskKeys } from "./keys.ts";
 const hint = "task: { type: model_method, modelIdOrName: web-01, methodName: execute }";
 
 /** What isn't a task here, and what to write instead. */
-const others: Readonly<Record<string, string>> = {
-  shell:
+const others: ReadonlyMap<unknown, string> = new Map([
+  [
+    "shell",
     "Make a model of the type command/shell (fen model create command/shell <name>) and call its method execute, with the command in its argument run.",
-  manual_approval: "Cut the workflow in two at this place, and run the second when you have approved.",
-  assert: "Call a method that fails where something isn't as it must be.",
-};
+  ],
+  ["manual_approval", "Cut the workflow in two at this place, and run the second when you have approved."],
+  ["assert", "Call a method that fails where something isn't as it must be."],
+]);
 
 export function readTask(step: MapReader): Task {
   const task = step.inner("task", { required: true, hint });
   const none: Task = { type: "workflow", workflowIdOrName: "", inputs: {} };
   if (task === undefined) return none;
-  const other = others[String(task.map["type"])];
+  const other = others.get(task.map["type"]);
   if (other !== undefined) {
     task.error("type", `a step can't have a task of type ${String(task.map["type"])}`, other);
     return none;

@@ -3,7 +3,7 @@
  * hides an extension of its name. A file that can't be read is a problem that is told; it doesn't hide the others.
  */
 import { realpathSync } from "node:fs";
-import { join, sep } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
 import { removeFile, writeFileAtomic } from "../kernel/files.ts";
 import { compareCodePoints } from "../kernel/order.ts";
@@ -197,7 +197,8 @@ export class Workflows {
   }
 
   #isExtension(file: string): boolean {
-    return file.startsWith(`${this.#repository.workflowExtensionsDir}${sep}`);
+    const { workflowExtensionsDir, layout } = this.#repository;
+    return file.startsWith(`${workflowExtensionsDir}${sep}`) && dirname(file) !== layout.workflowsDir;
   }
 
   async #missing(nameOrId: string): Promise<FenError> {

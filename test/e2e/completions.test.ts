@@ -24,6 +24,7 @@ beforeAll(async () => {
   for (const name of ["web-01", "my model", "it's", 'say "hi"', "$(touch pwned)", "`touch pwned`"])
     repo.model(name, "echo hello");
   await repo.fen("model", "method", "run", "web-01", "execute");
+  await repo.fen("workflow", "create", "patch-web");
   bin = mkdtempSync(join(tmpdir(), "fen-bin-"));
   ran = join(bin, "ran");
   mkdirSync(join(bin, "real"));
@@ -105,6 +106,7 @@ describe.each(shells)("$shell", (shell) => {
       keys: "fen data search --model web\t",
       words: "fen data search --model web-01",
     },
+    { what: "names of workflows", keys: "fen workflow validate pat\t", words: "fen workflow validate patch-web" },
     { what: "types", keys: "fen model create com\tnew", words: "fen model create command/shell new" },
     { what: "methods", keys: "fen model method run web-01 ex\t", words: "fen model method run web-01 execute" },
     { what: "names of data", keys: "fen data get web-01 l\t", words: "fen data get web-01 log" },

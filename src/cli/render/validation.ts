@@ -2,13 +2,26 @@
 import type { Validation } from "../../app/editing.ts";
 import type { Console } from "../console.ts";
 
-/** A line for what was checked, and one for each check that failed. */
+interface Checked {
+  readonly name: string;
+  readonly passed: boolean;
+  readonly validations: readonly Validation[];
+}
+
+/** A line for each thing that was checked, and one for each check that failed; with `totals` how many passed. */
 export function validationText(
   console: Console,
-  checked: { readonly name: string; readonly passed: boolean; readonly validations: readonly Validation[] },
+  checked: readonly Checked[],
+  totals?: { readonly totalPassed: number; readonly totalFailed: number },
 ): string {
-  const errors = checked.validations
-    .filter(({ passed }) => !passed)
-    .map(({ name, error = "" }) => `  ${name}: ${error.replaceAll("\n", "\n    ")}`);
-  return [`${checked.passed ? console.green("passed") : console.red("failed")} ${checked.name}`, ...errors].join("\n");
+  const lines = checked.flatMap(({ name, passed, validations }) => [
+    `${passed ? console.green("passed") : console.red("failed")} ${name}`,
+    ...validations
+      .filter((one) => !one.passed)
+      .map((one) => `  ${one.name}: ${(one.error ?? "").replaceAll("\n", "\n    ")}`),
+  ]);
+  return [
+    ...lines,
+    ...(totals === undefined ? [] : [`${totals.totalPassed} passed, ${totals.totalFailed} failed`]),
+  ].join("\n");
 }

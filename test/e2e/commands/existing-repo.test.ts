@@ -82,6 +82,59 @@ describe("reading", () => {
     expect(await documentOf(repo, "model validate acme-db-01")).toMatchObject({ type: "command/shell", passed: true });
   });
 
+  test("workflow search, get, validate", async () => {
+    const greet = "51265e49-9832-450e-aff0-d1b2e3bcb1a3";
+    const report = "b882dd70-3fa5-405a-a300-2ba397160513";
+    expect((await documentOf(repo, "workflow search")).results).toEqual([
+      { id: greet, name: "acme-greet-all", description: "greet every web host, then report", jobCount: 3 },
+      { id: report, name: "acme-report-only", jobCount: 1 },
+    ]);
+    const task = { type: "model_method", modelIdOrName: "acme-web-01", methodName: "execute" };
+    const document = await documentOf(repo, "workflow get acme-greet-all");
+    expect(document).toMatchObject({
+      id: greet,
+      version: 1,
+      tags: { team: "sre" },
+      inputs: { properties: { greeting: { default: "hi" } }, required: ["hosts"] },
+      path: join(repo.path, `workflows/workflow-${greet}.yaml`),
+      jobs: [
+        {
+          name: "greet",
+          dependsOn: [],
+          steps: [
+            {
+              name: "greet-${{ self.h }}",
+              forEach: { item: "h", in: "${{ inputs.hosts }}" },
+              task: { ...task, inputs: { greeting: "${{ inputs.greeting + ' ' + self.h }}" } },
+              dataOutputOverrides: [{ specName: "result", lifetime: "30d", vary: ["greeting"] }],
+            },
+          ],
+        },
+        {
+          name: "check",
+          dependsOn: [{ job: "greet", condition: { type: "completed" } }],
+          steps: [
+            { name: "may-fail", allowFailure: true },
+            { name: "after", allowFailure: false },
+          ],
+        },
+        { name: "nested", steps: [{ task: { type: "workflow", workflowIdOrName: "acme-report-only" } }] },
+      ],
+    });
+    expect(await documentOf(repo, `workflow get ${greet}`)).toEqual(document);
+    expect(await documentOf(repo, "workflow search report-only")).toMatchObject({ id: report });
+    expect(await documentOf(repo, "workflow validate")).toMatchObject({
+      workflows: [
+        { workflowId: greet, passed: true },
+        { workflowId: report, passed: true },
+      ],
+      totalPassed: 2,
+      totalFailed: 0,
+      passed: true,
+    });
+    expect(await textOf(repo, "workflow validate acme-greet-all")).toBe("passed acme-greet-all");
+  });
+
   test("runs: search, newest first", async () => {
     expect(
       (await documentOf(repo, "model method history search")).results.map(

@@ -4,12 +4,12 @@ import { validationText } from "../../render/validation.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const document = await validateModels(context, { model: args[0] });
-  const text = () =>
-    "models" in document
-      ? [
-          ...document.models.map((one) => validationText(console, { name: one.modelName, ...one })),
-          `${document.totalPassed} passed, ${document.totalFailed} failed`,
-        ].join("\n")
-      : validationText(console, { name: document.modelName, ...document });
-  return { document, exitCode: document.passed ? 0 : 1, text, paged: true };
+  const [all, totals] = "models" in document ? [document.models, document] : [[document]];
+  const checked = all.map((one) => ({ ...one, name: one.modelName }));
+  return {
+    document,
+    exitCode: document.passed ? 0 : 1,
+    text: () => validationText(console, checked, totals),
+    paged: true,
+  };
 };

@@ -4,12 +4,12 @@ import { validationText } from "../../render/validation.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const document = await validateWorkflows(context, { workflow: args[0] });
-  const text = () =>
-    "workflows" in document
-      ? [
-          ...document.workflows.map((one) => validationText(console, { name: one.workflowName, ...one })),
-          `${document.totalPassed} passed, ${document.totalFailed} failed`,
-        ].join("\n")
-      : validationText(console, { name: document.workflowName, ...document });
-  return { document, exitCode: document.passed ? 0 : 1, text, paged: true };
+  const [all, totals] = "workflows" in document ? [document.workflows, document] : [[document]];
+  const checked = all.map((one) => ({ ...one, name: one.workflowName }));
+  return {
+    document,
+    exitCode: document.passed ? 0 : 1,
+    text: () => validationText(console, checked, totals),
+    paged: true,
+  };
 };
