@@ -79,7 +79,7 @@ export async function carryOut(
     engine.write({ e: "locks", at: engine.now(), models: locks.size, waitedMs: run.waitedMs });
     await engine.run();
   } catch (error) {
-    if (!cancel.signal.aborted) throw error;
+    if (!cancel.signal.aborted) throw stopped(error, state);
   } finally {
     cancel[Symbol.dispose]();
     await open.close();
@@ -212,6 +212,16 @@ class CancelWatch {
   [Symbol.dispose](): void {
     this.#timer[Symbol.dispose]();
   }
+}
+
+/** Who was interrupted is told how to go on. */
+function stopped(error: unknown, { id }: RunState): unknown {
+  if (!(error instanceof FenError) || error.code !== "interrupted") return error;
+  return new FenError(error.code, error.message, {
+    hint: `Go on with the run: fen workflow resume ${id}`,
+    facts: { ...error.facts, run: id },
+    cause: error,
+  });
 }
 
 function cancelled({ id, definition }: RunState): FenError {

@@ -29,7 +29,11 @@ function printRun(console: Console, event: AppEvent, verbose: boolean): void {
   } else if (event.event === "run.data" && verbose)
     console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
   else if (event.event === "lock.granted" && event.waitedMs >= 250)
-    console.say(console.dim(`got the lock on ${event.resources.join(", ")} after ${duration(event.waitedMs)}`));
+    console.say(console.dim(`got the lock on ${shortList(event.resources)} after ${duration(event.waitedMs)}`));
+}
+
+function shortList(names: readonly string[]): string {
+  return names.length <= 3 ? names.join(", ") : `${names[0] ?? ""} and ${names.length - 1} more`;
 }
 
 /** Who holds it, since when, what command, our place, and what one can do. */

@@ -18,7 +18,8 @@ export function showRunEnd(run: RunDocument, console: Console): string {
   for (const { job, step } of failed.slice(0, shownFailures)) console.say(failureLine(job, step, console));
   if (failed.length > shownFailures) console.say(`  … and ${failed.length - shownFailures} more`);
   console.say(console.dim(`  fen workflow history get ${run.id}`));
-  if (run.status !== "succeeded") console.say(console.dim(`  fen workflow resume ${run.id} --failed`));
+  if (run.status !== "succeeded")
+    console.say(console.dim(`  fen workflow resume ${run.id}${run.status === "failed" ? " --failed" : ""}`));
   return "";
 }
 
