@@ -267,6 +267,7 @@ export class FilesystemPlace implements Place {
   #grant(): FilesystemGrant {
     const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
+    this.#names = undefined; // it may be long, and the grant keeps us
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     if (!this.#hasRecord) this.#ticket.markGranted(record);
     return new FilesystemGrant(this.#folder, this.#slot, {
