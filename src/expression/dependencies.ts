@@ -30,13 +30,10 @@ export interface DataCall {
   readonly name?: string;
 }
 
-const none: ReadonlySet<string> = new Set();
-
-export const noDependencies: Dependencies = completed({});
-
 type Parts = Partial<Omit<Dependencies, "usesData" | "isTainted">>;
 
 function completed(parts: Parts): Dependencies {
+  const none: ReadonlySet<string> = new Set();
   const { env = none, vaults = none, data = [] } = parts;
   return {
     inputs: parts.inputs ?? none,
@@ -55,8 +52,7 @@ function completed(parts: Parts): Dependencies {
 
 export function mergeDependencies(all: readonly Dependencies[]): Dependencies {
   const [only] = all;
-  if (only === undefined) return noDependencies;
-  if (all.length === 1) return only;
+  if (only !== undefined && all.length === 1) return only;
   const union = (pick: (one: Dependencies) => Iterable<string>) => new Set(all.flatMap((one) => [...pick(one)]));
   return completed({
     inputs: union((one) => one.inputs),
