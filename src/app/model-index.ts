@@ -21,10 +21,15 @@ export class ModelIndex {
     return loading;
   }
 
+  /** All models, each once; of several with one name, all. */
+  async all(): Promise<readonly DefinitionSummary[]> {
+    this.#summaries ??= this.#read();
+    return [...new Set((await this.#summaries).values())].filter((one) => one !== "ambiguous");
+  }
+
   /** Names of all models. */
   async names(): Promise<readonly string[]> {
-    this.#summaries ??= this.#read();
-    return [...(await this.#summaries).values()].flatMap((one) => (one === "ambiguous" ? [] : one.name));
+    return (await this.all()).map((one) => one.name);
   }
 
   async #read(): Promise<ReadonlyMap<string, DefinitionSummary | "ambiguous">> {

@@ -1,4 +1,5 @@
 /** Everything of a call that can be known before it: type, method, arguments, lock mode. Asked before the lock and, where the definition has changed, under it. */
+import type { Cel } from "../expression/cel.ts";
 import { asSchema } from "../expression/schema.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -8,6 +9,7 @@ import { checkArguments } from "../model/runner.ts";
 import { findMethod, type ModelType, onlyReads } from "../model/type.ts";
 import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
+import { type ExpressionSources, expressionSources } from "./expression-sources.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface PreparedMethod {
@@ -23,6 +25,11 @@ interface MethodInputs {
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Of the workflow whose step it is. */
   readonly workflowInputs?: Readonly<Record<string, unknown>>;
+  /** Inputs that come from the environment or a vault. */
+  readonly taintedInputs?: ReadonlySet<string>;
+  /** What expressions read, where several calls share it. */
+  readonly sources?: ExpressionSources;
+  readonly cel?: Cel;
 }
 
 /** Throws what is wrong with definition, method, inputs or arguments. */
@@ -30,7 +37,7 @@ export async function prepareMethod(
   context: AppContext,
   workspace: Workspace,
   loaded: LoadedDefinition,
-  { method, inputs, workflowInputs }: MethodInputs,
+  { method, inputs, workflowInputs, taintedInputs, sources, cel }: MethodInputs,
 ): Promise<PreparedMethod> {
   for (const warning of loaded.warnings)
     context.emit({
@@ -49,6 +56,10 @@ export async function prepareMethod(
     workflowInputs,
     argumentNames: Object.keys(asSchema(spec.arguments["properties"])),
     env: context.machine.host.env,
+    taintedInputs,
+    cel,
+    sources: sources ?? expressionSources(context.machine, workspace, { cel }),
+    warn: (warning) => context.emit({ event: "warning", ...warning }),
   });
   checkArguments({ type, method, arguments: resolved.arguments });
   const mode = onlyReads(kind) ? "shared" : "exclusive";

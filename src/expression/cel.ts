@@ -1,223 +1,312 @@
-/** One CEL expression: parsed, what it refers to, evaluated. Numbers behave as people expect of YAML: `inputs.n + 1` works whatever `n` is. */
+/** One CEL expression: parsed, what it depends on, evaluated. Numbers behave as people expect of YAML: `inputs.n + 1` works whatever `n` is. */
 import type { Environment } from "@marcbachmann/cel-js";
-import { asError, FenError } from "../kernel/errors.ts";
+import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { isRecord } from "../repo/yaml.ts";
+import { type Dependencies, dependenciesOf } from "./dependencies.ts";
+import { loosenTypes, makeEnvironment } from "./environment.ts";
+import {
+  ExpressionError,
+  expressionError,
+  type Fault,
+  faultOf,
+  hintForMissing,
+  rootOf,
+  shorten,
+  type Where,
+} from "./failure.ts";
+import { namespaceValues } from "./functions.ts";
+import type { Scope } from "./scope.ts";
+import { Session } from "./session.ts";
+import { readSource, type Source } from "./source.ts";
+import { childrenOf, namespaces, type Node, type Use, usesOf } from "./syntax.ts";
 import { TimeLimit } from "./time-limit.ts";
+import { toPlain } from "./values.ts";
 
-/** Where an expression stands, for errors. */
-export interface Where {
-  readonly file: string;
-  /** `methods.execute.arguments.run` */
-  readonly key: string;
-  readonly line?: number | undefined;
-}
+export type { Where } from "./failure.ts";
 
 export interface Expression {
   readonly source: string;
-  /** Names used of each variable: `inputs` -> {pkg}. A use of the whole variable is "*". */
-  readonly uses: ReadonlyMap<string, ReadonlySet<string>>;
-  evaluate(scope: Readonly<Record<string, unknown>>): unknown;
+  readonly dependencies: Dependencies;
+  /** What is out of date in it. */
+  readonly warnings: readonly Warning[];
+  /** The value. Throws `expression_failed` with the place, and what a read throws. */
+  evaluate(scope: Scope): Promise<unknown>;
+  /** The value, and what else came out. */
+  run(scope: Scope): Promise<Outcome>;
 }
 
-const known = ["self", "inputs", "env"];
-const later = ["model", "data", "vault", "file", "workflow"];
+export interface Warning {
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface Outcome {
+  readonly value: unknown;
+  /** It comes from the environment or a vault, itself or through another model. */
+  readonly isTainted: boolean;
+  /** It depends on data or the time. */
+  readonly isVolatile: boolean;
+}
+
+/** What scopes may have, by the names in expressions. */
+export const variables = ["inputs", "self", "env", "model", ...namespaces];
+const deprecated = ["resource", "file", "execution"];
+
+type Parsed = ReturnType<Environment["parse"]>;
 
 export class Cel {
   readonly #environment: Environment;
-  readonly #limit = new TimeLimit();
+  readonly #current: { session: Session | undefined };
+  #limit: TimeLimit | undefined;
 
-  private constructor(environment: Environment) {
+  private constructor(environment: Environment, current: { session: Session | undefined }) {
     this.#environment = environment;
+    this.#current = current;
   }
 
   static async load(): Promise<Cel> {
-    const { Environment } = await import("@marcbachmann/cel-js");
-    const environment = new Environment({ unlistedVariablesAreDyn: true });
-    const operators: Readonly<Record<string, (a: number, b: number) => number>> = {
-      "+": (a, b) => a + b,
-      "-": (a, b) => a - b,
-      "*": (a, b) => a * b,
-      "/": (a, b) => a / b,
-      "%": (a, b) => a % b,
-    };
-    for (const [sign, operator] of Object.entries(operators)) {
-      const mixed = (a: unknown, b: unknown) => operator(Number(a), Number(b));
-      environment.registerOperator(`double ${sign} int`, mixed);
-      environment.registerOperator(`int ${sign} double`, mixed);
-    }
-    environment.registerOperator("double % double", (a: unknown, b: unknown) => Number(a) % Number(b));
-    return new Cel(environment);
+    const current: { session: Session | undefined } = { session: undefined };
+    const environment = await makeEnvironment(() => {
+      if (current.session === undefined) throw new Error("no expression is being evaluated");
+      return current.session;
+    });
+    return new Cel(environment, current);
   }
 
-  /** Throws `expression_invalid` (syntax, unknown variable) or `expression_not_yet`. */
-  parse(source: string, where: Where): Expression {
-    const flat = source.replaceAll(/\r?\n/g, " ");
-    let parsed: ReturnType<Environment["parse"]>;
-    try {
-      parsed = this.#environment.parse(flat);
-    } catch (error) {
-      throw failure("expression_invalid", flat, where, error);
-    }
-    const uses = new Map<string, Set<string>>();
-    collect(parsed.ast, new Set(), uses);
-    for (const name of uses.keys()) if (!known.includes(name)) throw refuse(name, flat, where);
+  /** Throws `expression_invalid` (syntax, unknown variable or function, types that never fit) or `expression_not_yet`. */
+  parse(written: string, where: Where): Expression {
+    const source = readSource(written);
+    const { parsed, uses } = this.#parse(source, where);
+    const dependencies = dependenciesOf(uses);
     return {
-      source,
-      uses,
-      evaluate: (scope) => {
-        try {
-          const value: unknown = canBeLong.test(flat) ? this.#limit.run(() => parsed(scope)) : parsed(scope);
-          return toPlain(value);
-        } catch (error) {
-          throw failure("expression_failed", flat, where, error, scope);
-        }
-      },
+      source: written,
+      dependencies,
+      warnings: warningsOf(uses, where),
+      evaluate: async (scope) => (await this.#run(parsed, { source, where, scope, uses, dependencies })).value,
+      run: (scope) => this.#run(parsed, { source, where, scope, uses, dependencies }),
     };
   }
+
+  #parse(source: Source, where: Where): { readonly parsed: Parsed; readonly uses: readonly Use[] } {
+    let parsed: Parsed;
+    try {
+      parsed = this.#environment.parse(source.parsed);
+    } catch (error) {
+      throw invalid(faultOf(error), { source, where, cause: error });
+    }
+    const uses = usesOf(parsed.ast);
+    for (const use of uses) refuse(use, source, where);
+    loosenTypes(parsed.ast);
+    const checked = parsed.check();
+    if (!checked.valid) throw invalid(faultOf(checked.error), { source, where, cause: checked.error });
+    return { parsed, uses };
+  }
+
+  async #run(parsed: Parsed, call: Call): Promise<Outcome> {
+    const { source, where, scope, uses, dependencies } = call;
+    refuseAbsent(call);
+    const session = new Session(scope, uses);
+    const context = contextOf(session, dependencies);
+    const limited = canBeLong.test(source.parsed);
+    const compute = this.#computing(session, () =>
+      limited ? (this.#limit ??= new TimeLimit()).run(() => parsed(context)) : parsed(context),
+    );
+    try {
+      const value = toPlain(await session.run(compute));
+      const isTainted = dependencies.isTainted || session.isTainted || usesTainted(uses, scope);
+      return { value, isTainted, isVolatile: session.isVolatile };
+    } catch (error) {
+      if (error instanceof FenError) throw placed(error, source, where);
+      throw await this.#failure(error, call);
+    }
+  }
+
+  /** Functions of the library ask the session of the computation that goes on. */
+  #computing(session: Session, compute: () => unknown): () => unknown {
+    return () => {
+      this.#current.session = session;
+      try {
+        return compute();
+      } finally {
+        this.#current.session = undefined;
+      }
+    };
+  }
+
+  async #failure(error: unknown, call: Call): Promise<FenError> {
+    const { source, where, scope } = call;
+    const fault = faultOf(error);
+    const { node, missing } = fault;
+    if (missing !== undefined && rootOf(node) === "model") {
+      const names = (await scope.models?.names()) ?? [];
+      const near = nearest(missing, names);
+      return expressionError("expression_failed", `no model is called ${missing}`, {
+        ...{ source, where, position: fault.position, cause: error },
+        hint: near === undefined ? "List the models: fen model search" : `Did you mean ${near}?`,
+      });
+    }
+    const hint = missing === undefined ? fault.hint : hintForMissing(missing, node, scope);
+    const details = await this.#valuesAt(node, call, missing === undefined ? describe : describeKeys);
+    return expressionError("expression_failed", fault.reason, {
+      ...{ source, where, position: fault.position, hint, details, cause: error },
+    });
+  }
+
+  /** What the parts of a failed node are: their values, or only their types where these come from the environment or a vault. */
+  async #valuesAt(node: Node | undefined, call: Call, tell: (value: unknown) => string): Promise<string[]> {
+    if (node === undefined) return [];
+    const lines: string[] = [];
+    for (const child of childrenOf(node).slice(0, 3)) {
+      if (child.op === "value") continue;
+      const written = call.source.parsed.slice(child.start, child.end);
+      try {
+        const parsed = this.#environment.parse(written);
+        const uses = usesOf(parsed.ast);
+        if (uses.length === 0) continue;
+        loosenTypes(parsed.ast);
+        const session = new Session(call.scope, uses);
+        const dependencies = dependenciesOf(uses);
+        const context = contextOf(session, dependencies);
+        const value = toPlain(await session.run(this.#computing(session, () => parsed(context))));
+        const isTainted = dependencies.isTainted || session.isTainted || usesTainted(uses, call.scope);
+        lines.push(`${shorten(written, 60)} is ${isTainted ? typeOf(value) : tell(value)}`);
+      } catch {
+        // It can't be told without its surroundings: the place must do.
+      }
+    }
+    return lines;
+  }
+}
+
+interface Call {
+  readonly source: Source;
+  readonly where: Where;
+  readonly scope: Scope;
+  readonly uses: readonly Use[];
+  readonly dependencies: Dependencies;
+}
+
+/** The variables. */
+function contextOf(session: Session, dependencies: Dependencies): Readonly<Record<string, unknown>> {
+  const { inputs, self, env = {} } = session.scope;
+  return { ...namespaceValues, inputs, self, model: session.model, env: environmentOf(env, dependencies.env) };
+}
+
+/** A map of the variables that are used and set: the environment of a process is no plain map. */
+function environmentOf(
+  env: Readonly<Record<string, string | undefined>>,
+  used: ReadonlySet<string>,
+): Record<string, string> {
+  const names = used.has("*") ? Object.keys(env) : used;
+  return Object.fromEntries(
+    [...names].flatMap((name) => {
+      const value = env[name];
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
 }
 
 /** Everything else takes time in proportion to its own length. */
 const canBeLong = /\b(all|exists|exists_one|map|filter|bind|matches)\s*\(/;
 
-function refuse(name: string, source: string, where: Where): FenError {
-  const place = `${placeOf(where)}: ${shorten(source)}`;
-  if (later.includes(name)) {
-    return new FenError("expression_not_yet", `This version can't evaluate ${name} in expressions yet.\n  ${place}`, {
-      hint: `Use ${known.join(", ")}; or put the value into an input.`,
-      facts: { ...where, expression: shorten(source) },
-    });
-  }
-  const near = nearest(name, known);
-  return new FenError("expression_invalid", `There is no variable ${name}.\n  ${place}`, {
-    hint: near === undefined ? `Known: ${known.join(", ")}.` : `Did you mean ${near}?`,
-    facts: { ...where, expression: shorten(source) },
-  });
-}
-
-function placeOf(where: Where): string {
-  return `${where.file}${where.line === undefined ? "" : `:${where.line}`} (${where.key})`;
-}
-
-/** Values never appear in these errors: they may be secrets. */
-function failure(
-  code: "expression_invalid" | "expression_failed",
-  source: string,
-  where: Where,
-  cause: unknown,
-  scope: Readonly<Record<string, unknown>> = {},
+function invalid(
+  fault: Fault,
+  at: { readonly source: Source; readonly where: Where; readonly cause: unknown },
 ): FenError {
-  const [said = ""] = asError(cause).message.split("\n");
-  const reason = code === "expression_failed" ? withoutValues(said, source) : said;
-  const position = positionOf(cause);
-  const missing = /^No such key: (.+)$/.exec(reason)?.[1];
-  const hint =
-    missing === undefined
-      ? "Mend the expression, then check it with: fen model validate"
-      : hintForMissing(missing, source, scope);
-  return new FenError(
-    code,
-    `${placeOf(where)}: ${missing === undefined ? reason : `nothing is called ${missing} here`}\n  ${excerpt(source, position)}`,
-    { hint, facts: { ...where, expression: shorten(source) } },
+  return expressionError("expression_invalid", fault.reason, { ...at, position: fault.position, hint: fault.hint });
+}
+
+function refuse({ root, path, at, call }: Use, source: Source, where: Where): void {
+  const place = { source, where, position: at };
+  if (root === "vault")
+    throw expressionError("expression_not_yet", "secrets of a vault can't be read yet", {
+      ...place,
+      hint: "Take it from the environment meanwhile: env.NAME",
+    });
+  if (root === "now" || (variables.includes(root) && (call !== undefined || !namespaces.includes(root)))) {
+    if (root === "model" && path.length === 0)
+      throw expressionError("expression_invalid", "model needs the name of one: model.<name>.input", place);
+    return;
+  }
+  const near = nearest(root, variables);
+  const isPart = source.parsed[at - 1] === "-";
+  const hint = isPart
+    ? `A name with a hyphen is written in brackets: inputs["some-${root}"]`
+    : near === undefined
+      ? `Known: ${variables.join(", ")}.`
+      : `Did you mean ${near}?`;
+  throw expressionError("expression_invalid", `there is no variable ${root}`, { ...place, hint });
+}
+
+function warningsOf(uses: readonly Use[], { file, key, line }: Where): Warning[] {
+  return uses.flatMap(({ root, path: [name = "…", kind = "", spec = "…"] }) =>
+    root === "model" && deprecated.includes(kind)
+      ? [
+          {
+            message: `${file}${line === undefined ? "" : `:${line}`} (${key}): model.${name}.${kind} is deprecated`,
+            hint: `Use data.latest("${name}", "${spec}") instead.`,
+          },
+        ]
+      : [],
   );
 }
 
-/** What the library says of values is left out, unless it is what the definition itself says. */
-function withoutValues(reason: string, source: string): string {
-  const missing = /^No such key: (.+)$/.exec(reason)?.[1];
-  if (missing?.startsWith("index out of bounds") === true) return "index out of bounds";
-  if (missing !== undefined) return source.includes(missing) ? reason : "nothing is called so here";
-  if (/^(no such overload|found no matching overload|\w+\(\) type error): [^:]*$/.test(reason)) return reason;
-  return reason.replace(/:.*$/s, "");
+/** A variable that isn't there at all is told before anything is computed. */
+function refuseAbsent({ source, where, scope, uses }: Call): void {
+  const there: Readonly<Record<string, boolean>> = {
+    inputs: scope.inputs !== undefined,
+    self: scope.self !== undefined,
+    env: scope.env !== undefined,
+    model: scope.models !== undefined,
+    data: scope.data !== undefined,
+    file: scope.data !== undefined,
+    now: scope.now !== undefined,
+  };
+  const absent = uses.find(({ root }) => there[root] === false);
+  if (absent === undefined) return;
+  const names = Object.keys(there).filter((name) => there[name]);
+  throw expressionError("expression_failed", `${absent.root} isn't there where this is evaluated`, {
+    ...{ source, where, position: absent.at },
+    hint: `There are: ${names.join(", ")}.`,
+  });
 }
 
-function hintForMissing(name: string, source: string, scope: Readonly<Record<string, unknown>>): string {
-  if (source.includes(`env.${name}`)) return `Set the environment variable ${name}.`;
-  const inputs = scope["inputs"];
-  const near = isRecord(inputs) ? nearest(name, Object.keys(inputs)) : undefined;
-  return near === undefined
-    ? `Give it with --input ${name}=..., or a default in the definition's inputs.`
-    : `Did you mean ${near}?`;
+function usesTainted(uses: readonly Use[], { tainted }: Scope): boolean {
+  if (tainted === undefined || tainted.size === 0) return false;
+  return uses.some(({ root, path }) => {
+    const end = path.indexOf(undefined);
+    const used = [root, ...(end < 0 ? path : path.slice(0, end))].join(".");
+    return [...tainted].some((one) => one === used || one.startsWith(`${used}.`) || used.startsWith(`${one}.`));
+  });
 }
 
-const shownBefore = 60;
-const shownLength = 160;
-
-/** What stands around the place of the error, with a caret under it. */
-function excerpt(source: string, position: number | undefined): string {
-  if (position === undefined) return shorten(source);
-  const start = source.length <= shownLength ? 0 : Math.max(0, position - shownBefore);
-  const end = Math.min(source.length, start + shownLength);
-  const before = start === 0 ? "" : "… ";
-  const text = `${before}${source.slice(start, end)}${end < source.length ? " …" : ""}`;
-  return `${text}\n  ${" ".repeat(before.length + position - start)}^`;
+/** An error of something that was read keeps its hint, and gets the place of the expression. */
+function placed(error: FenError, source: Source, where: Where): FenError {
+  if (error instanceof ExpressionError) return error; // of an expression in another model
+  return new ExpressionError(error.code === "model_missing" ? "expression_failed" : error.code, where, {
+    text: `${error.message}\n  ${shorten(source.written)}`,
+    hint: error.hint,
+    facts: { ...error.facts, expression: shorten(source.written) },
+    cause: error,
+  });
 }
 
-function shorten(source: string): string {
-  return source.length <= shownLength ? source : `${source.slice(0, shownLength)} …`;
+function describe(value: unknown): string {
+  const text = JSON.stringify(value) ?? "undefined";
+  return `${shorten(text, 80)} (${typeOf(value)})`;
 }
 
-function positionOf(error: unknown): number | undefined {
-  if (!isObject(error)) return undefined;
-  const node = error["node"];
-  const position = isObject(node) ? node["pos"] : error["pos"];
-  return typeof position === "number" ? position : undefined;
+/** Of a map in which a key is missing, the keys that it has. */
+function describeKeys(value: unknown): string {
+  if (!isRecord(value)) return describe(value);
+  const keys = Object.keys(value);
+  return keys.length === 0 ? "an empty map" : shorten(`a map of ${keys.join(", ")}`);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
-const macros = ["all", "exists", "exists_one", "map", "filter"];
-
-/** Walks the syntax tree and notes which variables, and which of their fields, are used. */
-function collect(node: unknown, bound: ReadonlySet<string>, uses: Map<string, Set<string>>): void {
-  if (Array.isArray(node)) {
-    for (const child of node) collect(child, bound, uses);
-    return;
-  }
-  if (!isObject(node) || typeof node["op"] !== "string") return;
-  const { op, args } = node;
-  if (op === "id") return note(String(args), "*", bound, uses);
-  if (!Array.isArray(args)) return collect(args, bound, uses);
-  const [first, second, third]: unknown[] = args;
-  if (op === "." || op === ".?" || op === "[]" || op === "[?]") {
-    const field =
-      typeof second === "string"
-        ? second
-        : isObject(second) && second["op"] === "value" && typeof second["args"] === "string"
-          ? second["args"]
-          : undefined;
-    if (field !== undefined && isObject(first) && first["op"] === "id")
-      return note(String(first["args"]), field, bound, uses);
-  }
-  if (op === "rcall" && Array.isArray(third)) {
-    const isBind = first === "bind" && isObject(second) && second["op"] === "id" && second["args"] === "cel";
-    const variable: unknown = isObject(third[0]) && third[0]["op"] === "id" ? third[0]["args"] : undefined;
-    const binds = typeof variable === "string" && (isBind || macros.includes(String(first)));
-    if (!isBind) collect(second, bound, uses);
-    return collect(binds ? third.slice(1) : third, binds ? new Set([...bound, variable]) : bound, uses);
-  }
-  collect(args, bound, uses);
-}
-
-function note(variable: string, field: string, bound: ReadonlySet<string>, uses: Map<string, Set<string>>): void {
-  if (bound.has(variable)) return;
-  const fields = uses.get(variable) ?? new Set();
-  uses.set(variable, fields.add(field));
-}
-
-/** CEL's own types as JSON would have them. */
-function toPlain(value: unknown): unknown {
-  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  if (Array.isArray(value)) return value.map(toPlain);
-  if (value instanceof Date) return value.toISOString();
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, one]) => [String(key), toPlain(one)]));
-  if (isRecord(value)) {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) return String(value);
-    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, toPlain(one)]));
-  }
-  return value;
+function typeOf(value: unknown): string {
+  if (value === null || value === undefined) return "null";
+  if (Array.isArray(value)) return "list";
+  if (typeof value === "string") return "text";
+  return typeof value === "object" ? "map" : typeof value;
 }

@@ -1,108 +1,159 @@
 /** A YAML value with expressions in its texts: parsed, what it depends on, and what it becomes. */
+import { FenError } from "../kernel/errors.ts";
 import { isRecord, type YamlLocator, type YamlPath } from "../repo/yaml.ts";
-import type { Cel, Expression, Where } from "./cel.ts";
+import type { Cel, Warning, Where } from "./cel.ts";
+import { type Dependencies, mergeDependencies } from "./dependencies.ts";
+import { ExpressionError } from "./failure.ts";
 import type { Scope } from "./scope.ts";
-import { hasExpression, parseTemplate } from "./template.ts";
+import { hasExpression, parseTemplate, type Part } from "./template.ts";
+import { asText } from "./values.ts";
 
-/** What must be there before a value can be evaluated. "*" in a set: all of it. */
-export interface Dependencies {
-  readonly inputs: ReadonlySet<string>;
-  readonly self: ReadonlySet<string>;
-  readonly env: ReadonlySet<string>;
-  /** Reads data, so that its value may change during a run. */
-  readonly usesData: boolean;
-  /** Mustn't be stored: it depends on the environment or on a secret. */
-  readonly isTainted: boolean;
-}
+export type { Dependencies } from "./dependencies.ts";
 
 export interface CompiledValue {
   readonly dependencies: Dependencies;
   readonly hasExpressions: boolean;
-  resolve(scope: Scope): Promise<unknown>;
+  readonly warnings: readonly Warning[];
+  /** With `storable`, texts that depend on the environment or a vault stay as they are written. */
+  resolve(scope: Scope, options?: { readonly storable?: boolean }): Promise<unknown>;
+  /** The value, and what of it may be stored, at once. */
+  run(scope: Scope): Promise<ResolvedValue>;
   /** The value of one key, where it is a map. */
   entry(key: string): CompiledValue | undefined;
 }
 
-export function compileValue(
-  cel: Cel,
-  value: unknown,
-  place: { readonly file: string; readonly path: YamlPath; readonly locate: YamlLocator },
-): CompiledValue {
-  if (typeof value === "string" && hasExpression(value)) return compileText(cel, value, place);
-  if (Array.isArray(value)) {
-    const items = value.map((item: unknown, index) =>
-      compileValue(cel, item, { ...place, path: [...place.path, index] }),
-    );
-    return {
-      ...merged(items),
-      resolve: (scope) => Promise.all(items.map((item) => item.resolve(scope))),
-      entry: () => undefined,
-    };
-  }
-  if (isRecord(value)) {
-    const entries = new Map(
-      Object.entries(value).map(([key, child]) => [
-        key,
-        compileValue(cel, child, { ...place, path: [...place.path, key] }),
-      ]),
-    );
-    return {
-      ...merged([...entries.values()]),
-      resolve: async (scope) => {
-        const resolved: [string, unknown][] = [];
-        for (const [key, child] of entries) resolved.push([key, await child.resolve(scope)]);
-        return Object.fromEntries(resolved);
-      },
-      entry: (key) => entries.get(key),
-    };
-  }
-  return { ...merged([]), resolve: async () => value, entry: () => undefined };
+export interface ResolvedValue {
+  readonly value: unknown;
+  readonly storable: unknown;
+  /** Some text in it depends on the environment or a vault. */
+  readonly isTainted: boolean;
+  /** Some text in it depends on data or the time. */
+  readonly isVolatile: boolean;
 }
 
-function compileText(
-  cel: Cel,
-  text: string,
-  { file, path, locate }: { readonly file: string; readonly path: YamlPath; readonly locate: YamlLocator },
-): CompiledValue {
-  const where: Where = { file, key: path.join("."), line: locate(path)?.line };
-  const pieces = parseTemplate(text).map((part) => (part.kind === "text" ? part.text : cel.parse(part.source, where)));
-  const expressions = pieces.filter((piece) => typeof piece !== "string");
-  const [only] = pieces;
+/** Where a value stands. */
+export interface Place {
+  readonly file: string;
+  readonly path: YamlPath;
+  readonly locate: YamlLocator;
+}
+
+/** Throws `expression_invalid` and `expression_not_yet` with the place. */
+export function compileValue(cel: Cel, value: unknown, place: Place): CompiledValue {
+  if (typeof value === "string") return hasExpression(value) ? compileText(cel, value, place) : constant(value);
+  if (Array.isArray(value)) return compileList(cel, value, place);
+  return isRecord(value) ? compileMap(cel, value, place) : constant(value);
+}
+
+/** True where any text in a value holds `${{`. */
+export function containsExpression(value: unknown): boolean {
+  if (typeof value === "string") return hasExpression(value);
+  if (Array.isArray(value)) return value.some(containsExpression);
+  return isRecord(value) && Object.values(value).some(containsExpression);
+}
+
+interface Core {
+  readonly parts: readonly Pick<CompiledValue, "dependencies" | "hasExpressions" | "warnings">[];
+  run(scope: Scope): Promise<ResolvedValue>;
+  entry?(key: string): CompiledValue | undefined;
+}
+
+function compiled({ parts, run, entry }: Core): CompiledValue {
+  // Texts of one value see the same data.
+  const within = (scope: Scope) => run(scope.memory === undefined ? { ...scope, memory: new Map() } : scope);
   return {
-    dependencies: mergeAll(expressions.map(dependenciesOf)),
-    hasExpressions: true,
-    resolve: async (scope) => {
-      if (pieces.length === 1 && only !== undefined && typeof only !== "string") return only.evaluate({ ...scope });
-      return pieces.map((piece) => (typeof piece === "string" ? piece : asText(piece.evaluate({ ...scope })))).join("");
-    },
-    entry: () => undefined,
-  };
-}
-
-function dependenciesOf({ uses }: Expression): Dependencies {
-  const of = (name: string) => uses.get(name) ?? new Set<string>();
-  return { inputs: of("inputs"), self: of("self"), env: of("env"), usesData: false, isTainted: uses.has("env") };
-}
-
-function merged(parts: readonly CompiledValue[]): Pick<CompiledValue, "dependencies" | "hasExpressions"> {
-  return {
-    dependencies: mergeAll(parts.map((part) => part.dependencies)),
+    dependencies: mergeDependencies(parts.map((part) => part.dependencies)),
     hasExpressions: parts.some((part) => part.hasExpressions),
+    warnings: parts.flatMap((part) => part.warnings),
+    run: within,
+    resolve: async (scope, { storable = false } = {}) => {
+      const result = await within(scope);
+      return storable ? result.storable : result.value;
+    },
+    entry: (key) => entry?.(key),
   };
 }
 
-function mergeAll(all: readonly Dependencies[]): Dependencies {
+function constant(value: unknown): CompiledValue {
+  const result = { value, storable: value, isTainted: false, isVolatile: false };
+  return compiled({ parts: [], run: async () => result });
+}
+
+function compileList(cel: Cel, list: readonly unknown[], place: Place): CompiledValue {
+  const items = list.map((item, index) => compileValue(cel, item, { ...place, path: [...place.path, index] }));
+  return compiled({
+    parts: items,
+    run: async (scope) => {
+      const results: ResolvedValue[] = [];
+      for (const item of items) results.push(await item.run(scope));
+      return {
+        value: results.map((one) => one.value),
+        storable: results.map((one) => one.storable),
+        ...flagsOf(results),
+      };
+    },
+  });
+}
+
+function compileMap(cel: Cel, map: Readonly<Record<string, unknown>>, place: Place): CompiledValue {
+  const entries = new Map(
+    Object.entries(map).map(([key, child]) => [
+      key,
+      compileValue(cel, child, { ...place, path: [...place.path, key] }),
+    ]),
+  );
+  return compiled({
+    parts: [...entries.values()],
+    run: async (scope) => {
+      const results: [string, ResolvedValue][] = [];
+      for (const [key, child] of entries) results.push([key, await child.run(scope)]);
+      return {
+        value: Object.fromEntries(results.map(([key, one]) => [key, one.value])),
+        storable: Object.fromEntries(results.map(([key, one]) => [key, one.storable])),
+        ...flagsOf(results.map(([, one]) => one)),
+      };
+    },
+    entry: (key) => entries.get(key),
+  });
+}
+
+function flagsOf(results: readonly ResolvedValue[]): Pick<ResolvedValue, "isTainted" | "isVolatile"> {
   return {
-    inputs: new Set(all.flatMap((one) => [...one.inputs])),
-    self: new Set(all.flatMap((one) => [...one.self])),
-    env: new Set(all.flatMap((one) => [...one.env])),
-    usesData: all.some((one) => one.usesData),
-    isTainted: all.some((one) => one.isTainted),
+    isTainted: results.some((one) => one.isTainted),
+    isVolatile: results.some((one) => one.isVolatile),
   };
 }
 
-/** A value inside of other text: null is nothing, lists and maps are JSON. */
-function asText(value: unknown): string {
-  if (value === null || value === undefined) return "";
-  return typeof value === "object" ? JSON.stringify(value, undefined, 2) : String(value);
+function compileText(cel: Cel, text: string, { file, path, locate }: Place): CompiledValue {
+  const where: Where = { file, key: path.join("."), path, line: locate(path)?.line };
+  const pieces = partsOf(text, where).map((part) => (part.kind === "text" ? part.text : cel.parse(part.source, where)));
+  const expressions = pieces.filter((piece) => typeof piece !== "string");
+  return compiled({
+    parts: expressions.map(({ dependencies, warnings }) => ({ dependencies, warnings, hasExpressions: true })),
+    run: async (scope) => {
+      const values: unknown[] = [];
+      const flags = { isTainted: false, isVolatile: false };
+      for (const piece of pieces) {
+        if (typeof piece === "string") values.push(piece);
+        else {
+          const { value, isTainted, isVolatile } = await piece.run(scope);
+          values.push(value);
+          flags.isTainted ||= isTainted;
+          flags.isVolatile ||= isVolatile;
+        }
+      }
+      const value = pieces.length === 1 ? values[0] : values.map(asText).join("");
+      return { value, storable: flags.isTainted ? text : value, ...flags };
+    },
+  });
+}
+
+/** Throws `expression_invalid` where one isn't closed. */
+function partsOf(text: string, where: Where): Part[] {
+  try {
+    return parseTemplate(text);
+  } catch (error) {
+    if (!(error instanceof FenError)) throw error;
+    throw new ExpressionError("expression_invalid", where, { text: error.message, hint: error.hint });
+  }
 }

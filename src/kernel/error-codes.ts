@@ -72,6 +72,7 @@ export const errorCodes = {
   path_escapes: code("bad_data", "A path leads out of the folder that it must stay in."),
   expression_invalid: code("bad_data", "An expression can't be parsed."),
   expression_failed: code("bad_data", "An expression can't be resolved."),
+  expression_circle: code("bad_data", "Values that expressions compute need each other in a circle."),
   expression_not_yet: code("bad_data", "An expression uses something that this version can't evaluate yet."),
   // data and outputs
   data_missing: code("work_failed", "No data of this name or version."),

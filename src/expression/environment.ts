@@ -1,0 +1,87 @@
+/** The CEL library as fen uses it: numbers that mix, literals of any mixture, our functions. */
+import type { Environment } from "@marcbachmann/cel-js";
+import { namespaceTypes, ownFunctions } from "./functions.ts";
+import { ModelNamespace, type Session } from "./session.ts";
+import { isNode, type Node } from "./syntax.ts";
+
+/** `session` gives the one for which the library computes at this moment. */
+export async function makeEnvironment(session: () => Session): Promise<Environment> {
+  const { Environment } = await import("@marcbachmann/cel-js");
+  const environment = new Environment({
+    unlistedVariablesAreDyn: true,
+    enableOptionalTypes: true,
+    homogeneousAggregateLiterals: false,
+  });
+  mixNumbers(environment);
+  for (const [name, type] of Object.entries(namespaceTypes)) environment.registerType(name, type);
+  environment.registerType("ModelNamespace", ModelNamespace);
+  for (const { signature, call } of ownFunctions()) {
+    // Not async: what must wait stops the computation.
+    const handler = (...args: unknown[]) => call(session(), args);
+    environment.registerFunction(signature, { handler, async: false });
+  }
+  return environment;
+}
+
+/** Numbers of YAML are doubles, those that are written in an expression are ints: they are to mix. */
+function mixNumbers(environment: Environment): void {
+  const operators: Readonly<Record<string, (a: number, b: number) => number>> = {
+    "+": (a, b) => a + b,
+    "-": (a, b) => a - b,
+    "*": (a, b) => a * b,
+    "/": (a, b) => a / b,
+    "%": (a, b) => a % b,
+  };
+  for (const [sign, operator] of Object.entries(operators)) {
+    const mixed = (a: unknown, b: unknown) => operator(Number(a), Number(b));
+    environment.registerOperator(`double ${sign} int`, mixed);
+    environment.registerOperator(`int ${sign} double: double`, mixed);
+  }
+  environment.registerOperator("double % double", (a: unknown, b: unknown) => Number(a) % Number(b));
+  environment.registerOperator("int == double", (a: unknown, b: unknown) => Number(a) === Number(b));
+}
+
+/**
+ * Lists and maps that are written take any mixture of values, as in YAML, and branches any two types: the types of their parts are looked at when
+ * they are computed. The library decides at the nodes of the syntax tree, which can be told what to say.
+ */
+export function loosenTypes(tree: unknown): void {
+  if (Array.isArray(tree)) for (const one of tree) loosenTypes(one);
+  if (!isNode(tree)) return;
+  loosenTypes(tree.args);
+  if (!isTellable(tree)) return;
+  const { check } = tree.meta;
+  if (tree.op === "list" || tree.op === "map") {
+    const type = tree.op === "list" ? "list<dyn>" : "map<dyn, dyn>";
+    tree.setMeta("check", (checker: TypeChecker, ...rest: unknown[]) => {
+      check(checker, ...rest);
+      return checker.getType(type);
+    });
+  } else if (tree.op === "?:") {
+    tree.setMeta("check", (checker: TypeChecker, ...rest: unknown[]) => {
+      try {
+        return check(checker, ...rest);
+      } catch (error) {
+        if (isObject(error) && error["code"] === "incompatible_ternary_branches") return checker.getType("dyn");
+        throw error;
+      }
+    });
+  }
+}
+
+interface TypeChecker {
+  getType(name: string): unknown;
+}
+
+interface Tellable {
+  readonly meta: { readonly check: (...args: unknown[]) => unknown };
+  setMeta(key: string, value: unknown): unknown;
+}
+
+function isTellable(node: Node): node is Node & Tellable {
+  return "setMeta" in node && typeof node.setMeta === "function" && "meta" in node;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,192 @@
+/** The functions that fen adds to CEL. Each has a signature as the library wants it; docs/expressions.md describes them all. */
+import { variedName } from "./dependencies.ts";
+import { formatText } from "./format.ts";
+import type { Session } from "./session.ts";
+import type { DataSource } from "./sources.ts";
+import { timeAsText, toPlain } from "./values.ts";
+
+/** A mistake in a call, told with the place of the call. */
+export class CallError extends Error {}
+
+/** `data.latest(...)` is a method of the namespace `data`. */
+class DataNamespace {
+  readonly namespace = "data";
+}
+class FileNamespace {
+  readonly namespace = "file";
+}
+class VaultNamespace {
+  readonly namespace = "vault";
+}
+class JsonNamespace {
+  readonly namespace = "json";
+}
+class Base64Namespace {
+  readonly namespace = "base64";
+}
+
+export const namespaceTypes = { DataNamespace, FileNamespace, VaultNamespace, JsonNamespace, Base64Namespace };
+
+/** The namespaces as variables. */
+export const namespaceValues = {
+  data: new DataNamespace(),
+  file: new FileNamespace(),
+  vault: new VaultNamespace(),
+  json: new JsonNamespace(),
+  base64: new Base64Namespace(),
+};
+
+export interface OwnFunction {
+  /** As documented. */
+  readonly name: string;
+  readonly signature: string;
+  readonly call: (session: Session, args: readonly unknown[]) => unknown;
+}
+
+const timestamp = "google.protobuf.Timestamp";
+
+export function ownFunctions(): OwnFunction[] {
+  return [...readers(), ...texts(), ...coders()];
+}
+
+function readers(): OwnFunction[] {
+  const read = (
+    signature: string,
+    ask: (data: DataSource, args: readonly unknown[]) => Promise<unknown>,
+    namespace: "Data" | "File" = "Data",
+  ): OwnFunction => ({
+    name: `${namespace.toLowerCase()}.${signature.replace(/\(.*/, "")}`,
+    signature: `${namespace}Namespace.${signature}: dyn`,
+    call: (session, [, ...args]) => {
+      session.isVolatile = true;
+      const { data } = session.scope;
+      if (data === undefined) throw new CallError("data can't be read here");
+      return session.ask(JSON.stringify([signature, ...args.map(toPlain)]), () => ask(data, args));
+    },
+  });
+  return [
+    read("latest(string, string)", async (data, [model, name]) => (await data.latest(text(model), text(name))) ?? null),
+    read(
+      "latest(string, string, list)",
+      async (data, [model, name, vary]) => (await data.latest(text(model), varied(name, vary))) ?? null,
+    ),
+    read(
+      "version(string, string, dyn)",
+      async (data, [model, name, number]) => (await data.version(text(model), text(name), whole(number))) ?? null,
+    ),
+    read(
+      "version(string, string, list, dyn)",
+      async (data, [model, name, vary, number]) =>
+        (await data.version(text(model), varied(name, vary), whole(number))) ?? null,
+    ),
+    read("listVersions(string, string)", (data, [model, name]) => data.listVersions(text(model), text(name))),
+    read("listVersions(string, string, list)", (data, [model, name, vary]) =>
+      data.listVersions(text(model), varied(name, vary)),
+    ),
+    read("findByTag(string, string)", (data, [key, value]) => data.findByTag(text(key), text(value))),
+    read("findBySpec(string, string)", (data, [model, spec]) => data.findBySpec(text(model), text(spec))),
+    read(
+      "contents(string, string)",
+      async (data, [model, spec]) => (await data.contents(text(model), text(spec))) ?? null,
+      "File",
+    ),
+    {
+      name: "vault.get",
+      signature: "VaultNamespace.get(string, string): dyn",
+      call: () => {
+        throw new CallError("secrets of a vault can't be read yet");
+      },
+    },
+    { name: "now", signature: `now(): ${timestamp}`, call: (session) => session.time },
+  ];
+}
+
+function texts(): OwnFunction[] {
+  const on = (signature: string, call: (args: readonly unknown[]) => unknown): OwnFunction => ({
+    name: signature.replace(/\(.*/, ""),
+    signature,
+    call: (_, args) => call(args),
+  });
+  return [
+    on("string.replace(string, string): string", ([at, from, to]) => text(at).replaceAll(text(from), () => text(to))),
+    on("string.replace(string, string, dyn): string", ([at, from, to, most]) =>
+      replaceSome(text(at), text(from), { to: text(to), most: whole(most) }),
+    ),
+    on("string.format(list): string", ([pattern, values]) => formatText(text(pattern), list(values))),
+    on(`string(${timestamp}): string`, ([time]) => (time instanceof Date ? timeAsText(time) : "")),
+    on("string(google.protobuf.Duration): string", ([duration]) => String(duration)),
+  ];
+}
+
+function coders(): OwnFunction[] {
+  return [
+    {
+      name: "json.parse",
+      signature: "JsonNamespace.parse(string): dyn",
+      call: (_, [, source]) => {
+        try {
+          const value: unknown = JSON.parse(text(source));
+          return value;
+        } catch {
+          throw new CallError("json.parse: the text isn't JSON");
+        }
+      },
+    },
+    {
+      name: "json.stringify",
+      signature: "JsonNamespace.stringify(dyn): string",
+      call: (_, [, value]) => JSON.stringify(toPlain(value)),
+    },
+    {
+      name: "base64.encode",
+      signature: "Base64Namespace.encode(dyn): string",
+      call: (_, [, value]) => {
+        if (typeof value === "string") return Buffer.from(value).toString("base64");
+        if (value instanceof Uint8Array) return Buffer.from(value).toString("base64");
+        throw new CallError("base64.encode takes text or bytes");
+      },
+    },
+    {
+      name: "base64.decode",
+      signature: "Base64Namespace.decode(string): dyn",
+      call: (_, [, source]) => decodeBase64(text(source)),
+    },
+  ];
+}
+
+/** Text where the bytes are UTF-8, else bytes. */
+function decodeBase64(source: string): string | Uint8Array {
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(source)) throw new CallError("base64.decode: the text isn't base64");
+  const bytes = new Uint8Array(Buffer.from(source, "base64"));
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return bytes;
+  }
+}
+
+function replaceSome(at: string, from: string, { to, most }: { readonly to: string; readonly most: number }): string {
+  let left = most < 0 ? Number.POSITIVE_INFINITY : most;
+  return at.replaceAll(from, (found) => (left-- > 0 ? to : found));
+}
+
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new CallError("text is needed");
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function whole(value: unknown): number {
+  const number = typeof value === "bigint" ? Number(value) : value;
+  if (typeof number === "number" && Number.isInteger(number)) return number;
+  throw new CallError("a whole number is needed");
+}
+
+function varied(name: unknown, vary: unknown): string {
+  const full = variedName(text(name), vary);
+  if (full !== undefined) return full;
+  throw new CallError("vary is a list of texts or numbers");
+}
