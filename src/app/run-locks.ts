@@ -24,6 +24,8 @@ export class RunLocks {
   readonly #pending = new Map<string, Promise<Lease>>();
   readonly #uses = new Map<string, number>();
   readonly #failures: unknown[] = [];
+  /** Locks on their way back, by resource. */
+  readonly #releasing = new Map<string, Promise<void>>();
   #owner: string | undefined;
 
   /** `together`: what it holds is held until later steps have had it too, so that two runs can wait for each other. */
@@ -62,6 +64,7 @@ export class RunLocks {
       for (;;) {
         const pending = this.#pending.get(key);
         if (pending !== undefined) await pending.catch(() => undefined);
+        await this.#releasing.get(key);
         const lease = this.#leases.get(key);
         if (lease !== undefined && serves(lease, request)) {
           lease.wake();
@@ -86,9 +89,7 @@ export class RunLocks {
   async done(request: LockRequest): Promise<void> {
     const key = resourceKey(request.resource);
     if (this.#count(request, -1) > 0) return;
-    const lease = this.#leases.get(key);
-    this.#leases.delete(key);
-    await lease?.release().catch((error: unknown) => this.#failures.push(error));
+    await this.#giveBack(key);
   }
 
   async end(use: PlannedUse): Promise<void> {
@@ -99,9 +100,8 @@ export class RunLocks {
 
   /** Gives back what is left. Throws what went wrong while locks were given back, now or before. */
   async release(): Promise<void> {
-    for (const lease of this.#leases.values())
-      await lease.release().catch((error: unknown) => this.#failures.push(error));
-    this.#leases.clear();
+    for (const key of [...this.#leases.keys()]) await this.#giveBack(key);
+    await Promise.all(this.#releasing.values());
     if (this.#failures.length > 0)
       throw new AggregateError(this.#failures, "Some locks could not be given back cleanly.", {
         cause: this.#failures[0],
@@ -113,15 +113,26 @@ export class RunLocks {
     request: LockRequest,
     options: Pick<AcquireOptions, "signal" | "onWait">,
   ): Promise<Lease> {
-    const former = this.#leases.get(key);
-    this.#leases.delete(key);
-    await former?.release().catch((error: unknown) => this.#failures.push(error));
+    await this.#giveBack(key);
     const holdings: Holding[] = [...this.#leases.values()].flatMap(({ grants }) => grants.map((one) => one.holding));
     const beside = this.#owner === undefined || !this.#together ? {} : { beside: { owner: this.#owner, holdings } };
     const lease = await this.#take([request], { ...options, ...beside });
     this.#owner ??= lease.owner;
     this.#leases.set(key, lease);
     return lease;
+  }
+
+  /** Resolves when the lock is back; what goes wrong is kept for `release`. */
+  async #giveBack(key: string): Promise<void> {
+    const lease = this.#leases.get(key);
+    if (lease === undefined) return;
+    this.#leases.delete(key);
+    const releasing = lease
+      .release()
+      .catch((error: unknown) => void this.#failures.push(error))
+      .finally(() => this.#releasing.delete(key));
+    this.#releasing.set(key, releasing);
+    await releasing;
   }
 
   #count({ resource }: LockRequest, change: number): number {

@@ -110,7 +110,7 @@ function againOrFailed(step: StepState, at: number): JournalEntry {
   const { number: n, attempt: a } = step;
   return a < (step.definition.retry?.attempts ?? 1)
     ? { e: "retry", at, n, a, error }
-    : { e: "end", at, n, s: "failed", error };
+    : { e: "end", at, n, s: "failed", error, ...(step.definition.allowFailure ? { allowed: true as const } : {}) };
 }
 
 function decide(steps: readonly StepState[], options: TakeUpOptions, at: number): JournalEntry[] {
@@ -146,9 +146,10 @@ function choiceNeeded(state: RunState, unknown: readonly StepState[]): FenError 
 
 /** Failed, stopped and never started steps, and everything that was judged by them. */
 function failedOnes(state: RunState): { steps: number[]; jobs: number[] } {
-  const steps = state.steps.filter((step) => isToRepeat(step)).map((step) => step.number);
   const jobs = state.jobs.filter((job) => isEnded(job.status) && job.status !== "succeeded").map((job) => job.number);
-  return { steps, jobs };
+  // What was left out in a job that succeeded was left out for good.
+  const steps = state.steps.filter((step) => isToRepeat(step) && state.job(step.job).status !== "succeeded");
+  return { steps: steps.map((step) => step.number), jobs };
 }
 
 function isToRepeat({ status, allowed }: StepState): boolean {

@@ -133,16 +133,16 @@ export class WorkflowEngine {
 
   /** Slots of the job, and of the fan-out, that a step needs beside one of the run. */
   slotsOf(step: StepState): Slots<number>[] {
-    const slots: Slots<number>[] = [];
-    if (step.template !== undefined) {
-      const { concurrency } = step.definition;
-      const compare = (a: number, b: number) => a - b;
-      const group = this.#groupSlots.get(step.template) ?? new Slots(concurrency, compare);
-      this.#groupSlots.set(step.template, group);
-      slots.push(group);
-    }
     const ofJob = this.#jobSlots[step.job];
-    return ofJob === undefined ? slots : [...slots, ofJob];
+    return ofJob === undefined ? this.groupSlotsOf(step) : [...this.groupSlotsOf(step), ofJob];
+  }
+
+  /** Those of the fan-out that a step is an expansion of. */
+  groupSlotsOf({ template, definition: { concurrency } }: StepState): Slots<number>[] {
+    if (template === undefined) return [];
+    const group = this.#groupSlots.get(template) ?? new Slots(concurrency, (a: number, b: number) => a - b);
+    this.#groupSlots.set(template, group);
+    return [group];
   }
 
   /** Nothing of these will be called any more. */
@@ -251,6 +251,7 @@ export class WorkflowEngine {
     } catch (error) {
       if (!(error instanceof FenError)) throw error;
       this.#runner.failed(step, error.message);
+      await this.endUses([this.planned(step)]);
     }
   }
 }

@@ -152,6 +152,7 @@ async function prepareRun(
       ...(hint === undefined ? {} : { hint }),
     });
   const inputs = await parseInputs(context.machine, options);
+  concurrencyOf(context.machine, workflow.workflow, options.concurrency); // what can't be understood is told before anything is locked
   const together = workflow.workflow.lock === "run";
   const surroundings = await makeSurroundings(context, workspace, {
     workflows,

@@ -91,14 +91,29 @@ export class StepRunner {
       const { file } = this.#engine.parts.plan.workflow;
       const scope = this.scope(self);
       const target = asName(await compiled.target.resolve(scope), text, file);
-      if (task.type === "workflow")
-        return await runNested(this.#engine, step, { attempt, target, scope, signal: this.#signal });
+      if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, scope });
       return await this.#callModel(step, { attempt, target, scope });
     } catch (error) {
       if (this.#signal.aborted)
         return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
       if (!(error instanceof FenError)) throw error;
       return { status: "failed", error: error.message, cause: causeOf(error) };
+    }
+  }
+
+  /** Takes none of the run's slots, and none of the job's: its steps do. A place in its fan-out it needs. */
+  async #callWorkflow(
+    step: StepState,
+    call: { readonly attempt: number; readonly target: string; readonly scope: Scope },
+  ): Promise<Attempted> {
+    const slots: Slot[] = [];
+    try {
+      for (const group of this.#engine.groupSlotsOf(step)) slots.push(await group.take(step.number, this.#signal));
+      using timeout = new StepTimeout(this.#engine.parts.surroundings.machine.clock, step);
+      const signal = AbortSignal.any([this.#signal, timeout.signal]);
+      return await runNested(this.#engine, step, { ...call, signal });
+    } finally {
+      for (const slot of slots) slot.release();
     }
   }
 

@@ -70,7 +70,7 @@ async function lockWith(
   });
   context.emit({
     event: "lock.granted",
-    resources: requests.map(({ resource }) => resourceKey(resource)),
+    resources: [...new Set(requests.map(({ resource }) => resourceKey(resource)))],
     waitedMs: Math.round(context.machine.clock.monotonic() - start),
   });
   return lease;

@@ -201,10 +201,10 @@ class Planner {
   ): Promise<PlannedCall> {
     const { task } = definition;
     const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
+    const { values, open } = await this.#knownInputs(task.inputs, compiled, self); // also of a method's: what can't be resolved is told here
     if (!this.#isKnown(compiled.target, self !== undefined)) return { name, target: { kind: "open", text } };
     const target = asName(await compiled.target.resolve(this.#scope(self)), text, this.#workflow.file);
     if (task.type === "model_method") return { name, target: await this.#model(target, compiled, self) };
-    const { values, open } = await this.#childInputs(task.inputs, compiled, self);
     const child = await this.#sources.workflow(target);
     return {
       name,
@@ -228,7 +228,7 @@ class Planner {
     return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
   }
 
-  async #childInputs(
+  async #knownInputs(
     inputs: Readonly<Record<string, unknown>>,
     { inputs: compiled }: CompiledStep,
     self: Readonly<Record<string, unknown>> | undefined,

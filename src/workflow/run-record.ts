@@ -26,12 +26,12 @@ export function shownSteps(state: RunState, job: JobState): StepState[] {
 
 /** What is said of a step: in a run that is over, nothing waits any more. */
 export function statusOfStep(
-  { status, why }: StepState,
+  { status, attempt, why }: StepState,
   isOver: boolean,
 ): { readonly status: StepState["status"]; readonly reason?: string } {
-  if (isOver && (status === "pending" || status === "waiting"))
-    return { status: "skipped", reason: "the run was stopped before it began" };
-  return { status: isOver && status === "running" ? "cancelled" : status, ...present({ reason: why }) };
+  const isLeft = isOver && (status === "pending" || status === "waiting");
+  if (isLeft && attempt === 0) return { status: "skipped", reason: "the run was stopped before it began" };
+  return { status: isLeft || (isOver && status === "running") ? "cancelled" : status, ...present({ reason: why }) };
 }
 
 /** The same for a job. */
