@@ -37,7 +37,7 @@ export async function renameData(
       throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, {
         hint: "Choose another name, or delete that data first.",
       });
-    const staging = new Staging(workspace.datastore.files, context.machine, {
+    const staging = new Staging(workspace.data.store, context.machine, {
       model: definition,
       runId: context.machine.random.uuid(),
     });
@@ -82,7 +82,7 @@ async function copyTo(to: string, { from, found, staging, workspace, now, lease 
     return await staging.commit({
       owner: found.metadata.ownerDefinition,
       tags: {},
-      assertHeld: () => lease.assertHeld(),
+      held: lease,
     });
   } catch (error) {
     await staging.discard().catch(() => undefined); // the store fails: the next command on the model removes it

@@ -1,7 +1,7 @@
 /** Data of models: read without locks, changed under the model's lock, cleaned up under the datastore's. */
 import { FenError } from "../kernel/errors.ts";
-import { safeDataName, versionFolder, type ModelRef } from "../data/layout.ts";
-import { removeLeftovers } from "../data/leftovers.ts";
+import type { Held } from "../data/contract.ts";
+import { safeDataName, type ModelRef } from "../data/layout.ts";
 import { durationMs, type Metadata } from "../data/metadata.ts";
 import type { DataVersion } from "../data/versions.ts";
 import type { ModelDefinition } from "../model/definition.ts";
@@ -313,8 +313,10 @@ export async function deleteData(
   const lease = await workspace.lock([modelLock(loaded)]);
   try {
     await settlePast(context, workspace, { definition: loaded.definition, lease });
-    await lease.assertHeld();
-    const { versions, bytes } = await workspace.data.remove(loaded.definition, name, options.version);
+    const { versions, bytes } = await workspace.data.remove(loaded.definition, name, {
+      version: options.version,
+      held: lease,
+    });
     return {
       modelId: loaded.definition.id,
       modelName: loaded.definition.name,
@@ -371,20 +373,16 @@ export async function collectGarbage(
     return { cancelled: true };
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
   try {
-    const swept = await sweep(context, workspace, () => lease.assertHeld());
-    for (const folder of ["data", "outputs"]) await removeLeftovers(workspace.datastore.files, folder);
+    const swept = await sweep(context, workspace, lease);
+    await workspace.data.store.tidy();
     return swept;
   } finally {
     await lease.release();
   }
 }
 
-/** With `assertHeld` given, removes what it finds. */
-async function sweep(
-  context: AppContext,
-  workspace: Workspace,
-  assertHeld: (() => Promise<void>) | undefined,
-): Promise<DataGcResult> {
+/** With the datastore held, removes what it finds. */
+async function sweep(context: AppContext, workspace: Workspace, held: Held | undefined): Promise<DataGcResult> {
   const entries: DataGcResult["expiredEntries"][number][] = [];
   let versionsDeleted = 0;
   let bytesReclaimed = 0;
@@ -396,9 +394,8 @@ async function sweep(
       return [];
     });
     for (const { name, reason, versions, bytes, whole } of expired) {
-      await assertHeld?.();
       context.signal.throwIfAborted();
-      if (assertHeld !== undefined) await removeVersions(workspace, model, name, versions, whole);
+      if (held !== undefined) await workspace.data.store.remove(model, name, { numbers: versions, held });
       entries.push({ type: model.type, modelId: model.id, dataName: name, reason, versionCount: versions.length });
       versionsDeleted += versions.length;
       bytesReclaimed += bytes;
@@ -409,18 +406,7 @@ async function sweep(
     dataEntriesExpired,
     versionsDeleted,
     bytesReclaimed,
-    dryRun: assertHeld === undefined,
+    dryRun: held === undefined,
     expiredEntries: entries,
   };
-}
-
-async function removeVersions(
-  workspace: Workspace,
-  model: ModelRef,
-  name: string,
-  versions: readonly number[],
-  whole: boolean,
-): Promise<void> {
-  if (whole) await workspace.data.remove(model, name);
-  else for (const version of versions) await workspace.datastore.files.remove(versionFolder(model, name, version));
 }

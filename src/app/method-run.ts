@@ -79,7 +79,7 @@ export class MethodRun {
     this.#parts = parts;
     this.#startedAt = isoNow(machine);
     this.#start = machine.clock.monotonic();
-    this.#staging = new Staging(workspace.datastore.files, machine, { model: this.#definition, runId: parts.id });
+    this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
     this.#stem = workspace.outputs.newStem(this.#definition, parts.method, {
       id: parts.id,
       startedAt: this.#startedAt,
@@ -192,7 +192,7 @@ export class MethodRun {
     return this.#staging.commit({
       owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
-      assertHeld: () => this.#parts.lease.assertHeld(),
+      held: this.#parts.lease,
     });
   }
 

@@ -1,6 +1,5 @@
 /** Changing models: create, edit, delete, validate. */
 import { FenError } from "../kernel/errors.ts";
-import { modelFolder, stagingFolder } from "../data/layout.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Schema } from "../expression/schema.ts";
 import { resolveArguments } from "../expression/resolve.ts";
@@ -157,11 +156,9 @@ export async function deleteModel(
     await settlePast(context, workspace, { definition, lease });
     const names = await refuseDelete(workspace, before, options.force);
     const { files } = workspace.datastore;
-    await lease.assertHeld();
     // The definition goes last: a crash in between leaves a model that can be deleted again.
-    for (const name of names) await files.remove(`${modelFolder(definition)}/${name}`);
+    await workspace.data.store.forget(definition, lease);
     const outputsDeleted = await workspace.outputs.removeAll(definition.id);
-    await files.remove(stagingFolder(definition));
     const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
     workspace.definitions.remove(file);
     return {
@@ -177,7 +174,11 @@ export async function deleteModel(
 }
 
 /** Gives the names of its data. */
-async function refuseDelete(workspace: Workspace, { definition }: LoadedDefinition, force: boolean): Promise<string[]> {
+async function refuseDelete(
+  workspace: Workspace,
+  { definition }: LoadedDefinition,
+  force: boolean,
+): Promise<readonly string[]> {
   const [workflow] = await workspace.workflows.naming("model", definition);
   if (workflow !== undefined)
     throw new FenError("model_in_use", `A workflow names ${definition.name}: ${workflow}`, {

@@ -46,7 +46,7 @@ export class OpenRun {
   static async begin(workspace: Workspace, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
     const store = workspace.datastore.files;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
-    const owned = await store.own(files.owner);
+    const owned = await workspace.datastore.local.own(files.owner);
     const log = await store.create(files.log);
     const journal = new Journal(await store.create(files.journal));
     const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
@@ -67,7 +67,7 @@ export class OpenRun {
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
     await store.remove(files.owner);
     await store.remove(files.cancel);
-    const owned = await store.own(files.owner);
+    const owned = await workspace.datastore.local.own(files.owner);
     const file = await store.reopen(files.journal);
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);

@@ -1,5 +1,4 @@
 /** What runs that died have left of a model: finished or removed, and their records say so. First thing under the model's lock. */
-import { recoverStaging } from "../data/commit.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
@@ -14,8 +13,7 @@ export async function settlePast(
   // Beside a caller, or others who share the lock, what is staged may be theirs.
   const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
   if (!isAlone) return;
-  const { files } = workspace.datastore;
-  for (const { runId, committed, keptAside } of await recoverStaging(files, definition)) {
+  for (const { runId, committed, keptAside } of await workspace.data.store.settle(definition)) {
     if (keptAside !== undefined)
       context.emit({
         event: "warning",

@@ -1,4 +1,5 @@
 /** A workspace is an opened repository with everything that a use case works on. Made once per command. */
+import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
 import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -49,7 +50,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     types: builtinTypes(),
     definitions: new Definitions(repository.layout),
     workflows: new Workflows(repository),
-    data: new DataVersions(datastore.files),
+    data: new DataVersions(new FolderVersions(datastore.local)),
     outputs: new Outputs(datastore.files),
     lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),
   };

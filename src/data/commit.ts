@@ -4,10 +4,11 @@
  * moves them by paths in that folder; so who renames the folder has it alone, and whoever worked in it before finds nothing there any more.
  */
 import { FenError } from "../kernel/errors.ts";
-import type { Files } from "../store/contract.ts";
+import type { LocalFiles } from "../store/contract.ts";
+import type { Held, Settled, StagedRun } from "./contract.ts";
+import type { FolderVersions } from "./folders.ts";
 import { type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
 import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
-import { DataVersions } from "./versions.ts";
 
 const maxMetadataBytes = 1024 * 1024;
 
@@ -21,18 +22,71 @@ export function asideFolder(runId: string): string {
 }
 
 /** One folder of a commit, as it becomes a version. */
-export interface Planned {
+interface Planned {
   /** Relative to the datastore. */
   readonly folder: string;
   readonly metadata: Metadata;
+}
+
+/** Completes the staged folder, durably, and commits it. Throws `lock_lost`; then nothing of it is data, unless the error says `committed`. */
+export async function commitFolder(data: FolderVersions, run: StagedRun, held: Held): Promise<readonly Metadata[]> {
+  const files = data.local;
+  const committing = `${run.folder}.commit`;
+  const planned = await plan(data, run, committing);
+  await held.assertHeld();
+  if (planned.length > 0 && (await files.adopt(run.folder, committing)) !== "adopted") throw lostBefore();
+  const metadatas = await moveAll(data, run.model, planned);
+  await files.remove(committing);
+  return metadatas;
+}
+
+async function plan(data: FolderVersions, run: StagedRun, committing: string): Promise<Planned[]> {
+  const files = data.local;
+  const planned: Planned[] = [];
+  for (const { id, name, ...draft } of run.outputs) {
+    const metadata: Metadata = { id, name, version: await data.nextNumber(run.model, name), ...draft };
+    const file = await files.create(`${run.folder}/${name}/${metadataFile}`);
+    file.append(stringifyMetadata(metadata));
+    await file.close({ durable: false });
+    planned.push({ folder: `${committing}/${name}`, metadata });
+  }
+  if (planned.length > 0) await files.settle(run.folder);
+  return planned;
+}
+
+/** Beyond the commit: what fails here is completed by the next holder. */
+async function moveAll(data: FolderVersions, model: ModelRef, planned: readonly Planned[]): Promise<Metadata[]> {
+  try {
+    const moved = await Promise.all(planned.map((one) => moveToData(data, model, one)));
+    const metadatas = moved.filter((one) => one !== undefined);
+    if (metadatas.length < moved.length) throw lostAfter();
+    return metadatas;
+  } catch (error) {
+    if (!(error instanceof FenError)) throw error;
+    throw new FenError(error.code, error.message, {
+      hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
+      facts: { ...error.facts, committed: true },
+      cause: error,
+    });
+  }
+}
+
+function lostBefore(): FenError {
+  return new FenError("lock_lost", "The lock was taken away before the outputs were committed.", {
+    hint: "Look who holds it now: fen datastore lock status",
+  });
+}
+
+function lostAfter(): FenError {
+  return new FenError("lock_lost", "The lock was taken away while the outputs were being committed.");
 }
 
 /**
  * Makes a planned folder a version: the planned one, or the next that is free (others who share the lock commit at the same time).
  * Undefined where the folder is gone: somebody else finishes this commit.
  */
-export async function moveToData(files: Files, model: ModelRef, planned: Planned): Promise<Metadata | undefined> {
-  const data = new DataVersions(files);
+async function moveToData(data: FolderVersions, model: ModelRef, planned: Planned): Promise<Metadata | undefined> {
+  const files = data.local;
   let { metadata } = planned;
   const { name } = metadata;
   for (;;) {
@@ -47,7 +101,7 @@ export async function moveToData(files: Files, model: ModelRef, planned: Planned
 }
 
 /** What is left to move of a commit, read from its folder. */
-async function readPlan(files: Files, folder: string): Promise<Planned[]> {
+async function readPlan(files: LocalFiles, folder: string): Promise<Planned[]> {
   const planned: Planned[] = [];
   for (const { name, kind } of await files.list(folder)) {
     if (kind !== "folder" || name.startsWith(".")) continue;
@@ -62,20 +116,13 @@ async function readPlan(files: Files, folder: string): Promise<Planned[]> {
   return planned;
 }
 
-export interface Recovered {
-  readonly runId: string;
-  /** True where it had committed and its data is complete now; false where what it had made was removed or put aside. */
-  readonly committed: boolean;
-  /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
-  readonly keptAside?: string;
-}
-
 /**
  * Settles what former runs left: what was committed becomes data; what the dead had not committed is removed; what somebody had staged who
  * lost the lock and still lives is put aside, where its commit doesn't find it. Only for whoever has the model's lock exclusively and alone.
  */
-export async function recoverStaging(files: Files, model: ModelRef): Promise<Recovered[]> {
-  const recovered: Recovered[] = [];
+export async function settleFolders(data: FolderVersions, model: ModelRef): Promise<Settled[]> {
+  const files = data.local;
+  const recovered: Settled[] = [];
   // Again until nothing is left: a former holder may commit between our look and our step.
   for (;;) {
     const names = (await files.list(stagingFolder(model))).map((entry) => entry.name);
@@ -86,7 +133,7 @@ export async function recoverStaging(files: Files, model: ModelRef): Promise<Rec
       if (commit === undefined) {
         if (await drop(files, folder, runId)) recovered.push({ runId, committed: false });
       } else {
-        const keptAside = await finish(files, model, { folder, runId });
+        const keptAside = await finish(data, model, { folder, runId });
         recovered.push(keptAside === undefined ? { runId, committed: true } : { runId, committed: false, keptAside });
       }
     }
@@ -94,7 +141,7 @@ export async function recoverStaging(files: Files, model: ModelRef): Promise<Rec
 }
 
 /** False where it was gone already. */
-async function drop(files: Files, folder: string, runId: string): Promise<boolean> {
+async function drop(files: LocalFiles, folder: string, runId: string): Promise<boolean> {
   const owner = await files.owner(`${folder}/${ownerFile}`);
   const isEmpty = (await files.list(folder)).length === 0;
   if (owner === "dead" || (owner === "absent" && isEmpty)) return files.remove(folder);
@@ -102,7 +149,7 @@ async function drop(files: Files, folder: string, runId: string): Promise<boolea
 }
 
 /** Moves a run's folder to where no later run removes it. False where it is gone. */
-export async function putAside(files: Files, folder: string, runId: string): Promise<boolean> {
+export async function putAside(files: LocalFiles, folder: string, runId: string): Promise<boolean> {
   for (let number = 1; ; number++) {
     const outcome = await files.adopt(folder, `${asideFolder(runId)}${number === 1 ? "" : `.${number}`}`);
     if (outcome !== "taken") return outcome === "adopted";
@@ -111,10 +158,11 @@ export async function putAside(files: Files, folder: string, runId: string): Pro
 
 /** Gives where the outputs are if they can't become data: then they must not stop the model for ever. */
 async function finish(
-  files: Files,
+  data: FolderVersions,
   model: ModelRef,
   { folder, runId }: { readonly folder: string; readonly runId: string },
 ): Promise<string | undefined> {
+  const files = data.local;
   let own = folder;
   if ((await files.owner(`${folder}/${ownerFile}`)) !== "dead") {
     own = `${folder}+`;
@@ -123,7 +171,7 @@ async function finish(
     if (outcome === "taken") throw new Error(`${own} is there although ${folder} is`);
   }
   try {
-    for (const planned of await readPlan(files, own)) await moveToData(files, model, planned);
+    for (const planned of await readPlan(files, own)) await moveToData(data, model, planned);
   } catch (error) {
     const isDamaged =
       error instanceof FenError &&
@@ -133,7 +181,6 @@ async function finish(
     return files.locate(asideFolder(runId));
   }
   // Of what was moved before, `latest` may not have been told.
-  const data = new DataVersions(files);
   for (const name of await data.names(model)) await data.setLatest(model, name);
   await files.remove(own);
   return undefined;

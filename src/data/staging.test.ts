@@ -5,13 +5,12 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FaultyFiles, Killed, type Step } from "../../test/support/faulty-files.ts";
 import { FenError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
-import type { Files } from "../store/contract.ts";
+import type { LocalFiles } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
-import { recoverStaging } from "./commit.ts";
+import { FolderVersions } from "./folders.ts";
 import { modelFolder, stagingFolder } from "./layout.ts";
 import { parseMetadata } from "./metadata.ts";
 import { type Committed, Staging } from "./staging.ts";
-import { DataVersions } from "./versions.ts";
 
 const machine = systemMachine("test");
 const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
@@ -25,16 +24,16 @@ const spec = {
 const names = ["log", "result"];
 
 let root: string;
-let real: Files;
+let real: LocalFiles;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "fen-staging-"));
-  real = openFilesystemDatastore(root, machine).files;
+  real = openFilesystemDatastore(root, machine).local;
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** A run that leaves two outputs whose content is its id. */
-async function run(files: Files, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
-  const staging = new Staging(files, machine, { model, runId });
+async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
+  const staging = new Staging(new FolderVersions(files), machine, { model, runId });
   for (const name of names) {
     const file = await staging.openFile(name, spec);
     file.append(runId);
@@ -43,8 +42,11 @@ async function run(files: Files, runId: string, isHeld: () => boolean = () => tr
   return staging.commit({
     owner: { ownerType: "model-method", ownerRef: model.id },
     tags: {},
-    assertHeld: async () => {
-      if (!isHeld()) throw new FenError("lock_lost", "The lock was taken away.");
+    held: {
+      grants: [],
+      assertHeld: async () => {
+        if (!isHeld()) throw new FenError("lock_lost", "The lock was taken away.");
+      },
     },
   });
 }
@@ -91,7 +93,7 @@ function aside(runId: string): string[] {
 }
 
 /** How many moments a whole run has. */
-async function momentsOf(work: (files: Files) => Promise<unknown>): Promise<number> {
+async function momentsOf(work: (files: LocalFiles) => Promise<unknown>): Promise<number> {
   const counted = new FaultyFiles(real, async () => undefined);
   await work(counted.files);
   return counted.steps.length;
@@ -139,7 +141,7 @@ describe("a run that is killed", () => {
       const runId = `killed-${at}`;
       const faulty = new FaultyFiles(real, diesAt(at));
       expect(await outcomeOf(run(faulty.files, runId))).toBeInstanceOf(Killed);
-      await recoverStaging(real, model);
+      await new FolderVersions(real).settle(model);
       kept.push(isData(runId));
       expect(left()).toEqual([]);
       expect(aside(runId)).toEqual([]);
@@ -158,11 +160,11 @@ describe("a run that is killed", () => {
       await outcomeOf(run(faulty.files, runId));
     };
     await leave("counted");
-    const moments = await momentsOf((files) => recoverStaging(files, model));
+    const moments = await momentsOf((files) => new FolderVersions(files).settle(model));
     for (let at = 0; at < moments; at++) {
       await leave(`left-${at}`);
-      await outcomeOf(recoverStaging(new FaultyFiles(real, diesAt(at)).files, model));
-      await recoverStaging(real, model);
+      await outcomeOf(new FolderVersions(new FaultyFiles(real, diesAt(at)).files).settle(model));
+      await new FolderVersions(real).settle(model);
       expect(isData(`left-${at}`)).toBe(true);
       expect(left()).toEqual([]);
       expectLatestIsHighest();
@@ -181,11 +183,11 @@ describe("a holder whose lock is taken away while it is paused", () => {
       const faulty = new FaultyFiles(real, async ({ number }) => {
         if (number !== at) return;
         isHeld = false;
-        await recoverStaging(real, model);
+        await new FolderVersions(real).settle(model);
         await run(real, successor);
       });
       const error = await outcomeOf(run(faulty.files, zombie, () => isHeld));
-      await recoverStaging(real, model);
+      await new FolderVersions(real).settle(model);
       expect(isData(successor)).toBe(true);
       expect(left()).toEqual([]);
       expectLatestIsHighest();
@@ -209,7 +211,7 @@ describe("a holder whose lock is taken away while it is paused", () => {
   test("between the check and its commit finds its folder gone", async () => {
     const faulty = new FaultyFiles(real, async ({ method, when }) => {
       if (method === "adopt" && when === "before" && !existsSync(join(root, ".fen/aside")))
-        await recoverStaging(real, model);
+        await new FolderVersions(real).settle(model);
     });
     const error = await outcomeOf(run(faulty.files, "paused"));
     expect(error).toMatchObject({ code: "lock_lost", facts: { keptAside: join(root, ".fen/aside/paused") } });
@@ -228,7 +230,7 @@ describe("a holder whose lock is taken away while it is paused", () => {
       pause.pass("commit");
       await pause.reached("moves");
     });
-    await recoverStaging(successor.files, model);
+    await new FolderVersions(successor.files).settle(model);
     expect(isData("quick")).toBe(true);
     expect(left()).toEqual([]);
     pause.pass("moves");
@@ -251,7 +253,7 @@ describe("a holder whose lock is taken away while it is paused", () => {
       pause.pass("moves");
       outcome ??= await outcomeOf(running);
     });
-    await recoverStaging(successor.files, model);
+    await new FolderVersions(successor.files).settle(model);
     expect(outcome).toMatchObject({ code: "lock_lost", facts: { committed: true } });
     expect(isData("slow")).toBe(true);
     expect(left()).toEqual([]);
@@ -261,7 +263,7 @@ describe("a holder whose lock is taken away while it is paused", () => {
 describe("holders that share the lock", () => {
   test("commit side by side, at whatever change of a file they meet: each version has its own number", async () => {
     const moments = await momentsOf((files) => run(files, "first"));
-    const data = new DataVersions(real);
+    const data = new FolderVersions(real);
     for (let at = 0; at < moments; at++) {
       const [one, other] = [`one-${at}`, `other-${at}`];
       const before = (await data.numbers(model, "result")).length;

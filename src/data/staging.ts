@@ -1,15 +1,15 @@
 /**
  * The outputs of one run before they are data (decision 0003). Written into a staging folder of its own, `<staging of the model>/<run id>/<data name>/`;
- * committed by renaming that folder, under the model's lock. What a crash leaves is settled by `recoverStaging` (commit.ts).
+ * committed by the store of versions, under the model's lock. What a crash leaves is settled by the next holder.
  */
 import { createHash, type Hash } from "node:crypto";
 import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
-import type { Appender, Files, Owned } from "../store/contract.ts";
-import { asideFolder, metadataFile, moveToData, ownerFile, type Planned, putAside } from "./commit.ts";
-import { type ModelRef, safeDataName, stagingFolder, versionFolder } from "./layout.ts";
-import { type Metadata, type Owner, stringifyMetadata } from "./metadata.ts";
-import { DataVersions } from "./versions.ts";
+import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
+import { asideFolder, ownerFile, putAside } from "./commit.ts";
+import type { Draft, Held, VersionStore } from "./contract.ts";
+import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
+import type { Metadata, Owner } from "./metadata.ts";
 
 export interface StagedSpec {
   readonly contentType: string;
@@ -46,7 +46,8 @@ interface Item {
 }
 
 export class Staging {
-  readonly #files: Files;
+  readonly #store: VersionStore;
+  readonly #files: LocalFiles;
   readonly #machine: Machine;
   readonly #model: ModelRef;
   readonly #folder: string;
@@ -55,8 +56,9 @@ export class Staging {
   readonly #spools: Appender[] = [];
   #owned: Promise<Owned> | undefined;
 
-  constructor(files: Files, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
-    this.#files = files;
+  constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
+    this.#store = store;
+    this.#files = store.local;
     this.#machine = machine;
     this.#model = run.model;
     this.#runId = run.runId;
@@ -119,31 +121,32 @@ export class Staging {
   }
 
   /**
-   * Makes everything data, or nothing: `assertHeld` is asked (and may throw) just before. Versions are allotted above all that exist.
+   * Makes everything data, or nothing: `held` is asked (and may throw) just before. Versions are allotted above all that exist.
    * `tags` are added to each item's. Gives what was committed, in the order of writing. What could not be committed is kept aside; the
    * error names it (`keptAside`). `lock_lost` also where the lock was lost after the check: then nothing of it is data, unless the error says `committed`.
    */
   async commit(options: {
     readonly owner: Owner;
     readonly tags: Readonly<Record<string, string>>;
-    assertHeld(): Promise<void>;
+    readonly held: Held;
   }): Promise<Committed[]> {
-    const committing = `${this.#folder}.commit`;
-    let planned: Planned[];
+    const [model, runId, folder] = [this.#model, this.#runId, this.#folder];
+    let metadatas: readonly Metadata[];
     try {
-      planned = await this.#plan(committing, options);
-      await options.assertHeld();
-      if (planned.length > 0 && (await this.#files.adopt(this.#folder, committing)) !== "adopted") throw lostBefore();
+      const outputs = await this.#drafts(options);
+      metadatas = await this.#store.commit({ model, runId, folder, outputs }, options.held);
     } catch (error) {
+      if (error instanceof FenError && error.facts["committed"] === true) {
+        (await this.#owned)?.letGo();
+        throw error;
+      }
       // Files that are gone are what a lost lock looks like: then that is the thing to tell.
-      const cause: unknown = await options.assertHeld().then(
+      const cause: unknown = await options.held.assertHeld().then(
         () => error,
         (lost: unknown) => lost,
       );
       throw await this.#keepAside(cause);
     }
-    const metadatas = await this.#moveAll(planned);
-    await this.#files.remove(committing);
     await this.discard();
     return metadatas.map(({ id, name, version, contentType, tags }) => ({
       dataId: id,
@@ -151,68 +154,31 @@ export class Staging {
       version,
       contentType,
       tags,
-      path: this.#files.locate(versionFolder(this.#model, name, version)),
+      path: this.#store.locate({ model, name, number: version }).version,
     }));
   }
 
-  /** Beyond the commit: what fails here is completed by the next holder. */
-  async #moveAll(planned: readonly Planned[]): Promise<Metadata[]> {
-    try {
-      const moved = await Promise.all(planned.map((one) => moveToData(this.#files, this.#model, one)));
-      const metadatas = moved.filter((one) => one !== undefined);
-      if (metadatas.length < moved.length) throw lostAfter();
-      return metadatas;
-    } catch (error) {
-      (await this.#owned)?.letGo();
-      if (!(error instanceof FenError)) throw error;
-      throw new FenError(error.code, error.message, {
-        hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
-        facts: { ...error.facts, committed: true },
-        cause: error,
-      });
-    }
-  }
-
-  /** Completes the staged folders, durably. */
-  async #plan(
-    committing: string,
-    options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> },
-  ): Promise<Planned[]> {
-    const data = new DataVersions(this.#files);
-    const planned: Planned[] = [];
+  async #drafts(options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> }): Promise<Draft[]> {
+    const drafts: Draft[] = [];
     for (const item of this.#items.values()) {
       await item.file.close({ durable: false });
-      const metadata = this.#metadata(item, await data.nextNumber(this.#model, item.name), options);
-      const file = await this.#files.create(`${item.folder}/${metadataFile}`);
-      file.append(stringifyMetadata(metadata));
-      await file.close({ durable: false });
-      planned.push({ folder: `${committing}/${item.name}`, metadata });
+      const { contentType, lifetime, garbageCollection, streaming, tags } = item.spec;
+      drafts.push({
+        id: this.#machine.random.uuid(),
+        name: item.name,
+        contentType,
+        lifetime,
+        garbageCollection,
+        streaming,
+        tags: { ...tags, ...options.tags },
+        ownerDefinition: { ...options.owner },
+        createdAt: item.createdAt,
+        size: item.file.size,
+        checksum: item.hash.digest("hex"),
+        ...item.fate,
+      });
     }
-    if (planned.length > 0) await this.#files.settle(this.#folder);
-    return planned;
-  }
-
-  #metadata(
-    item: Item,
-    version: number,
-    options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> },
-  ): Metadata {
-    const { contentType, lifetime, garbageCollection, streaming, tags } = item.spec;
-    return {
-      id: this.#machine.random.uuid(),
-      name: item.name,
-      version,
-      contentType,
-      lifetime,
-      garbageCollection,
-      streaming,
-      tags: { ...tags, ...options.tags },
-      ownerDefinition: { ...options.owner },
-      createdAt: item.createdAt,
-      size: item.file.size,
-      checksum: item.hash.digest("hex"),
-      ...item.fate,
-    };
+    return drafts;
   }
 
   /** Forgets everything that isn't committed. */
@@ -241,16 +207,6 @@ export class Staging {
     for (const file of [...this.#spools, ...[...this.#items.values()].map((item) => item.file)])
       await file.close({ durable: false });
   }
-}
-
-function lostBefore(): FenError {
-  return new FenError("lock_lost", "The lock was taken away before the outputs were committed.", {
-    hint: "Look who holds it now: fen datastore lock status",
-  });
-}
-
-function lostAfter(): FenError {
-  return new FenError("lock_lost", "The lock was taken away while the outputs were being committed.");
 }
 
 function keptAside(error: unknown, path: string): unknown {

@@ -1,22 +1,15 @@
-/**
- * Versioned data of models: `data/<type>/<id>/<name>/<n>/{metadata.yaml,raw}` and `latest`. A version is there whole or not at all and never
- * changes. Reads take no lock and never see a version that isn't committed.
- */
+/** Versioned data of models, wherever it is (contract.ts). Reads take no lock and never see a version that isn't committed. */
 import { FenError } from "../kernel/errors.ts";
-import type { Files } from "../store/contract.ts";
-import { dataFolder, modelFolder, type ModelRef, versionFolder } from "./layout.ts";
-import { durationMs, type Metadata, parseMetadata } from "./metadata.ts";
+import type { Held, VersionRef, VersionStore } from "./contract.ts";
+import type { ModelRef } from "./layout.ts";
+import { durationMs, type Metadata } from "./metadata.ts";
 
-const maxMetadataBytes = 1024 * 1024;
 const maxRenames = 5;
 /** So many versions are looked through for those of one run. */
 const newest = 1000;
 
-export interface DataVersion {
-  readonly model: ModelRef;
+export interface DataVersion extends VersionRef {
   readonly metadata: Metadata;
-  /** Relative to the datastore. */
-  readonly folder: string;
 }
 
 export interface Expiry {
@@ -30,48 +23,32 @@ export interface Expiry {
 }
 
 export class DataVersions {
-  readonly #files: Files;
+  readonly store: VersionStore;
 
-  constructor(files: Files) {
-    this.#files = files;
+  constructor(store: VersionStore) {
+    this.store = store;
   }
 
   /** Names of a model's data, tombstones included. */
-  async names(model: ModelRef): Promise<string[]> {
-    const entries = await this.#files.list(modelFolder(model));
-    return entries.filter((entry) => entry.kind === "folder" && !entry.name.startsWith(".")).map((entry) => entry.name);
+  names(model: ModelRef): Promise<readonly string[]> {
+    return this.store.names(model);
   }
 
   /** Version numbers that are committed, ascending. */
-  async numbers(model: ModelRef, name: string): Promise<number[]> {
-    const entries = await this.#files.list(dataFolder(model, name));
-    return entries
-      .filter((entry) => entry.kind === "folder" && /^[1-9]\d*$/.test(entry.name))
-      .map((entry) => Number(entry.name))
-      .sort((a, b) => a - b);
+  numbers(model: ModelRef, name: string): Promise<readonly number[]> {
+    return this.store.numbers(model, name);
   }
 
-  /** One more than the highest number in use. */
-  async nextNumber(model: ModelRef, name: string): Promise<number> {
-    const entries = await this.#files.list(dataFolder(model, name));
-    return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
-  }
-
-  /** The newest version: what `latest` says if it is there, else the highest number. Undefined where there is none. */
-  async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
-    const numbers = await this.numbers(model, name);
-    const said = await this.#files.read(`${dataFolder(model, name)}/latest`, { maxBytes: 64 }).catch(() => undefined); // a link to a folder, or garbage: the numbers tell
-    const number = said === undefined ? Number.NaN : Number(new TextDecoder().decode(said).trim());
-    return numbers.includes(number) && number >= (numbers.at(-1) ?? 0) ? number : numbers.at(-1);
+  /** The newest version. Undefined where there is none. */
+  latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
+    return this.store.latestNumber(model, name);
   }
 
   /** One version. Throws `data_missing` or `data_corrupt`. */
   async version(model: ModelRef, name: string, number: number): Promise<DataVersion> {
-    const folder = versionFolder(model, name, number);
-    const bytes = await this.#files.read(`${folder}/metadata.yaml`, { maxBytes: maxMetadataBytes });
-    if (bytes === undefined) throw await this.#missing(model, name, number);
-    const metadata = parseMetadata(new TextDecoder().decode(bytes), this.#files.locate(`${folder}/metadata.yaml`));
-    return { model, metadata, folder };
+    const metadata = await this.store.metadata({ model, name, number });
+    if (metadata === undefined) throw await this.#missing(model, name, number);
+    return { model, name, number, metadata };
   }
 
   /** The newest version, following renames. Throws `data_missing`. */
@@ -106,84 +83,39 @@ export class DataVersions {
 
   /** The content. Throws `file_too_large` beyond `maxBytes`. */
   async content(version: DataVersion, maxBytes: number): Promise<Uint8Array> {
-    const path = `${version.folder}/raw`;
-    const bytes = await this.#files.read(path, { maxBytes });
-    if (bytes === undefined)
-      throw new FenError(
-        "data_corrupt",
-        `The content of ${version.metadata.name} version ${version.metadata.version} is missing: ${this.#files.locate(path)}`,
-        {
-          hint: `Remove the version: fen data delete <model> ${version.metadata.name} --version ${version.metadata.version}`,
-          facts: { path },
-        },
-      );
-    return bytes;
+    const bytes = await this.store.read(version, { maxBytes });
+    if (bytes !== undefined) return bytes;
+    const { name, number } = version;
+    const path = this.contentPath(version);
+    throw new FenError("data_corrupt", `The content of ${name} version ${number} is missing: ${path}`, {
+      hint: `Remove the version: fen data delete <model> ${name} --version ${number}`,
+      facts: { path },
+    });
   }
 
   contentPath(version: DataVersion): string {
-    return this.#files.locate(`${version.folder}/raw`);
+    return this.store.locate(version).content;
   }
 
   stream(version: DataVersion): AsyncIterable<Uint8Array> {
-    return this.#files.stream(`${version.folder}/raw`);
+    return this.store.stream(version);
   }
 
   /** All models that have data. */
-  async models(): Promise<ModelRef[]> {
-    const found: ModelRef[] = [];
-    const walk = async (segments: readonly string[]): Promise<void> => {
-      for (const entry of await this.#files.list(["data", ...segments].join("/"))) {
-        if (entry.kind !== "folder") continue;
-        if (/^[0-9a-f-]{36}$/i.test(entry.name)) found.push({ type: segments.join("/"), id: entry.name });
-        else if (segments.length < 8) await walk([...segments, entry.name]);
-      }
-    };
-    await walk([]);
-    return found;
+  models(): Promise<readonly ModelRef[]> {
+    return this.store.models();
   }
 
-  /** Removes one version (`latest` then names the newest that is left) or the whole name. Only under the model's lock. */
+  /** Removes one version (the newest that is left is the latest then) or the whole name. Throws `data_missing`. */
   async remove(
     model: ModelRef,
     name: string,
-    version?: number,
-  ): Promise<{ readonly versions: number[]; readonly bytes: number }> {
+    { version, held }: { readonly version?: number | undefined; readonly held: Held },
+  ): Promise<{ readonly versions: readonly number[]; readonly bytes: number }> {
     const numbers = await this.numbers(model, name);
     const doomed = version === undefined ? numbers : numbers.filter((number) => number === version);
     if (doomed.length === 0) throw await this.#missing(model, name, version);
-    let bytes = 0;
-    for (const number of doomed) bytes += await this.#removeVersion(model, name, number);
-    if (doomed.length === numbers.length) await this.#files.remove(dataFolder(model, name));
-    else await this.setLatest(model, name);
-    return { versions: doomed, bytes };
-  }
-
-  async #removeVersion(model: ModelRef, name: string, number: number): Promise<number> {
-    const folder = versionFolder(model, name, number);
-    const size = (await this.#files.stat(`${folder}/raw`))?.size ?? 0;
-    await this.#files.remove(folder);
-    return size;
-  }
-
-  /** Writes `latest` as the highest number there is. */
-  async setLatest(model: ModelRef, name: string): Promise<void> {
-    const highest = (await this.numbers(model, name)).at(-1);
-    if (highest !== undefined) await this.setLatestFrom(model, name, highest);
-  }
-
-  /**
-   * As `setLatest`, for whoever knows that `highest` was the highest. Several may do so at once: who finds a higher number
-   * after writing (numbers are given out one after the other) writes again.
-   */
-  async setLatestFrom(model: ModelRef, name: string, highest: number): Promise<void> {
-    let number = highest;
-    for (;;) {
-      await this.#files.write(`${dataFolder(model, name)}/latest`, String(number), { durable: false });
-      if ((await this.#files.stat(versionFolder(model, name, number + 1))) === undefined) return;
-      const next = (await this.numbers(model, name)).at(-1) ?? number;
-      if (next <= number) return;
-      number = next;
-    }
+    return { versions: doomed, bytes: await this.store.remove(model, name, { numbers: doomed, held }) };
   }
 
   /** What a clean-up at `now` (wall clock, milliseconds) would remove from one model. */
@@ -225,8 +157,7 @@ export class DataVersions {
     whole: boolean,
   ): Promise<Expiry> {
     let bytes = 0;
-    for (const version of versions)
-      bytes += (await this.#files.stat(`${versionFolder(model, name, version)}/raw`))?.size ?? 0;
+    for (const version of versions) bytes += await this.store.size({ model, name, number: version });
     return { model, name, reason, versions, bytes, whole };
   }
 

@@ -13,6 +13,8 @@ export interface Datastore {
   /** Where it is, for people: an absolute path or a URL without credentials. */
   readonly location: string;
   readonly files: Files;
+  /** Of this machine alone: what runs work on before it is in the datastore. In a folder, the datastore itself. */
+  readonly local: LocalFiles;
   readonly locks: LockDriver;
 }
 
@@ -43,12 +45,20 @@ export interface Files {
    * a power cut) once resolved, unless `durable` is false. Makes missing folders.
    */
   write(path: string, bytes: Uint8Array | string, options?: { readonly durable?: boolean }): Promise<void>;
-  /** As `write`, but only into a folder that is there; false where it isn't (nothing is made then). */
-  replace(path: string, bytes: Uint8Array | string): Promise<boolean>;
   /** Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. */
   create(path: string): Promise<Appender>;
   /** Opens a file that is there for appending at its end. Throws where there is none. */
   reopen(path: string): Promise<Appender>;
+  /** Removes a file or a whole folder; true where something was there. */
+  remove(path: string): Promise<boolean>;
+  /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */
+  locate(path: string): string;
+}
+
+/** Files on this machine: what needs renames, or a process that others can see alive. */
+export interface LocalFiles extends Files {
+  /** As `write`, but only into a folder that is there; false where it isn't (nothing is made then). */
+  replace(path: string, bytes: Uint8Array | string): Promise<boolean>;
   /**
    * Makes everything in a folder durable, contents and names, and the folders above it; not its own name (`adopt` does that).
    * Names that begin with a dot are scratch and left out.
@@ -63,13 +73,9 @@ export interface Files {
   own(path: string): Promise<Owned>;
   /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */
   owner(path: string): Promise<"alive" | "dead" | "absent">;
-  /** Removes a file or a whole folder; true where something was there. */
-  remove(path: string): Promise<boolean>;
-  /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */
-  locate(path: string): string;
 }
 
-/** See `Files.own`. */
+/** See `LocalFiles.own`. */
 export interface Owned {
   /** Lets go of it; the file stays until its folder is removed. Idempotent. */
   letGo(): void;

@@ -198,7 +198,7 @@ describe("locks behind it", () => {
       const place = await new CasLocks(store, machine, { ttlMs: 3000 }).join(
         web,
         "exclusive",
-        claimOf(machine, { owner: "test", within: [] }),
+        claimOf(machine, { owner: machine.random.uuid(), within: [] }),
       );
       for (;;) {
         const attempt = await place.attempt();

@@ -1,5 +1,5 @@
 /** The real files of a datastore, where a test may step in before or after the effect of each change, and where a "process" can die. */
-import type { Files, Owned } from "../../src/store/contract.ts";
+import type { LocalFiles, Owned } from "../../src/store/contract.ts";
 
 const changes = ["write", "replace", "create", "settle", "adopt", "own", "remove"] as const;
 type Change = (typeof changes)[number];
@@ -13,14 +13,14 @@ export interface Step {
 export class Killed extends Error {}
 
 export class FaultyFiles {
-  readonly files: Files;
+  readonly files: LocalFiles;
   /** All changes so far, each with its two moments. */
   readonly steps: Step[] = [];
   readonly #owned: Owned[] = [];
   #isDead = false;
 
   /** `at` is called at each moment; it may wait, or throw `Killed`: then the process is dead, nothing that it does has an effect any more. */
-  constructor(real: Files, at: (step: Step) => Promise<void>) {
+  constructor(real: LocalFiles, at: (step: Step) => Promise<void>) {
     const around =
       (method: Change) =>
       async (...args: unknown[]) => {

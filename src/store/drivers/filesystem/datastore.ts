@@ -15,10 +15,12 @@ export function openFilesystemDatastore(
   let library: KernelLocks | undefined;
   // Loaded when first asked for: commands that only read need no native library.
   const kernel = () => (library ??= new KernelLocks(machine.host.platform, machine.host.architecture));
+  const files = new FilesystemFiles(root, kernel);
   return {
     kind: "filesystem",
     location: root,
-    files: new FilesystemFiles(root, kernel),
+    files,
+    local: files,
     get locks() {
       locks ??= new FilesystemLocks(root, machine, { kernel: kernel(), records: options.records });
       return locks;

@@ -31,13 +31,13 @@ import {
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
-import type { Appender, Entry, FileInfo, Files, Owned } from "../../contract.ts";
+import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
 
 const chunkBytes = 64 * 1024;
 
-export class FilesystemFiles implements Files {
+export class FilesystemFiles implements LocalFiles {
   readonly #root: string;
   readonly #kernel: () => KernelLocks;
   /** Folders in which we made folders whose names aren't durable yet. */

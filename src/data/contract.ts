@@ -1,0 +1,84 @@
+/**
+ * What differs between a datastore in a folder and one in an object store: how committed versions are read, and how what a run has staged becomes
+ * versions. Everything else (names, renames, expiry, staging, records) is written once, above it.
+ *
+ * Reads take no lock and see only what was committed. Changes are for whoever holds the model's lock (`held`), and are fenced by it.
+ */
+import type { Lease } from "../lock/lease.ts";
+import type { LocalFiles } from "../store/contract.ts";
+import type { ModelRef } from "./layout.ts";
+import type { Metadata } from "./metadata.ts";
+
+export interface VersionRef {
+  readonly model: ModelRef;
+  readonly name: string;
+  readonly number: number;
+}
+
+/** What shows that the model is ours. */
+export type Held = Pick<Lease, "assertHeld" | "grants">;
+
+export interface VersionStore {
+  /** Where runs on this machine write their outputs before these are versions. */
+  readonly local: LocalFiles;
+
+  // reads
+
+  /** Names of a model's data, tombstones included, in code point order. */
+  names(model: ModelRef): Promise<readonly string[]>;
+  /** Version numbers that are committed, ascending. */
+  numbers(model: ModelRef, name: string): Promise<readonly number[]>;
+  /** The newest version; undefined where there is none. */
+  latestNumber(model: ModelRef, name: string): Promise<number | undefined>;
+  /** Undefined where there is no such version. Throws `data_corrupt`. */
+  metadata(version: VersionRef): Promise<Metadata | undefined>;
+  /** Bytes of the content. */
+  size(version: VersionRef): Promise<number>;
+  /** The whole content, or undefined where it is missing. Larger than `maxBytes`: `file_too_large`. */
+  read(version: VersionRef, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined>;
+  /** The content, piece by piece. */
+  stream(version: VersionRef): AsyncIterable<Uint8Array>;
+  /** Where a version, and its content, are: absolute paths or URLs, for people and programs. */
+  locate(version: VersionRef): { readonly version: string; readonly content: string };
+  /** All models that have data. */
+  models(): Promise<readonly ModelRef[]>;
+
+  // changes
+
+  /**
+   * Makes everything that a run has staged versions, numbered above all that exist, or nothing: `held` is asked just before. Gives what became of each,
+   * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.
+   */
+  commit(run: StagedRun, held: Held): Promise<readonly Metadata[]>;
+  /** Settles what former runs have left. Only for whoever has the model exclusively and alone. */
+  settle(model: ModelRef): Promise<readonly Settled[]>;
+  /** Removes versions; where none is left, the name. Gives the bytes of their content. */
+  remove(
+    model: ModelRef,
+    name: string,
+    options: { readonly numbers: readonly number[]; readonly held: Held },
+  ): Promise<number>;
+  /** Removes all data of a model, staged outputs included. */
+  forget(model: ModelRef, held: Held): Promise<void>;
+  /** Removes what nobody reads, left by writers that died. Only under the datastore's exclusive lock. */
+  tidy(): Promise<void>;
+}
+
+/** The outputs of one run, written completely, in a folder of their own in `local`: `<folder>/<name>/raw` each. */
+export interface StagedRun {
+  readonly model: ModelRef;
+  readonly runId: string;
+  readonly folder: string;
+  readonly outputs: readonly Draft[];
+}
+
+/** A version without its number. */
+export type Draft = Omit<Metadata, "version">;
+
+export interface Settled {
+  readonly runId: string;
+  /** True where it had committed and its data is complete now; false where what it had made was removed or put aside. */
+  readonly committed: boolean;
+  /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
+  readonly keptAside?: string;
+}

@@ -1,0 +1,143 @@
+/**
+ * Versions in folders: `data/<type>/<id>/<name>/<n>/{metadata.yaml,raw}` and `latest`. A version is there whole or not at all and never changes;
+ * how it comes there is told in commit.ts.
+ */
+import type { LocalFiles } from "../store/contract.ts";
+import { commitFolder, settleFolders } from "./commit.ts";
+import type { Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
+import { dataFolder, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { type Metadata, parseMetadata } from "./metadata.ts";
+
+const maxMetadataBytes = 1024 * 1024;
+
+export class FolderVersions implements VersionStore {
+  readonly local: LocalFiles;
+
+  constructor(files: LocalFiles) {
+    this.local = files;
+  }
+
+  async names(model: ModelRef): Promise<string[]> {
+    const entries = await this.local.list(modelFolder(model));
+    return entries.filter((entry) => entry.kind === "folder" && !entry.name.startsWith(".")).map((entry) => entry.name);
+  }
+
+  async numbers(model: ModelRef, name: string): Promise<number[]> {
+    const entries = await this.local.list(dataFolder(model, name));
+    return entries
+      .filter((entry) => entry.kind === "folder" && /^[1-9]\d*$/.test(entry.name))
+      .map((entry) => Number(entry.name))
+      .sort((a, b) => a - b);
+  }
+
+  /** One more than the highest number in use. */
+  async nextNumber(model: ModelRef, name: string): Promise<number> {
+    const entries = await this.local.list(dataFolder(model, name));
+    return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
+  }
+
+  /** What `latest` says if it is there, else the highest number. */
+  async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
+    const numbers = await this.numbers(model, name);
+    const said = await this.local.read(`${dataFolder(model, name)}/latest`, { maxBytes: 64 }).catch(() => undefined); // a link to a folder, or garbage: the numbers tell
+    const number = said === undefined ? Number.NaN : Number(new TextDecoder().decode(said).trim());
+    return numbers.includes(number) && number >= (numbers.at(-1) ?? 0) ? number : numbers.at(-1);
+  }
+
+  async metadata(version: VersionRef): Promise<Metadata | undefined> {
+    const path = `${folderOf(version)}/metadata.yaml`;
+    const bytes = await this.local.read(path, { maxBytes: maxMetadataBytes });
+    return bytes === undefined ? undefined : parseMetadata(new TextDecoder().decode(bytes), this.local.locate(path));
+  }
+
+  async size(version: VersionRef): Promise<number> {
+    return (await this.local.stat(`${folderOf(version)}/raw`))?.size ?? 0;
+  }
+
+  read(version: VersionRef, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
+    return this.local.read(`${folderOf(version)}/raw`, options);
+  }
+
+  stream(version: VersionRef): AsyncIterable<Uint8Array> {
+    return this.local.stream(`${folderOf(version)}/raw`);
+  }
+
+  locate(version: VersionRef): { readonly version: string; readonly content: string } {
+    const folder = folderOf(version);
+    return { version: this.local.locate(folder), content: this.local.locate(`${folder}/raw`) };
+  }
+
+  async models(): Promise<ModelRef[]> {
+    const found: ModelRef[] = [];
+    const walk = async (segments: readonly string[]): Promise<void> => {
+      for (const entry of await this.local.list(["data", ...segments].join("/"))) {
+        if (entry.kind !== "folder") continue;
+        if (/^[0-9a-f-]{36}$/i.test(entry.name)) found.push({ type: segments.join("/"), id: entry.name });
+        else if (segments.length < 8) await walk([...segments, entry.name]);
+      }
+    };
+    await walk([]);
+    return found;
+  }
+
+  commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
+    return commitFolder(this, run, held);
+  }
+
+  settle(model: ModelRef): Promise<readonly Settled[]> {
+    return settleFolders(this, model);
+  }
+
+  async remove(
+    model: ModelRef,
+    name: string,
+    { numbers, held }: { readonly numbers: readonly number[]; readonly held: Held },
+  ): Promise<number> {
+    await held.assertHeld();
+    let bytes = 0;
+    for (const number of numbers) {
+      const version = { model, name, number };
+      bytes += await this.size(version);
+      await this.local.remove(folderOf(version));
+    }
+    if ((await this.numbers(model, name)).length === 0) await this.local.remove(dataFolder(model, name));
+    else await this.setLatest(model, name);
+    return bytes;
+  }
+
+  async forget(model: ModelRef, held: Held): Promise<void> {
+    await held.assertHeld();
+    for (const name of await this.names(model)) await this.local.remove(`${modelFolder(model)}/${name}`);
+    await this.local.remove(stagingFolder(model));
+  }
+
+  async tidy(): Promise<void> {
+    for (const folder of ["data", "outputs"]) await removeLeftovers(this.local, folder);
+  }
+
+  /** Writes `latest` as the highest number there is. */
+  async setLatest(model: ModelRef, name: string): Promise<void> {
+    const highest = (await this.numbers(model, name)).at(-1);
+    if (highest !== undefined) await this.setLatestFrom(model, name, highest);
+  }
+
+  /**
+   * As `setLatest`, for whoever knows that `highest` was the highest. Several may do so at once: who finds a higher number
+   * after writing (numbers are given out one after the other) writes again.
+   */
+  async setLatestFrom(model: ModelRef, name: string, highest: number): Promise<void> {
+    let number = highest;
+    for (;;) {
+      await this.local.write(`${dataFolder(model, name)}/latest`, String(number), { durable: false });
+      if ((await this.local.stat(versionFolder(model, name, number + 1))) === undefined) return;
+      const next = (await this.numbers(model, name)).at(-1) ?? number;
+      if (next <= number) return;
+      number = next;
+    }
+  }
+}
+
+function folderOf({ model, name, number }: VersionRef): string {
+  return versionFolder(model, name, number);
+}
