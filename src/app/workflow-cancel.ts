@@ -22,7 +22,7 @@ export async function cancelRun(
   const { datastore } = await openWorkspace(context);
   const ref = await findRun(datastore.files, options.run);
   const { owner, cancel } = runFiles(ref);
-  const isAlive = async () => (await datastore.files.owner(owner)) === "alive";
+  const isAlive = async () => (await datastore.local.owner(owner)) === "alive";
   if (!(await isAlive()))
     throw new FenError("run_ended", `Nobody is carrying out the run ${ref.id}: it has ended, or died.`, {
       hint: `Look at it: fen workflow history get ${ref.id}   Go on with it: fen workflow resume ${ref.id}`,

@@ -166,9 +166,9 @@ async function refuseDelete(workspace: Workspace, { workflow, file }: LoadedWork
       hint: "Take the step out of that workflow first.",
       facts: { workflow: name, file: other },
     });
-  const { files } = workspace.datastore;
+  const { files, local } = workspace.datastore;
   for (const run of await runIds(files, id)) {
-    if ((await files.owner(`.fen/runs/${run}.owner`)) === "alive")
+    if ((await local.owner(`.fen/runs/${run}.owner`)) === "alive")
       throw new FenError("workflow_running", `A run of ${name} is going on: ${run}`, {
         hint: `Wait for it, or end it: fen workflow cancel ${run.slice(0, 8)}`,
         facts: { workflow: name, id: run },

@@ -61,10 +61,10 @@ async function claimRun(
   { owner }: RunFiles,
   id: string,
 ): Promise<{ release(): void }> {
-  const path = datastore.files.locate(`${owner}.claim`);
+  const path = datastore.local.locate(`${owner}.claim`);
   const { machine, signal, lockTimeoutMs } = context;
   const claim = await claimFile(machine, path, { what: `The run ${id}`, timeoutMs: lockTimeoutMs, signal });
-  if ((await datastore.files.owner(owner)) !== "alive") return claim;
+  if ((await datastore.local.owner(owner)) !== "alive") return claim;
   claim.release();
   throw new FenError("run_alive", `The run ${id} is still going on.`, {
     hint: `Follow it: fen workflow history watch ${id}   End it: fen workflow cancel ${id}`,

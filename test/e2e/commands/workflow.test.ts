@@ -340,8 +340,8 @@ describe("workflow delete", () => {
     const file = workflow(1, "patch", [call("x")]);
     const run = idOf(7);
     repo.write(`.swamp/workflow-runs/${idOf(1)}/workflow-run-${run}.journal`, "x\n");
-    const { files } = openFilesystemDatastore(join(repo.path, ".swamp"), systemMachine());
-    const owned = await files.own(`.fen/runs/${run}.owner`);
+    const { local } = openFilesystemDatastore(join(repo.path, ".swamp"), systemMachine());
+    const owned = await local.own(`.fen/runs/${run}.owner`);
     expect(await errorOf(repo, "workflow delete patch -f")).toMatchObject({
       code: "workflow_running",
       exitCode: 1,
