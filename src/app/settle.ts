@@ -13,7 +13,7 @@ export async function settlePast(
   // Beside a caller, or others who share the lock, what is staged may be theirs.
   const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
   if (!isAlone) return;
-  for (const { runId, committed, keptAside } of await workspace.data.store.settle(definition)) {
+  for (const { runId, committed, keptAside } of await workspace.data.store.settle(definition, lease)) {
     if (keptAside !== undefined)
       context.emit({
         event: "warning",

@@ -51,7 +51,7 @@ export interface VersionStore {
    */
   commit(run: StagedRun, held: Held): Promise<readonly Metadata[]>;
   /** Settles what former runs have left. Only for whoever has the model exclusively and alone. */
-  settle(model: ModelRef): Promise<readonly Settled[]>;
+  settle(model: ModelRef, held: Held): Promise<readonly Settled[]>;
   /** Removes versions; where none is left, the name. Gives the bytes of their content. */
   remove(
     model: ModelRef,

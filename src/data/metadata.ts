@@ -70,7 +70,11 @@ export function stringifyMetadata(metadata: Metadata): string {
 
 /** Throws `data_corrupt` where what must be there isn't. */
 export function parseMetadata(text: string, path: string): Metadata {
-  const value = parseYaml(text, path);
+  return readMetadata(parseYaml(text, path), path);
+}
+
+/** As `parseMetadata`, of what was parsed already. */
+export function readMetadata(value: unknown, path: string): Metadata {
   const bad = (what: string) =>
     new FenError("data_corrupt", `${path}: ${what}`, {
       hint: "The version can be removed with: fen data delete <model> <name> --version <n>",

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
-import { type Content, contentOf, partBytes } from "../../src/store/drivers/s3/upload.ts";
+import { contentOf, partBytes } from "../../src/store/drivers/s3/upload.ts";
+import type { Content } from "../../src/store/objects.ts";
 import { type ClientSettings, clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 import { startDouble } from "../support/s3-double.ts";
 import { type Fault, first, type Passing, type S3Proxy, startProxy } from "../support/s3-proxy.ts";
@@ -105,6 +106,8 @@ describe.each(servers)("$name", ({ open }) => {
       expect(size).toBe(Buffer.byteLength(path));
     }
     expect(listed).toEqual(names.sort());
+    expect(await objects.folders("")).toEqual(["d", "d2"]);
+    expect(await objects.folders("d")).toHaveLength(20);
   });
 
   test("many are removed at once, and what isn't there is no error", async () => {

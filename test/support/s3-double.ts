@@ -222,16 +222,24 @@ function bucketAnswer(double: S3Double, { method, query, body }: Seen): Answer {
   const prefix = query.get("prefix") ?? "";
   const after = Buffer.from(query.get("continuation-token") ?? "", "base64").toString();
   const keys = [...objects.keys()].slice(0, options.lists === "late" ? -1 : undefined);
-  const wanted = keys.filter((key) => key.startsWith(prefix) && key > after).sort(compareCodePoints);
+  const cut = (key: string) => {
+    const at = query.get("delimiter") === "/" ? key.indexOf("/", prefix.length) : -1;
+    return at < 0 ? key : key.slice(0, at + 1);
+  };
+  const wanted = [...new Set(keys.filter((key) => key.startsWith(prefix)).map(cut))]
+    .filter((entry) => entry > after)
+    .sort(compareCodePoints);
   const page = wanted.slice(0, options.pageSize ?? 1000);
   const isLast = page.length === wanted.length;
-  const entries = page.map((key) => {
-    const { etag = "", body: content = "" } = objects.get(key) ?? {};
-    return `<Contents><Key>${encodeURIComponent(key)}</Key><ETag>&quot;${etag}&quot;</ETag><Size>${content.length}</Size><LastModified>2026-11-25T12:00:00.000Z</LastModified></Contents>`;
+  const entries = page.map((entry) => {
+    const found = objects.get(entry);
+    const name = encodeURIComponent(entry);
+    return found === undefined
+      ? `<CommonPrefixes><Prefix>${name}</Prefix></CommonPrefixes>`
+      : `<Contents><Key>${name}</Key><ETag>&quot;${found.etag}&quot;</ETag><Size>${found.body.length}</Size></Contents>`;
   });
-  const next = isLast
-    ? ""
-    : `<NextContinuationToken>${Buffer.from(page.at(-1) ?? "").toString("base64")}</NextContinuationToken>`;
+  const token = Buffer.from(page.at(-1) ?? "").toString("base64");
+  const next = isLast ? "" : `<NextContinuationToken>${token}</NextContinuationToken>`;
   return {
     status: 200,
     body: `<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>${!isLast}</IsTruncated>${next}${entries.join("")}</ListBucketResult>`,

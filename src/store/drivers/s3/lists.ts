@@ -1,15 +1,24 @@
 /** Lists, page by page. */
-import { type ListedObject, readListPage } from "./answers.ts";
+import { type ListedObject, type ListPage, readListPage } from "./answers.ts";
 import type { S3Client } from "./client.ts";
 
 const maxPageBytes = 16 * 1024 * 1024;
 
 /** Every object whose key begins with `prefix` (whole, the datastore's prefix included), in the order of the store: one request per thousand. */
 export async function* listAll(client: S3Client, prefix: string): AsyncIterable<ListedObject> {
+  for await (const page of pages(client, { prefix })) yield* page.objects;
+}
+
+/** The beginnings of keys up to the next slash after `prefix`. */
+export async function* foldersIn(client: S3Client, prefix: string): AsyncIterable<string> {
+  for await (const page of pages(client, { prefix, delimiter: "/" })) yield* page.folders;
+}
+
+async function* pages(client: S3Client, query: Readonly<Record<string, string>>): AsyncIterable<ListPage> {
   let token: string | undefined;
   do {
-    const page = await listPage(client, { prefix, ...(token === undefined ? {} : { "continuation-token": token }) });
-    yield* page.objects;
+    const page = await listPage(client, { ...query, ...(token === undefined ? {} : { "continuation-token": token }) });
+    yield page;
     token = page.next;
   } while (token !== undefined);
 }

@@ -4,19 +4,18 @@
  */
 import { createHash } from "node:crypto";
 import { FenError } from "../../../kernel/errors.ts";
+import type { Content, ObjectInfo, ObjectStore } from "../../objects.ts";
 import { bareEtag, type ListedObject, readDeletion } from "./answers.ts";
 import type { S3Client, S3Request } from "./client.ts";
 import { downloadTo } from "./download.ts";
 import { corrupt } from "./refusals.ts";
-import { keyOf, pathOf } from "./keys.ts";
-import { listAll } from "./lists.ts";
+import { isSafePath, keyOf, pathOf } from "./keys.ts";
+import { foldersIn, listAll } from "./lists.ts";
 import { sha256 } from "./sign.ts";
-import { type Content, partBytes, settledPut, uploadParts } from "./upload.ts";
+import { partBytes, settledPut, uploadParts } from "./upload.ts";
 import { escapeXml } from "./xml.ts";
 
-export interface ObjectInfo {
-  readonly path: string;
-  readonly size: number;
+interface HeadInfo extends ObjectInfo {
   readonly etag: string;
   /** Of the content, hexadecimal, where its writer left it. */
   readonly sha256?: string;
@@ -25,7 +24,7 @@ export interface ObjectInfo {
 /** S3 takes so many keys in one request. */
 const deleteBatch = 1000;
 
-export class S3Objects {
+export class S3Objects implements ObjectStore {
   readonly #client: S3Client;
 
   constructor(client: S3Client) {
@@ -83,7 +82,7 @@ export class S3Objects {
     return downloadTo(this.#client, { key: this.#key(path), path, file, ...options });
   }
 
-  async head(path: string): Promise<ObjectInfo | undefined> {
+  async head(path: string): Promise<HeadInfo | undefined> {
     const answer = await this.#client.send(this.#request("HEAD", path, "look at"));
     if (answer.is !== "success") return undefined;
     const hash = answer.header("x-amz-meta-sha256");
@@ -97,12 +96,30 @@ export class S3Objects {
 
   /** What is below a folder of the datastore (all of it, if empty), in the order of keys; one request per thousand. Keys that can't be paths are left out. */
   async *list(folder: string): AsyncIterable<ListedObject & { readonly path: string }> {
-    const { prefix } = this.#client.place;
-    const start = folder === "" ? (prefix === "" ? "" : `${prefix}/`) : `${this.#key(folder)}/`;
-    for await (const listed of listAll(this.#client, start)) {
-      const path = pathOf(prefix, listed.key);
+    for await (const listed of listAll(this.#client, this.#start(folder))) {
+      const path = pathOf(this.#client.place.prefix, listed.key);
       if (path !== undefined) yield { ...listed, path };
     }
+  }
+
+  async folders(folder: string): Promise<readonly string[]> {
+    const start = this.#start(folder);
+    const names: string[] = [];
+    for await (const key of foldersIn(this.#client, start)) {
+      const name = key.slice(start.length, -1);
+      if (isSafePath(name)) names.push(name);
+    }
+    return names;
+  }
+
+  locate(path: string): string {
+    return `s3://${this.#client.place.bucket}/${this.#key(path)}`;
+  }
+
+  /** The beginning of the keys in a folder. */
+  #start(folder: string): string {
+    const { prefix } = this.#client.place;
+    return folder === "" ? (prefix === "" ? "" : `${prefix}/`) : `${this.#key(folder)}/`;
   }
 
   /** No error for what isn't there. Throws `store_denied` or `store_unavailable` with the paths that are left. */

@@ -4,18 +4,10 @@ import { createReadStream } from "node:fs";
 import { FenError, storeError } from "../../../kernel/errors.ts";
 import { readCompletion, readUploadId } from "./answers.ts";
 import { type Body, isUnknown, type S3Client } from "./client.ts";
+import type { Content } from "../../objects.ts";
 import { sha256 } from "./sign.ts";
 import type { Limits } from "./transport.ts";
 import { escapeXml } from "./xml.ts";
-
-/** What becomes an object: bytes, or a file that doesn't change meanwhile. */
-export interface Content {
-  readonly source: Uint8Array | { readonly file: string };
-  readonly size: number;
-  /** Hexadecimal. The store checks what arrives against it. */
-  readonly sha256: string;
-  readonly contentType: string;
-}
 
 interface Target {
   readonly key: string;
@@ -31,6 +23,7 @@ const maxParts = 10_000;
 const settleAttempts = 3;
 /** A slow link gets a large object through; one that stands still is noticed by the limit on quiet. */
 const bytesPerMs = 32;
+const longestMs = 24 * 3_600_000;
 
 /** Where nobody knows whether it was done, the object itself tells whose it is. */
 export async function settledPut(client: S3Client, target: Target, content: Content): Promise<"put" | "taken"> {
@@ -204,7 +197,7 @@ function bodyOf({ source, size, sha256: hash }: Content): Body {
 
 /** For so much, in either direction. */
 export function limitsFor(size: number): Limits {
-  return { wholeMs: 30_000 + size / bytesPerMs, quietMs: 20_000 };
+  return { wholeMs: Math.min(30_000 + size / bytesPerMs, longestMs), quietMs: 20_000 };
 }
 
 async function* partsOf({ source, size }: Content): AsyncIterable<Uint8Array> {

@@ -1,0 +1,214 @@
+/**
+ * From staged to committed in an object store: contents first, then one swap of the head. What can't be committed now because the store fails is complete
+ * all the same: it stays in `<run id>.push`, with the token under which it was made. The next holder on this machine commits it if nobody had the model
+ * in between (its own token is the next one), else puts it aside.
+ */
+import { FenError } from "../../kernel/errors.ts";
+import type { LocalFiles } from "../../store/contract.ts";
+import { asideFolder, ownerFile, putAside } from "../commit.ts";
+import type { Draft, Held, Settled, StagedRun, VersionRef } from "../contract.ts";
+import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
+import { type Metadata, readMetadata } from "../metadata.ts";
+import { isRecord } from "../../repo/yaml.ts";
+import { encodeManifest, hasId, type Manifest, numbersOf, parseManifest, withVersions } from "./manifest.ts";
+import { contentPath, type ObjectParts } from "./parts.ts";
+
+/** Beside the outputs of a run: what they are. */
+const planFile = "plan.json";
+const maxPlanBytes = 4 * 1024 * 1024;
+
+interface Plan {
+  /** Of the model's lock while the run worked. */
+  readonly token: number;
+  readonly outputs: readonly Draft[];
+}
+
+interface Manifests {
+  read(model: ModelRef): Promise<Manifest>;
+  shorten(model: ModelRef, manifest: Manifest): Promise<Manifest>;
+  /** What was read of this model is old. */
+  changed(model: ModelRef): void;
+}
+
+export class Pushes {
+  readonly #parts: ObjectParts;
+  readonly #manifests: Manifests;
+
+  constructor(parts: ObjectParts, manifests: Manifests) {
+    this.#parts = parts;
+    this.#manifests = manifests;
+  }
+
+  async commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
+    if (run.outputs.length === 0) return [];
+    const { local } = this.#parts;
+    const plan: Plan = { token: tokenOf(run.model, held), outputs: run.outputs };
+    await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan));
+    await local.settle(run.folder);
+    try {
+      return await this.#push(run, held);
+    } catch (error) {
+      if (!(error instanceof FenError) || error.code === "lock_lost" || error.kind !== "unavailable") throw error;
+      throw await this.#keepForLater(run, error);
+    }
+  }
+
+  /** Replaces the manifest; `change` gives undefined where it is as wanted already. Throws `lock_lost`; then nothing was changed. */
+  async change(model: ModelRef, held: Held, change: (manifest: Manifest) => Manifest | undefined): Promise<void> {
+    const { heads, machine } = this.#parts;
+    const base = await this.#manifests.read(model);
+    const wanted = change(base);
+    const prepared = wanted === undefined ? undefined : await this.#manifests.shorten(model, wanted);
+    const outcome = await heads.commit(model, held, (head) => {
+      const current = head === undefined ? base : parseManifest(head, modelFolder(model));
+      // Where others were faster, theirs is the one to change; the next commit makes it short.
+      const next = isSame(current, base) ? prepared : change(current);
+      return next === undefined ? undefined : encodeManifest(next, machine.random.uuid());
+    });
+    this.#manifests.changed(model);
+    if (outcome === "lost") throw lost();
+  }
+
+  /** Contents, all at the same time; then the head. */
+  async #push(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
+    const { model, outputs } = run;
+    const manifest = await this.#manifests.read(model);
+    const placed = await Promise.all(outputs.map((draft) => this.#place(run, draft, manifest)));
+    await this.change(model, held, (now) =>
+      placed.some(({ id }) => hasId(now, id)) ? undefined : withVersions(now, placed),
+    );
+    for (const { name, checksum } of placed)
+      if (checksum !== undefined)
+        this.#parts.cache.take(this.#parts.local.locate(`${run.folder}/${name}/raw`), checksum);
+    return placed;
+  }
+
+  /** Under the next number whose key nobody has taken. */
+  async #place(run: StagedRun, draft: Draft, manifest: Manifest): Promise<Metadata> {
+    const { objects, local } = this.#parts;
+    const { id, name, size = 0, checksum = "", contentType, ...rest } = draft;
+    const file = local.locate(`${run.folder}/${name}/raw`);
+    const content = { source: { file }, size, sha256: checksum, contentType };
+    for (let number = (numbersOf(manifest, name).at(-1) ?? 0) + 1; ; number++) {
+      const path = contentPath({ model: run.model, name, number });
+      if ((await objects.create(path, content, { nonce: id })) === "taken") continue;
+      return { id, name, version: number, contentType, ...rest, size, checksum };
+    }
+  }
+
+  async #keepForLater(run: StagedRun, error: FenError): Promise<FenError> {
+    const { local } = this.#parts;
+    const kept = `${run.folder}.push`;
+    if ((await local.adopt(run.folder, kept)) !== "adopted") return error;
+    return new FenError(error.code, error.message, {
+      hint: `What it produced is complete and kept in ${local.locate(kept)}; the next command on the model commits it. ${error.hint ?? ""}`.trim(),
+      facts: { ...error.facts, keptAside: local.locate(kept) },
+      cause: error,
+    });
+  }
+
+  // ---------------------------------------------------------------- what former runs left
+
+  async settle(model: ModelRef, held: Held): Promise<readonly Settled[]> {
+    const { local } = this.#parts;
+    const settled: Settled[] = [];
+    for (const { name } of await local.list(stagingFolder(model))) {
+      const [, runId = name, push] = /^(.*?)(\.push)?$/.exec(name) ?? [];
+      const folder = `${stagingFolder(model)}/${name}`;
+      const isDone = await this.#isCommitted(model, folder);
+      if (isDone) {
+        await local.remove(folder);
+        settled.push({ runId, committed: true });
+      } else if (push === undefined) {
+        if (await dropUncommitted(local, folder, runId)) settled.push({ runId, committed: false });
+      } else settled.push(await this.#later({ model, runId, folder }, held));
+    }
+    return settled;
+  }
+
+  async #later(run: Omit<StagedRun, "outputs">, held: Held): Promise<Settled> {
+    const { local } = this.#parts;
+    const { model, runId, folder } = run;
+    const plan = await readPlan(local, folder);
+    if (plan !== undefined && plan.token + 1 === tokenOf(model, held)) {
+      await this.#push({ ...run, outputs: plan.outputs }, held);
+      await local.remove(folder);
+      return { runId, committed: true };
+    }
+    await putAside(local, folder, runId);
+    return { runId, committed: false, keptAside: local.locate(asideFolder(runId)) };
+  }
+
+  async #isCommitted(model: ModelRef, folder: string): Promise<boolean> {
+    const plan = await readPlan(this.#parts.local, folder);
+    if (plan === undefined) return false;
+    const manifest = await this.#manifests.read(model);
+    return plan.outputs.some(({ id }) => hasId(manifest, id));
+  }
+
+  async *stream(version: VersionRef, sha256: string | undefined): AsyncIterable<Uint8Array> {
+    const { objects, cache, local, machine } = this.#parts;
+    const scratch = `.fen/fetched/${machine.random.uuid()}`;
+    if (sha256 === undefined || !cache.has(sha256)) {
+      const file = sha256 === undefined ? local.locate(scratch) : cache.path(sha256);
+      const options = { maxBytes: Number.MAX_SAFE_INTEGER, ...(sha256 === undefined ? {} : { sha256 }) };
+      if (!(await objects.getTo(contentPath(version), file, options)))
+        throw new FenError(
+          "data_corrupt",
+          `The content of ${version.name} version ${version.number} is missing: ${objects.locate(contentPath(version))}`,
+          {
+            hint: `Remove the version: fen data delete <model> ${version.name} --version ${version.number}`,
+            facts: { path: objects.locate(contentPath(version)) },
+          },
+        );
+    }
+    if (sha256 !== undefined) return yield* cache.stream(sha256);
+    try {
+      yield* local.stream(scratch);
+    } finally {
+      await local.remove(scratch);
+    }
+  }
+}
+
+/** False where it was gone already. */
+async function dropUncommitted(local: LocalFiles, folder: string, runId: string): Promise<boolean> {
+  const owner = await local.owner(`${folder}/${ownerFile}`);
+  if (owner === "alive") return putAside(local, folder, runId);
+  return local.remove(folder);
+}
+
+async function readPlan(local: LocalFiles, folder: string): Promise<Plan | undefined> {
+  const path = `${folder}/${planFile}`;
+  const bytes = await local.read(path, { maxBytes: maxPlanBytes });
+  if (bytes === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined; // of a run that died while it wrote it: nothing of it can be committed
+  }
+  if (!isRecord(value) || typeof value["token"] !== "number" || !Array.isArray(value["outputs"])) return undefined;
+  const outputs = value["outputs"].map((one: unknown) => {
+    const { version: _version, ...draft } = readMetadata(isRecord(one) ? { ...one, version: 1 } : one, path);
+    return draft;
+  });
+  return { token: value["token"], outputs };
+}
+
+function tokenOf(model: ModelRef, held: Held): number {
+  const grant = held.grants.find(
+    ({ resource }) => resource.kind === "model" && resource.type === model.type && resource.id === model.id,
+  );
+  return grant?.token ?? 0;
+}
+
+function isSame(a: Manifest, b: Manifest): boolean {
+  return encodeManifest(a, "") === encodeManifest(b, "");
+}
+
+function lost(): FenError {
+  return new FenError("lock_lost", "The lock was taken away before the outputs were committed.", {
+    hint: "Look who holds it now: fen datastore lock status",
+  });
+}

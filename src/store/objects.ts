@@ -1,0 +1,42 @@
+/**
+ * Whole objects of an object store. Paths are relative to the datastore, with `/`, never with `..` (`path_escapes`). What is put is there whole or not at
+ * all; a read that failed throws, and is never an absence. Lists show every put that was answered before they began.
+ */
+
+/** What becomes an object: bytes, or a file that doesn't change meanwhile. */
+export interface Content {
+  readonly source: Uint8Array | { readonly file: string };
+  readonly size: number;
+  /** Hexadecimal. What arrives is checked against it. */
+  readonly sha256: string;
+  readonly contentType: string;
+}
+
+export interface ObjectInfo {
+  readonly path: string;
+  readonly size: number;
+}
+
+export interface ObjectStore {
+  /** Puts a new object; `taken` where there is one already that isn't this very put: `nonce` tells. Asking again with the same nonce does no harm. */
+  create(path: string, content: Content, options: { readonly nonce: string }): Promise<"put" | "taken">;
+  /** Puts an object whatever is there: for what has one writer at a time, or is named by its content. */
+  put(path: string, bytes: Uint8Array, options?: { readonly contentType?: string }): Promise<void>;
+  /** The whole object, or undefined where there is none. Larger than `maxBytes`: `file_too_large`; another hash: `data_corrupt`. */
+  get(path: string, options: { readonly maxBytes: number; readonly sha256?: string }): Promise<Uint8Array | undefined>;
+  /** Into a new file that appears when it is complete and checked; false where there is no such object. */
+  getTo(
+    path: string,
+    file: string,
+    options: { readonly maxBytes: number; readonly sha256?: string; readonly signal?: AbortSignal },
+  ): Promise<boolean>;
+  head(path: string): Promise<ObjectInfo | undefined>;
+  /** What is below a folder (everything, if empty). Costs as much as there is. */
+  list(folder: string): AsyncIterable<ObjectInfo>;
+  /** The names of what would be folders in a folder. */
+  folders(folder: string): Promise<readonly string[]>;
+  /** No error for what isn't there. */
+  removeAll(paths: readonly string[]): Promise<void>;
+  /** For people and programs: a URL without credentials. */
+  locate(path: string): string;
+}
