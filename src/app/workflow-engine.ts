@@ -26,6 +26,8 @@ export interface EngineParts {
   readonly signal: AbortSignal;
   /** Slots of the outermost run. */
   readonly slots: Slots<SlotAsker>;
+  /** Inputs of the run that come from the environment or a vault: of a nested one, given by the step that calls it. */
+  readonly taintedInputs: ReadonlySet<string>;
   /** Runs of one command are numbered in the order of their start. */
   readonly sequence: number;
 }

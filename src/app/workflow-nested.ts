@@ -9,6 +9,7 @@ import { runFiles } from "../workflow/run-files.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { takeUp } from "./take-up.ts";
 import { OpenRun } from "./open-run.ts";
+import { resolveInputs } from "./step-inputs.ts";
 import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
 import type { Attempted } from "./workflow-step.ts";
@@ -20,21 +21,21 @@ export async function runNested(
 ): Promise<Attempted> {
   const { surroundings, state, journal } = engine.parts;
   const { machine, workspace } = surroundings;
-  const given = await engine.planned(step).compiled.inputs.resolve(call.scope);
-  const inputs = typeof given === "object" && given !== null ? Object.fromEntries(Object.entries(given)) : {};
+  const given = await resolveInputs(step.definition.task.inputs, engine.planned(step).compiled.inputs, call.scope);
   const planned = engine.plannedCall(step)?.target;
   const plan: PlannedRun =
     planned?.kind === "workflow"
       ? planned.plan
       : await planRun(planSources(surroundings), await surroundings.workflows.find(call.target), {
-          inputs,
+          inputs: given.values,
           path: engine.parts.plan.path,
         });
-  const former = await formerRun(engine, step, plan);
-  if (former !== undefined) return goOn(engine, step, { ...call, plan, former });
   const definition = plan.workflow.workflow;
   const schema = new InputsSchema(definition.inputs ?? {});
-  const values = { ...inputs, ...schema.apply(inputs, new Set(schema.names)) };
+  const inputs = { ...given.values, ...schema.apply(given.values, new Set(schema.names)) };
+  const nested = { ...call, plan, inputs, tainted: given.tainted };
+  const former = await formerRun(engine, step, plan);
+  if (former !== undefined) return goOn(engine, step, { ...nested, former });
   const run = machine.random.uuid();
   engine.write({ e: "start", at: engine.now(), n: step.number, a: call.attempt, child: run });
   await journal.durable();
@@ -46,14 +47,22 @@ export async function runNested(
       run,
       definition,
       hash: createHash("sha256").update(plan.workflow.text).digest("hex"),
-      inputs: values,
+      inputs: Object.fromEntries(Object.entries(inputs).filter(([name]) => !given.tainted.has(name))),
       tags: definition.tags,
       by: authorOf(machine),
       parent: { run: state.id, step: step.number },
     },
     (event) => engine.emit(event),
   );
-  return finishNested(engine, open, { plan, signal: call.signal });
+  return finishNested(engine, open, nested);
+}
+
+interface Nested {
+  readonly plan: PlannedRun;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Names of inputs that its journal doesn't keep. */
+  readonly tainted: ReadonlySet<string>;
+  readonly signal: AbortSignal;
 }
 
 interface Former {
@@ -78,7 +87,7 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
 async function goOn(
   engine: WorkflowEngine,
   step: StepState,
-  run: { readonly attempt: number; readonly plan: PlannedRun; readonly former: Former; readonly signal: AbortSignal },
+  run: Nested & { readonly attempt: number; readonly former: Former },
 ): Promise<Attempted> {
   const { surroundings, journal } = engine.parts;
   const { state, entries } = run.former;
@@ -92,12 +101,13 @@ async function goOn(
 }
 
 /** Carries an open nested run to its end. */
-export async function finishNested(
+async function finishNested(
   engine: WorkflowEngine,
   open: OpenRun,
-  { plan, signal }: { readonly plan: PlannedRun; readonly signal: AbortSignal },
+  { plan, signal, inputs, tainted }: Nested,
 ): Promise<Attempted> {
   const { state, journal, log, logName } = open;
+  state.inputs = inputs;
   const parts: EngineParts = {
     ...engine.parts,
     plan,
@@ -106,6 +116,7 @@ export async function finishNested(
     logFile: log,
     logName,
     signal,
+    taintedInputs: tainted,
     sequence: engine.parts.surroundings.nextSequence(),
   };
   try {

@@ -35,6 +35,7 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   const claim = await claimRun(context, workspace, files, ref.id);
   try {
     const state = await readRun(workspace, files, ref.id);
+    refuseNested(state);
     refuseEnded(state, options.failed);
     const { surroundings, plan } = await planAgain(context, workspace, state);
     try {
@@ -78,6 +79,15 @@ async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: stri
   throw new FenError("run_ended", `The run ${id} has no journal: it can be looked at, but not gone on with.`, {
     hint: "Run the workflow again: fen workflow run <workflow>",
     facts: { run: id },
+  });
+}
+
+/** Its locks, and inputs that no journal keeps, are those of the run that called it. */
+function refuseNested({ id, parent }: RunState): void {
+  if (parent === undefined) return;
+  throw new FenError("run_nested", `The run ${id} belongs to a step of the run ${parent.run}.`, {
+    hint: `Go on with that one: fen workflow resume ${parent.run}`,
+    facts: { run: id, parent: parent.run },
   });
 }
 

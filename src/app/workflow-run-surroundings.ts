@@ -8,6 +8,7 @@ import type { JournalEntry } from "../workflow/entries.ts";
 import { Turns } from "../workflow/turns.ts";
 import type { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
+import { expressionSources } from "./expression-sources.ts";
 import { ModelIndex } from "./model-index.ts";
 import { type PlannedUse, RunLocks } from "./run-locks.ts";
 import type { Workspace } from "./workspace.ts";
@@ -45,15 +46,17 @@ export async function makeSurroundings(
   const { machine } = context;
   const { workflows, tags, together } = run;
   let sequence = 0;
+  const models = new ModelIndex(workspace.definitions);
+  const cel = await Cel.load();
   return {
     context,
     machine,
     workspace,
     workflows,
     tags,
-    models: new ModelIndex(workspace.definitions),
-    cel: await Cel.load(),
-    scope: { env: machine.host.env },
+    models,
+    cel,
+    scope: { env: machine.host.env, ...expressionSources(machine, workspace, { models, cel }) },
     locks: new RunLocks((requests, options) => workspace.lock(requests, options), { together }),
     turns: new Turns(),
     uses: new Map(),

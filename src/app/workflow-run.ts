@@ -71,6 +71,7 @@ export async function carryOut(
     logName,
     signal: AbortSignal.any([context.signal, cancel.signal]),
     slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
+    taintedInputs: new Set(),
     sequence: surroundings.nextSequence(),
   };
   try {

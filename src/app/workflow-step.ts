@@ -13,6 +13,7 @@ import { resourceKey } from "../store/contract.ts";
 import { MethodRun } from "./method-run.ts";
 import { prepareMethod } from "./prepare-method.ts";
 import { settlePast } from "./settle.ts";
+import { resolveInputs } from "./step-inputs.ts";
 import { overridesOf } from "./step-overrides.ts";
 import type { WorkflowEngine } from "./workflow-engine.ts";
 import { runNested } from "./workflow-nested.ts";
@@ -62,7 +63,9 @@ export class StepRunner {
   /** What the expressions of a step see. */
   scope(self: Readonly<Record<string, unknown>>): Scope {
     const { surroundings, state } = this.#engine.parts;
-    return { ...surroundings.scope, inputs: state.inputs, self };
+    const { taintedInputs } = this.#engine.parts;
+    const tainted = new Set([...taintedInputs].map((name) => `inputs.${name}`));
+    return { ...surroundings.scope, inputs: state.inputs, self, tainted };
   }
 
   #ended(step: StepState, { status, error, data }: Attempted): void {
@@ -180,8 +183,17 @@ export class StepRunner {
       await settlePast(context, workspace, { definition: loaded.definition, lease });
       settled.add(`${type}/${modelId}`);
     }
-    const inputs = asMap(await this.#engine.planned(step).compiled.inputs.resolve(scope));
-    const prepared = await prepareMethod(context, workspace, loaded, { method, inputs, workflowInputs: state.inputs });
+    const given = await resolveInputs(step.definition.task.inputs, this.#engine.planned(step).compiled.inputs, scope);
+    const inputs = given.values;
+    const { taintedInputs } = this.#engine.parts;
+    const prepared = await prepareMethod(context, workspace, loaded, {
+      method,
+      inputs,
+      workflowInputs: state.inputs,
+      taintedInputs: new Set([...[...taintedInputs].filter((name) => !Object.hasOwn(inputs, name)), ...given.tainted]),
+      sources: surroundings.scope,
+      cel: surroundings.cel,
+    });
     const id = machine.random.uuid();
     this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: attempt, model: name, out: id });
     await journal.durable();
@@ -292,10 +304,4 @@ function causeOf({ code }: FenError): RetryCause | undefined {
 
 function reasonOf(signal: AbortSignal): string {
   return asError(signal.reason).message;
-}
-
-function asMap(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value))
-    : {};
 }

@@ -55,6 +55,7 @@ export const errorCodes = {
   workflow_in_use: code("work_failed", "Another workflow calls this one."),
   run_missing: code("work_failed", "No workflow run has this id."),
   run_ended: code("work_failed", "The workflow run has ended; there is nothing to go on with."),
+  run_nested: code("work_failed", "The workflow run belongs to a step of another one, which must be gone on with."),
   run_alive: code("contention", "The workflow run is still going on.", true),
   run_cancelled: code("work_failed", "The workflow run was cancelled."),
   run_corrupt: code("bad_data", "The journal of a workflow run can't be read."),

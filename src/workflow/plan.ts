@@ -250,7 +250,7 @@ class Planner {
 
   /** True where it can be evaluated before the run. */
   #isKnown({ dependencies }: CompiledValue, isSelfKnown: boolean): boolean {
-    if (dependencies.usesData) return false;
+    if (dependencies.usesData || dependencies.usesTime) return false;
     if (!isSelfKnown && dependencies.self.size > 0) return false;
     const { open } = this.#inputs;
     return (

@@ -46,7 +46,8 @@ export class RunState {
   readonly id: string;
   readonly definition: WorkflowDefinition;
   readonly hash: string;
-  readonly inputs: Readonly<Record<string, unknown>>;
+  /** Of a nested run that is at work, also those that its journal doesn't keep. */
+  inputs: Readonly<Record<string, unknown>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly parent?: { readonly run: string; readonly step: number };
   readonly startedAt: number;
