@@ -305,6 +305,21 @@ export const catalog: readonly CommandSpec[] = [
     load: () => import("./commands/workflow/schema.ts"),
   },
   {
+    path: ["workflow", "evaluate"],
+    summary: "Write a workflow as it would run: names and inputs evaluated, fan-outs expanded",
+    details:
+      "Goes to workflows-evaluated/ in the datastore. What depends on data, the environment or a vault stays as it is written.",
+    arguments: [{ ...workflow, optional: true }],
+    flags: {
+      all: { type: "switch", summary: "All workflows, under the datastore's lock" },
+      input: inputFlag,
+      "input-file": inputFileFlag,
+    },
+    locks: true,
+    examples: ["fen workflow evaluate patch-fleet --input pkg=curl", "fen workflow evaluate --all"],
+    load: () => import("./commands/workflow/evaluate.ts"),
+  },
+  {
     path: ["workflow", "run"],
     summary: "Run a workflow: its steps call methods on many models, each as soon as its conditions hold",
     details: [

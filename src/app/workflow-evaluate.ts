@@ -1,0 +1,201 @@
+/** `workflow evaluate`: a workflow as it would run, written beside the data: names and inputs evaluated, fan-outs expanded. What depends on data, the environment or a vault stays as it is written. */
+import type { CompiledValue } from "../expression/compile.ts";
+import type { Scope } from "../expression/scope.ts";
+import { FenError } from "../kernel/errors.ts";
+import { stringifyYaml } from "../repo/yaml.ts";
+import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
+import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
+import { type LoadedWorkflow, Workflows } from "../workflow/workflows.ts";
+import type { AppContext } from "./context.ts";
+import { type GivenInputs, parseInputs } from "./inputs.ts";
+import { plannedUses, planSources } from "./workflow-planning.ts";
+import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
+import { openWorkspace } from "./workspace.ts";
+
+export interface EvaluatedWorkflow {
+  readonly id: string;
+  readonly name: string;
+  readonly hadExpressions: boolean;
+  /** At least one fan-out became plain steps. */
+  readonly forEachExpanded: boolean;
+  readonly outputPath: string;
+  readonly jobs: readonly { readonly name: string; readonly steps: readonly string[] }[];
+}
+
+export interface EvaluatedWorkflows {
+  readonly items: readonly (
+    | EvaluatedWorkflow
+    | {
+        readonly id: string;
+        readonly name: string;
+        readonly error: { readonly code: string; readonly message: string };
+      }
+  )[];
+  readonly total: number;
+  readonly evaluated: number;
+}
+
+/** Under the locks of its models. Throws what `workflow run` would before it begins. */
+export async function evaluateWorkflow(
+  context: AppContext,
+  options: GivenInputs & { readonly workflow: string },
+): Promise<EvaluatedWorkflow> {
+  const workspace = await openWorkspace(context);
+  const workflows = new Workflows(workspace.repository);
+  const inputs = await parseInputs(context.machine, options);
+  const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
+  const workflow = await workflows.find(options.workflow);
+  const plan = await planRun(planSources(surroundings), workflow, { inputs });
+  const requests = [...plannedUses(plan).values()].map(({ request }) => request);
+  if (requests.length === 0) return evaluate(surroundings, plan);
+  await using _lease = await workspace.lock(requests);
+  return evaluate(
+    surroundings,
+    await planRun(planSources(surroundings), await workflows.load(workflow.file), { inputs }),
+  );
+}
+
+/** All of them, under the datastore's lock. One that can't be evaluated (because it needs inputs, say) doesn't keep the others from being. */
+export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedWorkflows> {
+  const workspace = await openWorkspace(context);
+  const workflows = new Workflows(workspace.repository);
+  await using _lease = await workspace.lock([
+    { resource: { kind: "datastore" }, mode: "exclusive", label: "the datastore" },
+  ]);
+  const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
+  const items: EvaluatedWorkflows["items"][number][] = [];
+  for (const loaded of (await workflows.list()).workflows) {
+    const { id, name } = loaded.workflow;
+    try {
+      items.push(await evaluate(surroundings, await planRun(planSources(surroundings), loaded, { inputs: {} })));
+    } catch (error) {
+      if (!(error instanceof FenError)) throw error;
+      items.push({ id, name, error: { code: error.code, message: error.message } });
+    }
+  }
+  return { items, total: items.length, evaluated: items.filter((one) => !("error" in one)).length };
+}
+
+async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun): Promise<EvaluatedWorkflow> {
+  const { workflow }: LoadedWorkflow = plan.workflow;
+  const evaluator = new Evaluator(plan, { ...scope, inputs: plan.inputs.values });
+  const evaluated: WorkflowDefinition = { ...workflow, jobs: await evaluator.jobs() };
+  const path = `workflows-evaluated/workflow-${workflow.id}.yaml`;
+  const { files } = workspace.datastore;
+  await files.write(path, stringifyYaml(withoutDefaults(evaluated)));
+  return {
+    id: workflow.id,
+    name: workflow.name,
+    hadExpressions: plan.steps.some(({ compiled }) =>
+      [compiled.name, compiled.target, compiled.method, compiled.inputs, compiled.forEach].some(
+        (one) => one?.hasExpressions === true,
+      ),
+    ),
+    forEachExpanded: plan.steps.some(
+      ({ definition, calls }) => definition.forEach !== undefined && calls !== undefined,
+    ),
+    outputPath: files.locate(path),
+    jobs: evaluated.jobs.map((job) => ({ name: job.name, steps: job.steps.map((step) => step.name) })),
+  };
+}
+
+class Evaluator {
+  readonly #plan: PlannedRun;
+  readonly #scope: Scope;
+
+  constructor(plan: PlannedRun, scope: Scope) {
+    this.#plan = plan;
+    this.#scope = scope;
+  }
+
+  async jobs(): Promise<JobDefinition[]> {
+    const jobs: JobDefinition[] = [];
+    let number = 0;
+    for (const job of this.#plan.workflow.workflow.jobs) {
+      const steps: StepDefinition[] = [];
+      const renamed = new Map<string, readonly string[]>();
+      for (const step of job.steps) {
+        const planned = this.#plan.steps[number++];
+        const expanded = planned === undefined ? [step] : await this.#steps(planned);
+        renamed.set(
+          step.name,
+          expanded.map((one) => one.name),
+        );
+        steps.push(...expanded);
+      }
+      jobs.push({ ...job, steps: steps.map((step) => ({ ...step, dependsOn: afterExpansion(step, renamed) })) });
+    }
+    return jobs;
+  }
+
+  async #steps({ definition, compiled, calls }: PlannedStep): Promise<StepDefinition[]> {
+    const { forEach } = definition;
+    if (forEach === undefined) return [{ ...definition, task: await this.#task(definition, compiled, {}) }];
+    if (calls === undefined || compiled.forEach?.dependencies.isTainted === true) return [definition];
+    const items = await compiled.forEach?.resolve(this.#scope);
+    const list = Array.isArray(items) ? items : Object.entries(Object(items)).map(([key, value]) => ({ key, value }));
+    const { forEach: _forEach, ...rest } = definition;
+    const steps: StepDefinition[] = [];
+    for (const [index, { name }] of calls.entries())
+      steps.push({ ...rest, name, task: await this.#task(definition, compiled, { [forEach.item]: list[index] }) });
+    return steps;
+  }
+
+  async #task(
+    { task }: StepDefinition,
+    compiled: PlannedStep["compiled"],
+    self: Readonly<Record<string, unknown>>,
+  ): Promise<StepDefinition["task"]> {
+    const scope = { ...this.#scope, self };
+    const inputs: Record<string, unknown> = {};
+    for (const [key, raw] of Object.entries(task.inputs))
+      inputs[key] = await this.#stored(compiled.inputs.entry(key), raw, scope);
+    if (task.type === "workflow")
+      return {
+        ...task,
+        workflowIdOrName: String(await this.#stored(compiled.target, task.workflowIdOrName, scope)),
+        inputs,
+      };
+    return {
+      ...task,
+      modelIdOrName: String(await this.#stored(compiled.target, task.modelIdOrName, scope)),
+      methodName: String(await this.#stored(compiled.method, task.methodName, scope)),
+      inputs,
+    };
+  }
+
+  /** The value as it may be stored; the text itself where that isn't known yet. */
+  async #stored(value: CompiledValue | undefined, raw: unknown, scope: Scope): Promise<unknown> {
+    if (value === undefined || value.dependencies.usesData || value.dependencies.usesTime) return raw;
+    return value.resolve(scope, { storable: true });
+  }
+}
+
+/** Who depends on a fan-out depends on all of its expansions. */
+function afterExpansion(
+  { dependsOn }: StepDefinition,
+  renamed: ReadonlyMap<string, readonly string[]>,
+): StepDefinition["dependsOn"] {
+  return dependsOn.flatMap(({ step, condition }) =>
+    (renamed.get(step) ?? [step]).map((name) => ({ step: name, condition })),
+  );
+}
+
+/** As it is written in a file. */
+function withoutDefaults(workflow: WorkflowDefinition): Record<string, unknown> {
+  const { lock, jobs, ...rest } = workflow;
+  return {
+    ...rest,
+    ...(lock === "run" ? {} : { lock }),
+    jobs: jobs.map((job) => ({ ...job, steps: job.steps.map(fileOf) })),
+  };
+}
+
+function fileOf(step: StepDefinition): Record<string, unknown> {
+  const { timeoutMs, retry, ...rest } = step;
+  return {
+    ...rest,
+    ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+    ...(retry === undefined ? {} : { retry: { attempts: retry.attempts, backoff: retry.backoffMs, on: retry.on } }),
+  };
+}
