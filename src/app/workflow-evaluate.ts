@@ -82,7 +82,9 @@ async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun)
   const evaluated: WorkflowDefinition = { ...workflow, jobs: await evaluator.jobs() };
   const path = `workflows-evaluated/workflow-${workflow.id}.yaml`;
   const { files } = workspace.datastore;
-  await files.write(path, stringifyYaml(withoutDefaults(evaluated)));
+  // A copy without shared parts, which would be written once and referred to.
+  const plain: unknown = JSON.parse(JSON.stringify(withoutDefaults(evaluated)));
+  await files.write(path, stringifyYaml(plain));
   return {
     id: workflow.id,
     name: workflow.name,
