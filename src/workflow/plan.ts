@@ -15,10 +15,8 @@ import type { LockMode } from "../store/contract.ts";
 import type { StepDefinition } from "./definition.ts";
 import type { RunState, StepState } from "./run-state.ts";
 import { expansionsOf } from "./expansion.ts";
-import type { LoadedWorkflow } from "./workflows.ts";
-
-/** A workflow in a workflow in a workflow ... */
-export const maxDepth = 10;
+import { maxNesting } from "./graph.ts";
+import { type LoadedWorkflow, refuseUnrunnable } from "./workflows.ts";
 
 /** Where a plan finds what it needs. */
 export interface PlanSources {
@@ -93,6 +91,7 @@ export async function planRun(
   const { workflow: definition } = workflow;
   const path = [...(given.path ?? []), definition.name];
   refuseNesting(path, workflow);
+  await refuseUnrunnable(workflow);
   const open = new Set(given.open);
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = applyInputs(schema, given.inputs, open);
@@ -121,8 +120,8 @@ function refuseNesting(path: readonly string[], { workflow, file }: LoadedWorkfl
         facts: { file },
       },
     );
-  if (path.length > maxDepth)
-    throw new FenError("workflow_invalid", `Workflows are nested more than ${maxDepth} deep: ${path.join(" -> ")}`, {
+  if (path.length > maxNesting + 1)
+    throw new FenError("workflow_invalid", `Workflows are nested more than ${maxNesting} deep: ${path.join(" -> ")}`, {
       hint: "Put steps of the inner ones into the outer ones.",
       facts: { file },
     });

@@ -139,6 +139,14 @@ test("what can't be run as it stands is refused with its place: a graph with a h
       problems: [{ line: 5, message: "job only depends on onyl, but no job is called so", hint: "Did you mean only?" }],
     },
   });
+  const never = write(
+    "workflows/workflow-4.yaml",
+    text(4, "d").replace(
+      "jobs:\n",
+      "jobs:\n  - { name: other, dependsOn: [{ job: only, condition: { type: not, condition: { type: always } } }], steps: [{ name: s, task: { type: workflow, workflowIdOrName: x } }] }\n",
+    ),
+  );
+  await refuseUnrunnable(await workflows.load(never));
   const driver = write("workflows/workflow-2.yaml", text(2, "b", "driver: docker\n"));
   await expect(refuseUnrunnable(await workflows.load(driver))).rejects.toMatchObject({ code: "not_yet" });
   const raw = write("workflows/workflow-3.yaml", text(3, "c", "driver: raw\n"));

@@ -218,7 +218,10 @@ export class Workflows {
 
 /** Throws where a workflow can't be run as it stands: `workflow_invalid` for its graph, `not_yet` for a driver. */
 export async function refuseUnrunnable({ workflow, file, text }: LoadedWorkflow): Promise<void> {
-  const findings = checkGraph(workflow).map((finding) => ({ ...finding, severity: "error" as const }));
+  // A condition that never holds is told by the checks; the run skips what it keeps from starting, and says so.
+  const findings = checkGraph(workflow)
+    .filter(({ check }) => check !== "Conditions")
+    .map((finding) => ({ ...finding, severity: "error" as const }));
   if (findings.length > 0)
     throw invalidFile(text, file, {
       problems: await locateFindings(text, file, findings),

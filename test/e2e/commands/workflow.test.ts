@@ -507,6 +507,29 @@ jobs:
     expect(await textOf(repo, "workflow validate", { exitCode: 1 })).toMatch(/\n1 passed, 3 failed$/);
   });
 
+  test("what it finds in a graph keeps a workflow from being run, also where another calls it", async () => {
+    repo.model("web-01", "touch ran");
+    const after = (job: string) => [{ job, condition: { type: "succeeded" } }];
+    const steps = [{ name: "s", task: call("web-01") }];
+    const file = workflow(1, "circle", [
+      { name: "a", dependsOn: after("b"), steps },
+      { name: "b", dependsOn: after("a"), steps },
+    ]);
+    workflow(2, "outer", [call("web-01"), { type: "workflow", workflowIdOrName: "circle" }]);
+    for (const name of ["circle", "outer"])
+      expect(await errorOf(repo, `workflow run ${name}`)).toMatchObject({
+        code: "workflow_invalid",
+        file,
+        problems: [{ key: "jobs.0.dependsOn", message: "jobs wait for each other: a -> b -> a" }],
+        hint: "Mend the file, then check it with: fen workflow validate",
+      });
+    workflow(1, "hole", [{ name: "a", dependsOn: after("b"), steps }]);
+    expect(await errorOf(repo, "workflow run hole")).toMatchObject({ code: "workflow_invalid" });
+    workflow(1, "elsewhere", [{ name: "a", steps: [{ ...steps[0], driver: "docker" }] }]);
+    expect(await errorOf(repo, "workflow run elsewhere")).toMatchObject({ code: "not_yet", driver: "docker" });
+    expect(existsSync(join(repo.path, "ran"))).toBe(false);
+  });
+
   test("a workflow that isn't there is an error, not a failed check", async () => {
     expect(await errorOf(repo, "workflow validate nowhere")).toMatchObject({ code: "workflow_missing", exitCode: 1 });
   });
