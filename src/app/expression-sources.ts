@@ -36,6 +36,16 @@ export function expressionSources(
   return { models, data, now };
 }
 
+/** Inputs of a definition that are given or have a default, and those that aren't known: all others, or only required ones. Throws `input_invalid`. */
+export function knownInputs(
+  { inputs = {} }: { readonly inputs?: Readonly<Record<string, unknown>> },
+  { given, which }: { readonly given: Readonly<Record<string, unknown>>; readonly which: "all" | "required" },
+): { readonly values: Readonly<Record<string, unknown>>; readonly open: ReadonlySet<string> } {
+  const schema = new InputsSchema(inputs);
+  const values = schema.apply(given, new Set());
+  return { values, open: new Set(schema.unknown(values, which).map((name) => `inputs.${name}`)) };
+}
+
 class ModelReader implements ModelSource {
   readonly #index: ModelIndex;
   readonly #scope: Scope;
@@ -74,6 +84,7 @@ class ModelReader implements ModelSource {
       globalArguments: Object.fromEntries([...values].map(([key, one]) => [key, one.value])),
       isTainted: results.some((one) => one.isTainted),
       isVolatile: results.some((one) => one.isVolatile),
+      open: [...values].find(([, one]) => one.open.length > 0)?.[0],
     };
   }
 
@@ -88,9 +99,9 @@ class ModelReader implements ModelSource {
 
   async #value(loaded: LoadedDefinition, key: string, scope: Scope): Promise<ResolvedValue | undefined> {
     const { definition, file, text } = loaded;
-    const inputs = new InputsSchema(definition.inputs ?? {}).apply({}, new Set());
+    const { values: inputs, open } = knownInputs(definition, { given: {}, which: "required" });
     try {
-      return await (await this.#evaluator(loaded)).value(key, { ...scope, inputs });
+      return await (await this.#evaluator(loaded)).value(key, { ...scope, inputs, open });
     } catch (error) {
       throw await withLine(error, file, text);
     }

@@ -16,8 +16,13 @@ export class ModelIndex {
     const summary = (await this.#summaries).get(nameOrId) ?? (await this.#summaries).get(nameOrId.toLowerCase());
     // What isn't plainly there is left to the one that explains.
     if (summary === undefined || summary === "ambiguous") return this.#definitions.find(nameOrId);
-    const loading = this.#loaded.get(summary.file) ?? this.#definitions.load(summary.file);
-    this.#loaded.set(summary.file, loading);
+    return this.load(summary.file);
+  }
+
+  /** One of the files. Throws what is wrong with it. */
+  load(file: string): Promise<LoadedDefinition> {
+    const loading = this.#loaded.get(file) ?? this.#definitions.load(file);
+    this.#loaded.set(file, loading);
     return loading;
   }
 

@@ -145,6 +145,21 @@ export const catalog: readonly CommandSpec[] = [
     load: () => import("./commands/model/validate.ts"),
   },
   {
+    path: ["model", "evaluate"],
+    summary: "Resolve the expressions of one definition, or of all, and store the result",
+    details:
+      "What comes from the environment, or needs an input that has no value, stays as it is written. One model under its lock; --all under that of the datastore.",
+    arguments: [{ ...model, optional: true }],
+    flags: {
+      all: { type: "switch", summary: "All models" },
+      input: inputFlag,
+      "input-file": inputFileFlag,
+    },
+    locks: true,
+    examples: ["fen model evaluate web-01", "fen model evaluate web-01 --input pkg=curl", "fen model evaluate --all"],
+    load: () => import("./commands/model/evaluate.ts"),
+  },
+  {
     path: ["model", "type", "search"],
     summary: "List model types",
     arguments: [query],

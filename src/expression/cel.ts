@@ -47,17 +47,23 @@ export interface Outcome {
   readonly isTainted: boolean;
   /** It depends on data or the time. */
   readonly isVolatile: boolean;
+  /** It can't be known: it uses what is open in the scope, itself or through another model. The value is undefined then. */
+  readonly isOpen: boolean;
 }
 
 /** What scopes may have, by the names in expressions. */
 export const variables = ["inputs", "self", "env", "model", ...namespaces];
 const deprecated = ["resource", "file", "execution"];
 
+const mostPrograms = 10_000;
+
 type Parsed = ReturnType<Environment["parse"]>;
 
 export class Cel {
   readonly #environment: Environment;
   readonly #current: { session: Session | undefined };
+  /** Many definitions of a fleet say the same. */
+  readonly #programs = new Map<string, Program>();
   #limit: TimeLimit | undefined;
 
   private constructor(environment: Environment, current: { session: Session | undefined }) {
@@ -76,19 +82,20 @@ export class Cel {
 
   /** Throws `expression_invalid` (syntax, unknown variable or function, types that never fit) or `expression_not_yet`. */
   parse(written: string, where: Where): Expression {
-    const source = readSource(written);
-    const { parsed, uses } = this.#parse(source, where);
-    const dependencies = dependenciesOf(uses);
+    const program = this.#programs.get(written) ?? this.#parse(written, where);
+    if (this.#programs.size >= mostPrograms) this.#programs.clear();
+    this.#programs.set(written, program);
     return {
       source: written,
-      dependencies,
-      warnings: warningsOf(uses, where),
-      evaluate: async (scope) => (await this.#run(parsed, { source, where, scope, uses, dependencies })).value,
-      run: (scope) => this.#run(parsed, { source, where, scope, uses, dependencies }),
+      dependencies: program.dependencies,
+      warnings: warningsOf(program.uses, where),
+      evaluate: async (scope) => (await this.#run({ ...program, where, scope })).value,
+      run: (scope) => this.#run({ ...program, where, scope }),
     };
   }
 
-  #parse(source: Source, where: Where): { readonly parsed: Parsed; readonly uses: readonly Use[] } {
+  #parse(written: string, where: Where): Program {
+    const source = readSource(written);
     let parsed: Parsed;
     try {
       parsed = this.#environment.parse(source.parsed);
@@ -100,11 +107,13 @@ export class Cel {
     loosenTypes(parsed.ast);
     const checked = parsed.check();
     if (!checked.valid) throw invalid(faultOf(checked.error), { source, where, cause: checked.error });
-    return { parsed, uses };
+    return { source, parsed, uses, dependencies: dependenciesOf(uses) };
   }
 
-  async #run(parsed: Parsed, call: Call): Promise<Outcome> {
-    const { source, where, scope, uses, dependencies } = call;
+  async #run(call: Call): Promise<Outcome> {
+    const { source, parsed, where, scope, uses, dependencies } = call;
+    const closed = { value: undefined, isTainted: false, isVolatile: false, isOpen: true };
+    if (usesAny(uses, scope.open)) return closed;
     refuseAbsent(call);
     const session = new Session(scope, uses);
     const context = contextOf(session, dependencies);
@@ -114,9 +123,11 @@ export class Cel {
     );
     try {
       const value = toPlain(await session.run(compute));
-      const isTainted = dependencies.isTainted || session.isTainted || usesTainted(uses, scope);
-      return { value, isTainted, isVolatile: session.isVolatile };
+      const isTainted = dependencies.isTainted || session.isTainted || usesAny(uses, scope.tainted);
+      return { value, isTainted, isVolatile: session.isVolatile, isOpen: false };
     } catch (error) {
+      if (session.needs !== undefined && scope.open !== undefined) return closed;
+      if (session.needs !== undefined) throw needsInput(session.needs, call);
       if (error instanceof FenError) throw placed(error, source, where);
       throw await this.#failure(error, call);
     }
@@ -169,7 +180,7 @@ export class Cel {
         const dependencies = dependenciesOf(uses);
         const context = contextOf(session, dependencies);
         const value = toPlain(await session.run(this.#computing(session, () => parsed(context))));
-        const isTainted = dependencies.isTainted || session.isTainted || usesTainted(uses, call.scope);
+        const isTainted = dependencies.isTainted || session.isTainted || usesAny(uses, call.scope.tainted);
         lines.push(`${shorten(written, 60)} is ${isTainted ? typeOf(value) : tell(value)}`);
       } catch {
         // It can't be told without its surroundings: the place must do.
@@ -179,12 +190,17 @@ export class Cel {
   }
 }
 
-interface Call {
+/** A text that was parsed; the same wherever it stands. */
+interface Program {
   readonly source: Source;
-  readonly where: Where;
-  readonly scope: Scope;
+  readonly parsed: Parsed;
   readonly uses: readonly Use[];
   readonly dependencies: Dependencies;
+}
+
+interface Call extends Program {
+  readonly where: Where;
+  readonly scope: Scope;
 }
 
 /** The variables. */
@@ -272,12 +288,21 @@ function refuseAbsent({ source, where, scope, uses }: Call): void {
   });
 }
 
-function usesTainted(uses: readonly Use[], { tainted }: Scope): boolean {
-  if (tainted === undefined || tainted.size === 0) return false;
+/** True where an expression uses one of these values, or a part of it, or something that holds it. */
+function usesAny(uses: readonly Use[], values: ReadonlySet<string> | undefined): boolean {
+  if (values === undefined || values.size === 0) return false;
   return uses.some(({ root, path }) => {
     const end = path.indexOf(undefined);
     const used = [root, ...(end < 0 ? path : path.slice(0, end))].join(".");
-    return [...tainted].some((one) => one === used || one.startsWith(`${used}.`) || used.startsWith(`${one}.`));
+    return [...values].some((one) => one === used || one.startsWith(`${used}.`) || used.startsWith(`${one}.`));
+  });
+}
+
+function needsInput(needs: string, { source, where }: Call): FenError {
+  return expressionError("expression_failed", `${needs} needs inputs that have no default`, {
+    source,
+    where,
+    hint: "Give those inputs a default in the other model's definition.",
   });
 }
 

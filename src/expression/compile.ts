@@ -29,6 +29,8 @@ export interface ResolvedValue {
   readonly isTainted: boolean;
   /** Some text in it depends on data or the time. */
   readonly isVolatile: boolean;
+  /** Keys of the texts that stayed as they are written, because of what is open in the scope. */
+  readonly open: readonly string[];
 }
 
 /** Where a value stands. */
@@ -62,7 +64,7 @@ function compiled({ parts, run, entry }: Core): CompiledValue {
   // Texts of one value see the same data.
   const within = (scope: Scope) => run(scope.memory === undefined ? { ...scope, memory: new Map() } : scope);
   return {
-    dependencies: mergeDependencies(parts.map((part) => part.dependencies)),
+    dependencies: mergeDependencies(parts.filter((part) => part.hasExpressions).map((part) => part.dependencies)),
     hasExpressions: parts.some((part) => part.hasExpressions),
     warnings: parts.flatMap((part) => part.warnings),
     run: within,
@@ -75,7 +77,7 @@ function compiled({ parts, run, entry }: Core): CompiledValue {
 }
 
 function constant(value: unknown): CompiledValue {
-  const result = { value, storable: value, isTainted: false, isVolatile: false };
+  const result = { value, storable: value, isTainted: false, isVolatile: false, open: [] };
   return compiled({ parts: [], run: async () => result });
 }
 
@@ -117,8 +119,9 @@ function compileMap(cel: Cel, map: Readonly<Record<string, unknown>>, place: Pla
   });
 }
 
-function flagsOf(results: readonly ResolvedValue[]): Pick<ResolvedValue, "isTainted" | "isVolatile"> {
+function flagsOf(results: readonly ResolvedValue[]): Omit<ResolvedValue, "value" | "storable"> {
   return {
+    open: results.flatMap((one) => one.open),
     isTainted: results.some((one) => one.isTainted),
     isVolatile: results.some((one) => one.isVolatile),
   };
@@ -136,14 +139,15 @@ function compileText(cel: Cel, text: string, { file, path, locate }: Place): Com
       for (const piece of pieces) {
         if (typeof piece === "string") values.push(piece);
         else {
-          const { value, isTainted, isVolatile } = await piece.run(scope);
+          const { value, isTainted, isVolatile, isOpen } = await piece.run(scope);
+          if (isOpen) return { value: text, storable: text, isTainted: false, isVolatile: false, open: [where.key] };
           values.push(value);
           flags.isTainted ||= isTainted;
           flags.isVolatile ||= isVolatile;
         }
       }
       const value = pieces.length === 1 ? values[0] : values.map(asText).join("");
-      return { value, storable: flags.isTainted ? text : value, ...flags };
+      return { value, storable: flags.isTainted ? text : value, ...flags, open: [] };
     },
   });
 }

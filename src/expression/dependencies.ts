@@ -51,8 +51,9 @@ function completed(parts: Parts): Dependencies {
 }
 
 export function mergeDependencies(all: readonly Dependencies[]): Dependencies {
-  const [only] = all;
-  if (only !== undefined && all.length === 1) return only;
+  const [only, second] = all;
+  if (only !== undefined && second === undefined) return only;
+  if (only === undefined) return completed({});
   const union = (pick: (one: Dependencies) => Iterable<string>) => new Set(all.flatMap((one) => [...pick(one)]));
   return completed({
     inputs: union((one) => one.inputs),

@@ -77,13 +77,20 @@ export class GlobalArguments {
   async scope(scope: Scope, wanted: ReadonlySet<string>): Promise<Scope> {
     const globalArguments: Record<string, unknown> = {};
     const tainted = new Set(scope.tainted);
+    const open = new Set(scope.open);
     for (const key of wanted.has("*") ? this.keys : wanted) {
       const result = await this.value(key, scope);
       if (result === undefined) continue;
       globalArguments[key] = result.value;
       if (result.isTainted) tainted.add(`self.globalArguments.${key}`);
+      if (result.open.length > 0) open.add(`self.globalArguments.${key}`);
     }
-    return { ...scope, self: { ...this.#definition, globalArguments }, tainted };
+    return {
+      ...scope,
+      self: { ...this.#definition, globalArguments },
+      tainted,
+      ...(scope.open === undefined ? {} : { open }),
+    };
   }
 }
 

@@ -21,6 +21,13 @@ export class InputsSchema {
     return Object.keys(this.#properties);
   }
 
+  /** Names that have neither a value among `known` nor, with `required`, a way to be left out. */
+  unknown(known: Readonly<Record<string, unknown>>, which: "all" | "required"): string[] {
+    return this.names.filter(
+      (name) => !Object.hasOwn(known, name) && (which === "all" || this.#required.includes(name)),
+    );
+  }
+
   /** Coerced, completed and checked values. Of the required ones only those in `used` must be there. Throws `input_invalid`. */
   apply(given: Readonly<Record<string, unknown>>, used: ReadonlySet<string>): Record<string, unknown> {
     const problems: string[] = [];

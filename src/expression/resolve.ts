@@ -92,11 +92,14 @@ async function resolve(options: ResolveOptions): Promise<Resolved> {
   const scope = { ...options.sources, inputs, env: options.env, tainted, memory };
   const resolved = new Map(await each(globals.keys, async (key) => [key, await globals.value(key, scope)] as const));
   const { value, storable } = await args.run(await globals.scope(scope, new Set(["*"])));
-  const secret = pick(overrides, (name) => options.taintedInputs?.has(name) !== true);
+  const hidden = Object.entries(overrides).map(([name, one]) => [
+    name,
+    options.taintedInputs?.has(name) === true ? "***" : one,
+  ]);
   return {
     arguments: { ...asMap(value), ...overrides },
     globalArguments: Object.fromEntries([...resolved].map(([key, one]) => [key, one?.value])),
-    storable: { ...asMap(storable), ...secret },
+    storable: { ...asMap(storable), ...Object.fromEntries(hidden) },
     storableGlobals: Object.fromEntries([...resolved].map(([key, one]) => [key, one?.storable])),
   };
 }

@@ -12,6 +12,11 @@ export interface Scope {
   readonly now?: (() => number) | undefined;
   /** Values that come from the environment or a vault: `inputs.token`, `self.globalArguments.token`. They aren't stored and not shown in errors. */
   readonly tainted?: ReadonlySet<string> | undefined;
+  /**
+   * Values that nobody can give here: `inputs.pkg`. Texts that use them stay as they are written, and their places are told. Undefined where
+   * everything must be resolved.
+   */
+  readonly open?: ReadonlySet<string> | undefined;
   /** What has been read already: expressions that share one see the same data. */
   readonly memory?: Memory | undefined;
   /** Global arguments whose evaluation asks for this one, outermost first. One that comes twice is a circle. */

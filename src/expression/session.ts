@@ -7,7 +7,7 @@ import type { OutputsBySpec } from "./sources.ts";
 import type { Use } from "./syntax.ts";
 
 /** Stops a computation that must wait. */
-class Pending extends Error {}
+const pending = new Error("waiting for what an expression reads");
 
 interface WantedOutput {
   readonly kind: "resource" | "file";
@@ -24,6 +24,8 @@ export class Session {
   isTainted = false;
   /** Data or the time was read. */
   isVolatile = false;
+  /** The global argument of another model that can't be known without inputs. */
+  needs: string | undefined;
   readonly #uses: readonly Use[];
   readonly #answers = new Map<string, unknown>();
   readonly #waiting = new Map<string, () => Promise<unknown>>();
@@ -59,7 +61,7 @@ export class Session {
   ask(key: string, read: () => Promise<unknown>): unknown {
     if (this.#answers.has(key)) return this.#answers.get(key);
     this.#waiting.set(key, read);
-    throw new Pending("waiting for what an expression reads");
+    throw pending;
   }
 
   /** The same for the whole evaluation. */
@@ -95,7 +97,11 @@ export class Session {
     const { models, data, chain = [] } = this.scope;
     const found = await models?.read(name, { globalArguments, chain, memory: this.#memory });
     if (found === undefined) return undefined;
-    const { isTainted, isVolatile, inputs, ...input } = found;
+    const { isTainted, isVolatile, inputs, open, ...input } = found;
+    if (open !== undefined) {
+      this.needs = `globalArguments.${open} of ${found.name}`;
+      throw new Error(`${this.needs} needs inputs`);
+    }
     this.isTainted ||= isTainted;
     this.isVolatile ||= isVolatile || outputs.length > 0;
     const bySpec: Record<"resource" | "file", OutputsBySpec> = { resource: {}, file: {} };

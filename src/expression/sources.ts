@@ -27,6 +27,8 @@ export interface ModelValue {
   readonly isTainted: boolean;
   /** A global argument that was wanted depends on data or on the time. */
   readonly isVolatile: boolean;
+  /** A global argument that was wanted and can't be known: it needs an input that has no default. */
+  readonly open?: string | undefined;
 }
 
 /** Data of models. Throws `model_missing` for a model that doesn't exist; data that doesn't exist is undefined or empty. */
