@@ -15,7 +15,7 @@ import type { LockMode } from "../store/contract.ts";
 import type { StepDefinition } from "./definition.ts";
 import type { RunState, StepState } from "./run-state.ts";
 import { expansionsOf } from "./expansion.ts";
-import type { LoadedWorkflow } from "./workflows.ts";
+import { type LoadedWorkflow, refuseUnrunnable } from "./workflows.ts";
 
 /** A workflow in a workflow in a workflow ... */
 export const maxDepth = 10;
@@ -93,6 +93,7 @@ export async function planRun(
   const { workflow: definition } = workflow;
   const path = [...(given.path ?? []), definition.name];
   refuseNesting(path, workflow);
+  await refuseUnrunnable(workflow);
   const open = new Set(given.open);
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = applyInputs(schema, given.inputs, open);
