@@ -1,6 +1,7 @@
 /** Shows a run while it goes on: on a terminal as a picture in place, elsewhere as a line for each thing that happens. On stderr: stdout is for data. */
-import type { AppEvent } from "../../../app/context.ts";
+import type { AppContext, AppEvent } from "../../../app/context.ts";
 import type { Clock } from "../../../kernel/machine.ts";
+import type { Invocation } from "../../command.ts";
 import type { Console } from "../../console.ts";
 import { isTerminal } from "../../output.ts";
 import { eventPrinter, warning } from "../events.ts";
@@ -9,17 +10,31 @@ import { KnownRun } from "./known.ts";
 import { RunLines } from "./lines.ts";
 import { picture } from "./picture.ts";
 
-export interface RunView {
+interface RunView {
   /** What the use case emits. */
   event(this: void, event: AppEvent): void;
   /** Takes away what should not stay. Idempotent. */
   finish(): void;
 }
 
+/** Does work on a run with a view of it, unless JSON is wanted; the view is gone when it has ended, so that what is said then stays. */
+export async function viewed<T>(
+  { context, console, flags, json }: Invocation,
+  work: (context: AppContext) => Promise<T>,
+): Promise<T> {
+  if (json) return work(context);
+  const view = runViewFor(console, context.machine.clock, { verbose: flags.on("verbose") });
+  try {
+    return await work({ ...context, emit: view.event });
+  } finally {
+    view.finish();
+  }
+}
+
 /** Twelve a second. */
 const frameMs = 80;
 
-export function runViewFor(console: Console, clock: Clock, options: { readonly verbose: boolean }): RunView {
+function runViewFor(console: Console, clock: Clock, options: { readonly verbose: boolean }): RunView {
   if (isTerminal(2) && process.env["TERM"] !== "dumb" && !console.isQuiet) return liveView(console, clock);
   const lines = new RunLines(console, options);
   const others = eventPrinter(console, "text", options.verbose);

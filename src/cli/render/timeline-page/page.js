@@ -67,6 +67,14 @@
   let found;
   let isDue = false;
 
+  /** Distances between marks of the time axis, in milliseconds. */
+  const ticks = [1, 1000]
+    .flatMap((unit) => [1, 2, 5, 10, 20, 50, 100, 200, 500].map((by) => by * unit))
+    .filter((ms) => ms <= 5000);
+  ticks.push(
+    ...[10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400].map((seconds) => seconds * 1000),
+  );
+
   const time = (ms) => {
     const size = Math.abs(ms);
     if (size < 1000) return `${Math.round(ms)} ms`;
@@ -148,15 +156,14 @@
     pen.textBaseline = "middle";
     const span = view.to - view.from;
     const rough = span / Math.max(2, (width - gutter) / 110);
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const tick = [1, 2, 5, 10].map((by) => by * power).find((one) => one >= rough);
+    const tick = ticks.find((one) => one >= rough) ?? 86400000 * Math.ceil(rough / 86400000);
     for (let at = Math.ceil(view.from / tick) * tick; at <= view.to; at += tick) {
       const x = Math.round(xOf(at)) + 0.5;
       pen.beginPath();
       pen.moveTo(x, axis - 6);
       pen.lineTo(x, height);
       pen.stroke();
-      pen.fillText(time(at), Math.min(x + 3, width - 44), axis / 2);
+      if (x < width - 60) pen.fillText(time(at), x + 3, axis / 2);
     }
     if (data.waited > 0) {
       pen.fillStyle = colors.wait;
@@ -188,7 +195,8 @@
 
   function drawBars(first, last, isBad) {
     const gap = view.row >= 6 ? Math.min(3, view.row * 0.15) : 0;
-    const tall = Math.max(1, view.row - 2 * gap);
+    const thin = isBad ? 2 : 1;
+    const tall = Math.max(thin, view.row - 2 * gap);
     let count = 0;
     for (let at = first; at <= last; at++) {
       const { step, index } = rows[at];
@@ -207,7 +215,7 @@
         const left = Math.max(gutter, xOf(from));
         const right = Math.min(width, xOf(to));
         pen.fillStyle = colors[color];
-        pen.fillRect(left, y + gap, Math.max(color === "skip" ? 3 : 1, right - left), tall);
+        pen.fillRect(left, y + gap, Math.max(color === "skip" ? 3 : thin, right - left), tall);
         count++;
       }
     }
@@ -259,7 +267,13 @@
     later();
   }
 
-  function zoom(by, at = (view.from + view.to) / 2) {
+  /** Where keys zoom to: the chosen step, where it is in sight, else the middle. */
+  function center() {
+    const at = steps[chosen]?.segments[0]?.from;
+    return at === undefined || at < view.from || at > view.to ? (view.from + view.to) / 2 : at;
+  }
+
+  function zoom(by, at = center()) {
     const span = Math.min(whole.to - whole.from, Math.max((view.to - view.from) * by, 0.5));
     const share = (at - view.from) / (view.to - view.from);
     view.from = at - span * share;
