@@ -119,7 +119,7 @@ export class PastRuns {
 
   /** Somebody carries the run out. */
   async isAlive(ref: RunRef): Promise<boolean> {
-    return (await this.#files.owner(runFiles(ref).owner)) === "alive";
+    return (await this.#workspace.datastore.local.owner(runFiles(ref).owner)) === "alive";
   }
 
   async #readRecord(ref: RunRef): Promise<PastRun> {

@@ -30,7 +30,18 @@ export function showTimeline(timeline: RunTimeline, console: Console): string {
     `${console.bold(workflowName)}  ${console.status(status)}  ${end}${waited < 1 ? "" : console.dim(`  after ${duration(waited)} of waiting for its locks`)}`,
     ...steps.map((step) => stepLine(step, timeline, { console, column, label, bars, width })),
     " ".repeat(label + 3) + console.dim(`0${end.padStart(Math.max(0, bars - 1))}`),
-    `${" ".repeat(label + 3)}${console.yellow("░")} waits for its lock   ${console.green("█")} works   ${console.red("█")} works, and fails   · pauses before another attempt`,
+    fitted(
+      [
+        [" ".repeat(label + 3)],
+        ["░", (text) => console.yellow(text)],
+        [" waits for its lock   "],
+        ["█", (text) => console.green(text)],
+        [" works   "],
+        ["█", (text) => console.red(text)],
+        [" fails   · pauses"],
+      ],
+      width,
+    ),
   ].join("\n");
 }
 
