@@ -25,7 +25,10 @@ const options = {
   platform: "node",
   external: [/^fs-native-extensions/],
   logLevel: "warn",
-  transform: { define: { FEN_VERSION: JSON.stringify(version) }, target: "node20.18" },
+  transform: {
+    define: { FEN_VERSION: JSON.stringify(version), FEN_TIMELINE_PAGE: JSON.stringify(timelinePage()) },
+    target: "node20.18",
+  },
 };
 
 rmSync(dist, { recursive: true, force: true });
@@ -50,6 +53,12 @@ writeFileSync(join(dist, "fen.cjs"), launcher);
 chmodSync(join(dist, "fen.cjs"), 0o755);
 linkBin();
 writeCodeCache();
+
+/** The page of a run's timeline, without its data. */
+function timelinePage() {
+  const read = (name) => readFileSync(join(root, "src/cli/render/timeline-page", name), "utf8");
+  return read("page.html").replace("__SCRIPT__", () => read("page.js"));
+}
 
 /** Makes a chunk what the launcher loads: one function, in ASCII (V8 keeps such a text in half the memory). */
 function wrap(path) {

@@ -174,10 +174,7 @@ export interface DataSearchResult {
 export async function searchData(context: AppContext, options: DataSearchOptions): Promise<DataSearchResult> {
   const workspace = await openWorkspace(context);
   const tags = Object.entries(parseTags(options.tags));
-  const sinceMs = options.since === undefined ? undefined : durationMs(options.since);
-  if (options.since !== undefined && sinceMs === undefined)
-    throw new FenError("usage", `--since can't be ${options.since}.`, { hint: "For example: 30m, 12h, 7d" });
-  const earliest = sinceMs === undefined ? -Infinity : context.machine.clock.now() - sinceMs;
+  const earliest = earliestOf(context, options.since);
   const names = new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
   const wanted =
     options.model === undefined ? undefined : (await workspace.definitions.find(options.model)).definition.id;
@@ -209,6 +206,15 @@ export async function searchData(context: AppContext, options: DataSearchOptions
     total: results.length,
     limited: results.length > limit,
   };
+}
+
+/** The time that `--since 7d` means, in milliseconds since the epoch. Throws `usage`. */
+export function earliestOf({ machine }: AppContext, since: string | undefined): number {
+  if (since === undefined) return -Infinity;
+  const ms = durationMs(since);
+  if (ms === undefined)
+    throw new FenError("usage", `--since can't be ${since}.`, { hint: "For example: 30m, 12h, 7d" });
+  return machine.clock.now() - ms;
 }
 
 function matches(

@@ -1,7 +1,7 @@
 /** Looking back: records of runs, their data and logs. Takes no lock. */
 import { FenError } from "../kernel/errors.ts";
 import type { OutputRecord, StoredOutput } from "../data/outputs.ts";
-import type { LockTable } from "../store/contract.ts";
+import type { Files, LockTable } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { decode } from "./data-use.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
@@ -132,14 +132,13 @@ export async function historyLogs(
 ): Promise<HistoryLogsResult> {
   const workspace = await openWorkspace(context);
   const stored = await findOutput(workspace, options.id);
-  const { files } = workspace.datastore;
-  const path = await logOf(workspace, stored);
+  return readLog(workspace.datastore.files, await logOf(workspace, stored), options.tail);
+}
+
+/** Its lines, or the last `tail` of them. */
+export async function readLog(files: Files, path: string, tail: number | undefined): Promise<HistoryLogsResult> {
   const lines = toLines(await files.read(path, { maxBytes: maxLogBytes }));
-  return {
-    path: files.locate(path),
-    lines: lastOf(lines, options.tail),
-    lineCount: lines.length,
-  };
+  return { path: files.locate(path), lines: lastOf(lines, tail), lineCount: lines.length };
 }
 
 /** The log named by the record, where it lies in the datastore; else the one beside the record. Throws `output_missing`. */

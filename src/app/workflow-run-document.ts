@@ -9,7 +9,7 @@ export interface RunDocument {
   readonly id: string;
   readonly workflowId: string;
   readonly workflowName: string;
-  readonly status: RunEnd | "running";
+  readonly status: RunEnd | "running" | "interrupted";
   readonly jobs: readonly {
     readonly name: string;
     readonly status: string;

@@ -1,4 +1,5 @@
 /** All commands: their place in the tree and their words. Help, completions and the docs are made from this; handlers load when they run. */
+import { historyCommands } from "./catalog-history.ts";
 import type { ArgumentSpec, CommandSpec, FlagSpec } from "./command.ts";
 
 const model: ArgumentSpec = { name: "model", summary: "Name or id of a model", complete: "model" };
@@ -45,6 +46,7 @@ export const groups: Readonly<Record<string, string>> = {
   "model method history": "Past runs",
   "model output": "Records of runs, their data and logs",
   workflow: "Workflows: methods of many models, in jobs of steps",
+  "workflow history": "Past runs of workflows, and those that go on",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
   "datastore lock": "Locks: who holds which, and the last resort",
@@ -319,6 +321,7 @@ export const catalog: readonly CommandSpec[] = [
     hidden: true,
     load: () => import("./commands/workflow/schema.ts"),
   },
+  ...historyCommands,
   {
     path: ["workflow", "evaluate"],
     summary: "Write a workflow as it would run: names and inputs evaluated, fan-outs expanded",

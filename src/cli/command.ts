@@ -17,7 +17,7 @@ export interface FlagSpec {
 }
 
 /** `file` and `folder` are left to the shell. */
-export type Completion = "model" | "workflow" | "type" | "method" | "data" | "file" | "folder";
+export type Completion = "model" | "workflow" | "type" | "method" | "data" | "file" | "folder" | "run";
 
 export interface ArgumentSpec {
   readonly name: string;

@@ -25,6 +25,11 @@ export class Console {
     return isTerminal(2) && isTerminal(0);
   }
 
+  /** `--quiet`: nothing is said but errors. */
+  get isQuiet(): boolean {
+    return this.#options.quiet;
+  }
+
   get isTerminal(): boolean {
     return isTerminal(1);
   }

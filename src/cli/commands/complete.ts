@@ -1,5 +1,6 @@
 /** Words that may come next, one a line with a description. Never an error: no words are better than noise in a prompt. */
 import type { AppContext } from "../../app/context.ts";
+import { PastRuns } from "../../app/past-runs.ts";
 import { openWorkspace, type Workspace } from "../../app/workspace.ts";
 import { builtinTypes } from "../../model/types/index.ts";
 import { catalog } from "../catalog.ts";
@@ -20,6 +21,9 @@ export const handler: Handler = async ({ context, args, flags }) => {
     .map(([word, about]) => `${isBash && !word.startsWith(":") ? requote(word, typed) : word}\t${about}`);
   return { document: { candidates: lines }, text: () => lines.join("\n") };
 };
+
+/** More to choose from would be of no help. */
+const shownRuns = 50;
 
 type Candidate = readonly [word: string, about: string];
 type Kind = NonNullable<ArgumentSpec["complete"]>;
@@ -69,10 +73,14 @@ function readLine(words: readonly string[]): Line {
       line.values[line.open] = word;
       line.open = undefined;
     } else if (word.startsWith("-") && word !== "-") readFlag(line, word);
-    else if (line.command !== undefined) line.given.push(word);
     else {
-      line.path.push(word);
-      line.command = catalog.find((one) => one.path.join(" ") === line.path.join(" "));
+      const path = [...line.path, word].join(" ");
+      const further = line.given.length > 0 ? undefined : catalog.find((one) => one.path.join(" ") === path);
+      if (line.command !== undefined && further === undefined) line.given.push(word);
+      else {
+        line.path.push(word);
+        line.command = further;
+      }
     }
   }
   return line;
@@ -119,6 +127,10 @@ async function valuesFor(
     case "model": {
       const { definitions } = await (await openWorkspace(context)).definitions.list();
       return definitions.map((one) => [one.name, one.type]);
+    }
+    case "run": {
+      const runs = await new PastRuns(await openWorkspace(context)).summaries(() => undefined);
+      return runs.slice(0, shownRuns).map((run) => [run.ref.id, `${run.workflowName}, ${run.status}`]);
     }
     case "workflow": {
       const { workflows } = await (await openWorkspace(context)).workflows.list();

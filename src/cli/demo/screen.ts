@@ -3,7 +3,8 @@
  * The picture is never taller than the window and no line of it wraps, so moving up by its height always finds its first line.
  */
 import type { Console } from "../console.ts";
-import { duration, lengthOf } from "../render/table.ts";
+import { LiveArea } from "../render/live-area.ts";
+import { duration } from "../render/table.ts";
 import type { Call } from "./calls.ts";
 import { type Axis, clip, indent, row } from "./timeline.ts";
 
@@ -68,57 +69,31 @@ function wordOf(call: Call): string {
   return call.state === "running" ? "has its lock and works" : call.state;
 }
 
-const escape = "\u001B";
-const hideCursor = `${escape}[?25l`;
-const showCursor = `${escape}[?25h`;
-/** What is between these two is shown at once by terminals that know them; others ignore them. */
-const frame = { begin: `${escape}[?2026h`, end: `${escape}[?2026l` } as const;
-
 class LiveScreen implements Screen {
   readonly #console: Console;
   readonly #options: ScreenOptions;
-  readonly #restore = () => process.stdout.write(showCursor);
-  /** Lengths of the lines that are on the screen. */
-  #drawn: readonly number[] = [];
-  #last = "";
+  readonly #area = new LiveArea(process.stdout);
 
   constructor(console: Console, options: ScreenOptions) {
     this.#console = console;
     this.#options = options;
-    process.stdout.write(hideCursor);
-    process.once("exit", this.#restore);
   }
 
   changed(): void {}
 
   tick(): void {
-    const lines = this.#lines();
-    const text = lines.map((line) => `${line}${escape}[K\n`).join("");
-    if (text === this.#last) return;
-    process.stdout.write(`${frame.begin}${this.#toTop()}${text}${escape}[J${frame.end}`);
-    this.#last = text;
-    this.#drawn = lines.map((line) => lengthOf(line));
+    this.#area.paint(this.#lines());
   }
 
   close(): void {
-    process.stdout.write(`${this.#toTop()}${escape}[J${showCursor}`);
-    process.removeListener("exit", this.#restore);
-    this.#drawn = [];
-  }
-
-  /** Up to the first line. A window that became narrower has wrapped what was drawn before. */
-  #toTop(): string {
-    const columns = Math.max(1, process.stdout.columns ?? 80);
-    const height = this.#drawn.reduce((sum, length) => sum + Math.max(1, Math.ceil(length / columns)), 0);
-    return height === 0 ? "" : `${escape}[${height}F`;
+    this.#area.close();
   }
 
   #lines(): string[] {
     const { calls, now, expectedMs } = this.#options;
-    const width = Math.max(1, this.#console.width - 1);
+    const { width, height } = this.#area;
     const axis: Axis = { now: now(), scale: Math.max(expectedMs, now()), bars: barsFor(width), width };
-    const room = Math.max(1, (process.stdout.rows ?? 24) - 1) - 1;
-    const shown = choose(calls, room);
+    const shown = choose(calls, height - 1);
     return [
       ...shown.map((call) => row(this.#console, call, { axis, note: this.#note(call) })),
       this.#console.bold(clip(this.#sum(calls.length - shown.length), width)),

@@ -12,14 +12,13 @@ export function eventPrinter(console: Console, mode: EventMode, verbose: boolean
   return (event) => {
     if (event.event === "lock.waiting")
       console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
-    else if (event.event === "warning")
-      console.say(
-        mode === "json"
-          ? JSON.stringify(event)
-          : `${console.yellow("warning:")} ${event.message}${event.hint === undefined ? "" : ` ${console.dim(event.hint)}`}`,
-      );
+    else if (event.event === "warning") console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
     else if (mode === "text") printRun(console, event, verbose);
   };
+}
+
+export function warning(console: Console, { message, hint }: Extract<AppEvent, { event: "warning" }>): string {
+  return `${console.yellow("warning:")} ${message}${hint === undefined ? "" : ` ${console.dim(hint)}`}`;
 }
 
 function printRun(console: Console, event: AppEvent, verbose: boolean): void {

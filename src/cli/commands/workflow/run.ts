@@ -1,8 +1,10 @@
 import { previewRun, runWorkflow } from "../../../app/workflow-run.ts";
 import type { Handler } from "../../command.ts";
+import { viewed } from "../../render/run-view/index.ts";
 import { showRunEnd, showPreview } from "../../render/workflow-run.ts";
 
-export const handler: Handler = async ({ context, args, flags, console }) => {
+export const handler: Handler = async (invocation) => {
+  const { context, args, flags, console } = invocation;
   const [workflow = ""] = args;
   const options = {
     workflow,
@@ -15,7 +17,7 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     const document = await previewRun(context, options);
     return { document, text: () => showPreview(document, console, { locksOnly: flags.on("explain") }) };
   }
-  const document = await runWorkflow(context, options);
+  const document = await viewed(invocation, (watched) => runWorkflow(watched, options));
   return {
     document,
     exitCode: document.status === "succeeded" ? 0 : 1,

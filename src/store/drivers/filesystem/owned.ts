@@ -27,16 +27,17 @@ function letGoOnce(fd: number): Owned {
   };
 }
 
+/** Several may look at once, also those who may only read: none of them is taken for an owner. */
 export function ownerOf(path: string, kernel: KernelLocks): "alive" | "dead" | "absent" {
   let fd: number;
   try {
-    fd = openSync(path, "r+");
+    fd = openSync(path, "r");
   } catch (error) {
     if (isAbsence(error)) return "absent";
     throw error;
   }
   try {
-    return kernel.tryLock(fd, whole, "exclusive") ? "dead" : "alive";
+    return kernel.tryLock(fd, whole, "shared") ? "dead" : "alive";
   } finally {
     closeSync(fd);
   }

@@ -1,0 +1,215 @@
+/**
+ * Runs as they were left, or as they are now. A run that has a journal is what that says; older ones are what their record says.
+ * "Running" is said only of what is alive: a run without an end whose owner is gone is `interrupted`.
+ */
+import { FenError } from "../kernel/errors.ts";
+import { compareCodePoints } from "../kernel/order.ts";
+import type { Files } from "../store/contract.ts";
+import type { RunEnd } from "../workflow/entries.ts";
+import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
+import { entriesOfRecord, readRecordHead } from "../workflow/old-record.ts";
+import { runFiles, type RunRef } from "../workflow/run-files.ts";
+import { RunState } from "../workflow/run-state.ts";
+import { Timeline } from "../workflow/timeline.ts";
+import { findRun, listRuns } from "./find-run.ts";
+import type { Workspace } from "./workspace.ts";
+
+export type PastStatus = RunEnd | "running" | "interrupted";
+
+export interface RunSummary {
+  readonly ref: RunRef;
+  readonly workflowName: string;
+  readonly status: PastStatus;
+  readonly startedAt: number;
+  readonly endedAt?: number;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+export interface PastRun {
+  readonly ref: RunRef;
+  readonly state: RunState;
+  readonly status: PastStatus;
+  readonly timeline: Timeline;
+  readonly problems: readonly JournalProblem[];
+  /** Time of the last thing that is known of it. */
+  readonly lastAt: number;
+}
+
+const maxRecordBytes = 256 * 1024 * 1024;
+/** The line that ends a run is shorter. */
+const tailBytes = 4096;
+
+export class PastRuns {
+  readonly #workspace: Workspace;
+  readonly #files: Files;
+  #hasForeignLock: Promise<boolean> | undefined;
+
+  constructor(workspace: Workspace) {
+    this.#workspace = workspace;
+    this.#files = workspace.datastore.files;
+  }
+
+  /** What can be said without reading whole runs, newest first. `onProblem` is told of what can't be read. */
+  async summaries(
+    onProblem: (error: FenError) => void,
+    options: { readonly workflowId?: string | undefined } = {},
+  ): Promise<RunSummary[]> {
+    const found: RunSummary[] = [];
+    for (const ref of await listRuns(this.#files, options.workflowId))
+      try {
+        const summary = await this.#summary(ref);
+        if (summary !== undefined) found.push(summary);
+      } catch (error) {
+        if (!(error instanceof FenError)) throw error;
+        onProblem(error);
+      }
+    return found.sort((a, b) => b.startedAt - a.startedAt || compareCodePoints(a.ref.id, b.ref.id));
+  }
+
+  /** A run by its id or the first digits of it, or the newest run of a workflow. Throws `run_missing`, `id_ambiguous`. */
+  async find(runOrWorkflow: string): Promise<RunRef> {
+    const known = await this.#workspace.workflows.find(runOrWorkflow).catch((error: unknown) => {
+      if (error instanceof FenError) return undefined; // gone, or broken: its runs are there all the same
+      throw error;
+    });
+    const newest = async (workflowId?: string) =>
+      (await this.summaries(() => undefined, { workflowId })).find(
+        ({ ref, workflowName }) => workflowId !== undefined || [ref.workflowId, workflowName].includes(runOrWorkflow),
+      )?.ref;
+    if (known !== undefined) {
+      const found = await newest(known.workflow.id);
+      if (found !== undefined) return found;
+      throw new FenError("run_missing", `${known.workflow.name} has never been run.`, {
+        hint: `Run it: fen workflow run ${known.workflow.name}`,
+      });
+    }
+    try {
+      return await findRun(this.#files, runOrWorkflow);
+    } catch (error) {
+      if (!(error instanceof FenError) || error.code !== "run_missing") throw error;
+      const found = await newest();
+      if (found !== undefined) return found;
+      throw new FenError("run_missing", `No workflow run has the id ${runOrWorkflow}, and no workflow the name.`, {
+        hint: "List the runs: fen workflow history search",
+        facts: { id: runOrWorkflow },
+      });
+    }
+  }
+
+  /** Throws `run_missing`, `run_corrupt`. */
+  async read(ref: RunRef): Promise<PastRun> {
+    const { journal } = runFiles(ref);
+    const reader = new JournalReader(this.#files.locate(journal));
+    const timeline = new Timeline();
+    const readMore = async () => {
+      for (const entry of await readOn(this.#files, journal, reader)) timeline.note(entry);
+    };
+    if ((await this.#files.stat(journal)) !== undefined) await readMore();
+    if (reader.state === undefined) return this.#readRecord(ref);
+    let isAlive = false;
+    if (reader.state.status === "running") {
+      isAlive = await this.isAlive(ref);
+      await readMore(); // it may have ended, and let go, since
+    }
+    const { state, problems } = reader;
+    const status = state.status === "running" && !isAlive ? "interrupted" : state.status;
+    if (status === "interrupted") timeline.loseOpen();
+    return { ref, state, status, timeline, problems, lastAt: timeline.lastAt };
+  }
+
+  /** Somebody carries the run out. */
+  async isAlive(ref: RunRef): Promise<boolean> {
+    return (await this.#workspace.datastore.local.owner(runFiles(ref).owner)) === "alive";
+  }
+
+  async #readRecord(ref: RunRef): Promise<PastRun> {
+    const path = runFiles(ref).record;
+    const text = await this.#text(path);
+    if (text === undefined)
+      throw new FenError("run_missing", `The run ${ref.id} has neither a journal nor a record.`, {
+        hint: "List the runs: fen workflow history search",
+        facts: { id: ref.id },
+      });
+    const [first, ...others] = entriesOfRecord(text, this.#files.locate(path), ref);
+    if (first?.e !== "run") throw new Error("a record gives a run first");
+    const state = new RunState(first);
+    const timeline = new Timeline();
+    for (const entry of others) state.apply(entry);
+    for (const entry of [first, ...others]) timeline.note(entry);
+    const status = await this.#statusOfOld(state.status);
+    if (status === "interrupted") timeline.loseOpen();
+    return { ref, state, status, timeline, problems: [], lastAt: timeline.lastAt };
+  }
+
+  /** The older program says only by its locks that it is at work. */
+  async #statusOfOld(status: RunEnd | "running"): Promise<PastStatus> {
+    if (status !== "running") return status;
+    this.#hasForeignLock ??= this.#workspace.datastore.locks
+      .inspect("all")
+      .then(({ held }) => held.some(({ state }) => state === "foreign"));
+    return (await this.#hasForeignLock) ? "running" : "interrupted";
+  }
+
+  async #text(path: string): Promise<string | undefined> {
+    const bytes = await this.#files.read(path, { maxBytes: maxRecordBytes });
+    return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+  }
+
+  /** Undefined where it is just being begun. */
+  async #summary(ref: RunRef): Promise<RunSummary | undefined> {
+    const { journal, record } = runFiles(ref);
+    const info = await this.#files.stat(journal);
+    const first = info === undefined ? undefined : parseEntry(await this.#firstLine(journal));
+    if (info !== undefined && first?.e === "run") {
+      const { definition, at, tags } = first;
+      let end = await this.#end(journal, info.size);
+      const isAlive = end === undefined && (await this.isAlive(ref));
+      if (end === undefined && !isAlive) end = await this.#end(journal, (await this.#files.stat(journal))?.size ?? 0);
+      return {
+        ref,
+        workflowName: definition.name,
+        status: end?.s ?? (isAlive ? "running" : "interrupted"),
+        startedAt: at,
+        ...(end === undefined ? {} : { endedAt: end.at }),
+        tags,
+      };
+    }
+    const text = await this.#text(record);
+    if (text === undefined) {
+      if (info === undefined || info.size === 0) return undefined;
+      throw new FenError("run_corrupt", `The journal can't be read: ${this.#files.locate(journal)}`, {
+        hint: "Bring the file back from a copy, or remove it to do without the run.",
+      });
+    }
+    const { workflowName, status, startedAt, endedAt, tags } = readRecordHead(text, this.#files.locate(record));
+    return {
+      ref,
+      workflowName,
+      status: await this.#statusOfOld(status),
+      startedAt,
+      ...(endedAt === undefined ? {} : { endedAt }),
+      tags,
+    };
+  }
+
+  async #firstLine(path: string): Promise<string> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.#files.stream(path)) {
+      const end = chunk.indexOf(0x0a);
+      chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
+      if (end !== -1) break;
+    }
+    return Buffer.concat(chunks).toString();
+  }
+
+  /** The line that ended the run, where it is the last one that can be read. */
+  async #end(path: string, size: number): Promise<{ readonly s: RunEnd; readonly at: number } | undefined> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.#files.stream(path, { start: Math.max(0, size - tailBytes) })) chunks.push(chunk);
+    for (const line of Buffer.concat(chunks).toString().split("\n").reverse()) {
+      const entry = parseEntry(line);
+      if (entry !== undefined) return entry.e === "done" ? entry : undefined;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,7 @@
+import { runLogs } from "../../../app/workflow-history.ts";
+import type { Handler } from "../../command.ts";
+
+export const handler: Handler = async ({ context, args, flags }) => {
+  const document = await runLogs(context, { id: args[0] ?? "", tail: flags.number("tail", 0) });
+  return { document, text: () => document.lines.join("\n"), paged: true };
+};
