@@ -1,5 +1,5 @@
 /** The commands that look at runs of workflows: what was, and what goes on. */
-import type { ArgumentSpec, CommandSpec } from "./command.ts";
+import type { ArgumentSpec, CommandSpec } from "../command.ts";
 
 const query: ArgumentSpec = { name: "query", summary: "Only what holds this text", optional: true };
 const run: ArgumentSpec = {
@@ -18,7 +18,7 @@ const runSearch = {
     tag: { type: "text", repeat: true, value: "K=V", summary: "With this tag" },
     limit: { type: "text", value: "N", summary: "At most so many (default 50)" },
   },
-  load: () => import("./commands/workflow/history-search.ts"),
+  load: () => import("../commands/workflow/history-search.ts"),
 } as const satisfies Omit<CommandSpec, "path">;
 
 export const historyCommands: readonly CommandSpec[] = [
@@ -38,7 +38,7 @@ export const historyCommands: readonly CommandSpec[] = [
     summary: "Show a run: its jobs and steps, what failed and why",
     arguments: [run],
     examples: ["fen workflow history get patch-fleet", "fen workflow history get 3f0f3c0e"],
-    load: () => import("./commands/workflow/history-get.ts"),
+    load: () => import("../commands/workflow/history-get.ts"),
   },
   {
     path: ["workflow", "history", "logs"],
@@ -46,7 +46,7 @@ export const historyCommands: readonly CommandSpec[] = [
     arguments: [run],
     flags: { tail: { type: "text", value: "N", summary: "Only the last N lines" } },
     examples: ["fen workflow history logs patch-fleet --tail 20"],
-    load: () => import("./commands/workflow/history-logs.ts"),
+    load: () => import("../commands/workflow/history-logs.ts"),
   },
   {
     path: ["workflow", "history", "timeline"],
@@ -60,7 +60,7 @@ export const historyCommands: readonly CommandSpec[] = [
       "fen workflow history timeline patch-fleet",
       "fen workflow history timeline patch-fleet --html run.html",
     ],
-    load: () => import("./commands/workflow/history-timeline.ts"),
+    load: () => import("../commands/workflow/history-timeline.ts"),
   },
   {
     path: ["workflow", "history", "watch"],
@@ -70,6 +70,6 @@ export const historyCommands: readonly CommandSpec[] = [
     arguments: [run],
     flags: { stream: { type: "switch", summary: "Events as newline-delimited JSON on stdout" } },
     examples: ["fen workflow history watch patch-fleet"],
-    load: () => import("./commands/workflow/history-watch.ts"),
+    load: () => import("../commands/workflow/history-watch.ts"),
   },
 ];

@@ -1,0 +1,106 @@
+/** Commands on data and on where it lives. */
+import type { CommandSpec } from "../command.ts";
+import { model, query, dataName, force, dryRun, limit, stream, version } from "./parts.ts";
+
+export const dataCommands: readonly CommandSpec[] = [
+  {
+    path: ["data", "get"],
+    summary: "Show data of a model",
+    arguments: [model, dataName],
+    flags: {
+      version,
+      "no-content": { type: "switch", summary: "Metadata only" },
+      raw: { type: "switch", summary: "Only the bytes, as they are" },
+    },
+    examples: ["fen data get web-01 result", "fen data get web-01 log --raw"],
+    load: () => import("../commands/data/get.ts"),
+  },
+  {
+    path: ["data", "list"],
+    summary: "List the data of a model",
+    arguments: [model],
+    flags: { type: { type: "text", value: "TYPE", summary: "resource or file" } },
+    examples: ["fen data list web-01"],
+    load: () => import("../commands/data/list.ts"),
+  },
+  {
+    path: ["data", "search"],
+    summary: "Find data of all models, newest first",
+    arguments: [query],
+    flags: {
+      type: { type: "text", value: "TYPE", summary: "resource or file" },
+      model: { type: "text", value: "MODEL", complete: "model", summary: "Of this model" },
+      lifetime: { type: "text", value: "L", summary: "Kept so long: infinite, 7d, ..." },
+      "content-type": { type: "text", value: "T", summary: "Of this content type: text/plain, ..." },
+      since: { type: "text", value: "7d", summary: "Made within this time: 30m, 12h, 7d" },
+      tag: { type: "text", repeat: true, value: "K=V", summary: "With this tag" },
+      limit,
+    },
+    examples: ["fen data search --model web-01 --since 7d --tag site=ams"],
+    load: () => import("../commands/data/search.ts"),
+  },
+  {
+    path: ["data", "versions"],
+    summary: "List the versions of data, newest first",
+    arguments: [model, dataName],
+    examples: ["fen data versions web-01 result"],
+    load: () => import("../commands/data/versions.ts"),
+  },
+  {
+    path: ["data", "delete"],
+    summary: "Delete data of a model, or one version",
+    arguments: [model, dataName],
+    flags: { version: { ...version, summary: "Only this version" }, force },
+    locks: true,
+    examples: ["fen data delete web-01 log --version 3", "fen data delete web-01 log --force"],
+    load: () => import("../commands/data/delete.ts"),
+  },
+  {
+    path: ["data", "rename"],
+    summary: "Rename data; the old name leads to the new one",
+    arguments: [model, { ...dataName, name: "old" }, { name: "new", summary: "The new name" }],
+    locks: true,
+    examples: ["fen data rename web-01 log old-log"],
+    load: () => import("../commands/data/rename.ts"),
+  },
+  {
+    path: ["data", "gc"],
+    summary: "Delete data that has expired and versions beyond what is kept",
+    details:
+      "Works on the whole datastore: waits for runs that hold a model, and runs that come meanwhile wait for it.",
+    flags: { "dry-run": dryRun, force, stream },
+    locks: true,
+    examples: ["fen data gc --dry-run", "fen data gc --force"],
+    load: () => import("../commands/data/gc.ts"),
+  },
+  {
+    path: ["datastore", "status"],
+    summary: "Where the datastore is and whether it works",
+    load: () => import("../commands/datastore/status.ts"),
+  },
+  {
+    path: ["datastore", "lock", "status"],
+    summary: "Who holds and who waits for which lock",
+    flags: { watch: { type: "switch", short: "w", summary: "Follow live; with --json a line for each change" } },
+    examples: ["fen datastore lock status", "fen datastore lock status --watch", "fen datastore lock status --json"],
+    load: () => import("../commands/datastore/lock-status.ts"),
+  },
+  {
+    path: ["datastore", "lock", "release"],
+    summary: "Break a lock (the last resort)",
+    details:
+      "The former holder is told and can't commit. A holder that is alive is only released when its nonce is named; fen datastore lock status --json shows it.",
+    flags: {
+      force: { type: "switch", summary: "Needed: this takes a lock from somebody" },
+      model: {
+        type: "text",
+        value: "MODEL",
+        complete: "model",
+        summary: "The model's lock (name, id or type/id); default: the datastore's",
+      },
+      nonce: { type: "text", value: "NONCE", summary: "The holder that is meant (needed where it is alive)" },
+    },
+    examples: ["fen datastore lock release --force --model web-01"],
+    load: () => import("../commands/datastore/lock-release.ts"),
+  },
+];
