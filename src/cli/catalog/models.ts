@@ -1,15 +1,16 @@
 /** Commands on models and what their methods left. */
 import type { CommandSpec } from "../command.ts";
 import {
+  force,
+  inputFileFlag,
+  inputFlag,
+  limit,
   model,
-  query,
   output,
   outputOrModel,
-  limit,
-  tail,
+  query,
   stream,
-  inputFlag,
-  inputFileFlag,
+  tail,
   version,
 } from "./parts.ts";
 
