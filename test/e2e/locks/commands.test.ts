@@ -1,5 +1,5 @@
 /** Scenarios of commands that wait, are interrupted, only read, or look at the locks. Each title bears its number in the list of scenarios. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo, hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -62,28 +62,6 @@ describe("waiting", () => {
     await release();
     expect((await waiter.done).json()).toMatchObject({ modelName: "m" });
     expect((await text.done).exitCode).toBe(0);
-  });
-
-  test("in a long wait a run rehearses with an empty command, and that changes no file; its own command runs once, when its turn has come", async () => {
-    const id = repo.model("m", "echo once >> ran");
-    mkdirSync(path("bin"));
-    writeFileSync(path("bin/sh"), `#!/bin/sh\nprintf '%s\\n' "$2" >> ${path("shells")}\nexec /bin/sh "$@"\n`);
-    chmodSync(path("bin/sh"), 0o755);
-    const { release } = await holding(`command/shell/${id}`);
-    const waiter = startFen(["model", "method", "run", "m", "execute", "--json"], {
-      cwd: repo.path,
-      env: { PATH: `${path("bin")}:${process.env["PATH"]}` },
-    });
-    await appears("shells");
-    await waiter.says("lock.waiting");
-    expect(readFileSync(path("shells"), "utf8")).toBe(":\n");
-    const made = readdirSync(path(".swamp"), { recursive: true }).map(String);
-    expect(made.filter((name) => /^(data|outputs|\.fen\/staging)\/.*(raw|yaml|log|latest)$/.test(name))).toEqual([]);
-    expect(existsSync(path("ran"))).toBe(false);
-    await release();
-    expect((await waiter.done).exitCode).toBe(0);
-    expect(readFileSync(path("shells"), "utf8")).toBe(":\necho once >> ran\n");
-    expect(readFileSync(path("ran"), "utf8")).toBe("once\n");
   });
 
   test("lock-21: a limit of 500 ms is kept by a run behind a run, a run behind everything, and everything behind a run", async () => {
