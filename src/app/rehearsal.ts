@@ -2,10 +2,12 @@
  * A command that waits for its lock goes through its work once, with nothing in it. What a process does for the first time takes several
  * times as long as the second time, and when its turn has come all those behind it wait for that.
  */
+import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
+import { DataVersions } from "../data/versions.ts";
 import { HeldLease } from "../lock/lease.ts";
 import { findMethod } from "../model/type.ts";
-import type { Appender, Files } from "../store/contract.ts";
+import type { Appender, LocalFiles } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { MethodRun, type MethodRunParts } from "./method-run.ts";
 import type { Workspace } from "./workspace.ts";
@@ -19,8 +21,13 @@ export async function rehearse(
   const args = findMethod(call.type, call.method).rehearsal;
   if (args === undefined) return;
   const { machine, signal } = context;
-  const files = withoutWrites(workspace.datastore.files);
-  const stage = { ...workspace, datastore: { ...workspace.datastore, files }, outputs: new Outputs(files) };
+  const files = withoutWrites(workspace.datastore.local);
+  const stage = {
+    ...workspace,
+    datastore: { ...workspace.datastore, files, local: files },
+    data: new DataVersions(new FolderVersions(files)),
+    outputs: new Outputs(files),
+  };
   const resolved = { ...call.resolved, arguments: args, storable: args };
   const id = machine.random.uuid();
   const lease = new HeldLease(machine, [], { owner: id, above: [] }); // of nothing, and so nothing is handed down
@@ -30,7 +37,7 @@ export async function rehearse(
 }
 
 /** Reads are real; whatever is written is gone. */
-function withoutWrites(files: Files): Files {
+function withoutWrites(files: LocalFiles): LocalFiles {
   return {
     read: (path, options) => files.read(path, options),
     stream: (path, options) => files.stream(path, options),
