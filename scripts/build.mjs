@@ -98,7 +98,7 @@ function linkBin() {
 /** A run that waits for the lock: what it does then is compiled too. */
 function waitForAnother(path, run, options) {
   const text = readFileSync(path, "utf8");
-  writeFileSync(path, text.replace("run: 'true'", "run: sleep 0.6").replace("run: true", "run: sleep 0.6"));
+  writeFileSync(path, text.replace("run: 'true'", "run: sleep 1").replace("run: true", "run: sleep 1"));
   const holder = spawn(process.execPath, [join(dist, "fen.cjs"), "model", "method", "run", "cache", "execute"], {
     ...options,
     stdio: "ignore",

@@ -5,6 +5,7 @@ import type { AppContext, AppEvent } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
 import { type MethodOutcome, MethodRun } from "./method-run.ts";
 import { prepareMethod } from "./prepare-method.ts";
+import { rehearse } from "./rehearsal.ts";
 import { settlePast } from "./settle.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -56,7 +57,9 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
   let prepared = await prepareMethod(context, workspace, await workspace.definitions.find(options.model), request);
   for (;;) {
     const { mode } = prepared;
-    const lease = await workspace.lock([modelLock(prepared.loaded, mode)]);
+    const call = { ...request, ...prepared };
+    const meanwhile = () => rehearse(context, workspace, call);
+    const lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
     try {
       const loaded = await workspace.definitions.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepareMethod(context, workspace, loaded, request);

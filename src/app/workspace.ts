@@ -28,7 +28,7 @@ export interface Workspace {
 }
 
 /** `signal` and `onWait` stand in for those of the command. */
-export type LockOptions = Pick<AcquireOptions, "signal" | "onWait" | "beside">;
+export type LockOptions = Pick<AcquireOptions, "signal" | "onWait" | "beside" | "meanwhile">;
 
 /** Throws `repository_missing`, `repository_invalid`, `datastore_unsupported`. */
 export async function openWorkspace(context: AppContext): Promise<Workspace> {

@@ -44,6 +44,11 @@ export interface AcquireOptions {
   /** Ends the wait at once, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly onWait?: ((notice: WaitNotice) => void) | undefined;
+  /**
+   * Called at most once, in a wait that lasts: what can be done before the grant, so that those behind us needn't wait for it. The wait goes
+   * on when it is done, so it must be short.
+   */
+  readonly meanwhile?: (() => Promise<void>) | undefined;
   /** A lease of the same manager that the asker works within: what it covers is shared, what would wait for it is refused. */
   readonly within?: Lease | undefined;
   /** What the asker holds by other leases: it counts as one with them where waits go in a circle. */
@@ -58,6 +63,9 @@ const firstNoticeMs = 250;
 const noticeEveryMs = 1000;
 /** How often one who holds something already looks whether it waits in a circle; twice the same circle is one. */
 const cycleEveryMs = 300;
+/** The wait is made use of after so long, and so much later for each who is before us: where many come at once, they don't do it all at once. */
+const useAfterMs = 200;
+const useAfterMsPerPlace = 70;
 
 export class LockManager {
   readonly #driver: LockDriver;
@@ -165,6 +173,7 @@ class Wait {
   #toldAt = -Infinity;
   #lookedAt = 0;
   #suspected = "";
+  #isUsed = false;
 
   constructor(machine: Machine, driver: LockDriver, options: AcquireOptions) {
     this.#machine = machine;
@@ -182,10 +191,22 @@ class Wait {
     const nextNoticeMs = this.#tell(blocked, label, remainingMs);
     const mayBeInCycle = claim.within.length > 0;
     if (mayBeInCycle) await this.#refuseCycle(claim);
+    const useMs = await this.#useTheWait(blocked.place);
     await place.changed(
-      Math.min(nextNoticeMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs : Infinity),
+      Math.min(nextNoticeMs, useMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs : Infinity),
       this.signal,
     );
+  }
+
+  /** Does what can be done meanwhile, once it is time to; gives the milliseconds until then. */
+  async #useTheWait(place: number): Promise<number> {
+    const { meanwhile } = this.#options;
+    if (this.#isUsed || meanwhile === undefined) return Infinity;
+    const dueMs = useAfterMs + place * useAfterMsPerPlace - this.#waited();
+    if (dueMs > 0) return dueMs;
+    this.#isUsed = true;
+    await meanwhile();
+    return Infinity;
   }
 
   /** Throws `lock_wait_cycle` where we wait for ourselves through others and it is for us to give way. */

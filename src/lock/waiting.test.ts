@@ -69,6 +69,18 @@ describe("time", () => {
     expect(locks.log).toEqual(["join t/a", "leave t/a"]);
   });
 
+  test("a wait that lasts is made use of once, and a short one not at all", async () => {
+    const usedAt: number[] = [];
+    const meanwhile = async () => void usedAt.push(waited());
+    locks.freeAfterMs.set("t/a", 100);
+    await acquire(["t/a"], { meanwhile });
+    expect(usedAt).toEqual([]);
+    locks.freeAfterMs.set("t/b", 5000);
+    await acquire(["t/b"], { meanwhile });
+    expect(usedAt).toHaveLength(1);
+    expect(usedAt[0]).toBeLessThan(1000);
+  });
+
   test("lock-19: a wait is told within a second, and again only when something changed", async () => {
     locks.freeAfterMs.set("t/a", 10_000);
     const notices: WaitNotice[] = [];

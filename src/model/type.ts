@@ -44,6 +44,8 @@ export interface MethodSpec {
   readonly kind: MethodKind;
   /** A JSON Schema of an object. */
   readonly arguments: Schema;
+  /** Arguments with which it does nothing at all: then it can be rehearsed while a command waits for the lock. */
+  readonly rehearsal?: Readonly<Record<string, unknown>>;
   execute(args: Readonly<Record<string, unknown>>, context: MethodContext): Promise<MethodResult>;
 }
 

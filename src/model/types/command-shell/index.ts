@@ -52,7 +52,13 @@ export const commandShell: ModelType = {
   resources: { result },
   files: { log },
   methods: {
-    execute: { description: "Run a shell command and keep its output", kind: "action", arguments: schema, execute },
+    execute: {
+      description: "Run a shell command and keep its output",
+      kind: "action",
+      arguments: schema,
+      rehearsal: { run: ":" },
+      execute,
+    },
   },
 };
 

@@ -51,7 +51,7 @@ function unsupported(cause: unknown): FenError {
 
 function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
   try {
-    const library: Binding = createRequire(import.meta.url)(bindingPath(platform, architecture));
+    const library: Binding = createRequire(import.meta.filename)(bindingPath(platform, architecture));
     return library;
   } catch (error) {
     throw unsupported(error);
@@ -60,6 +60,6 @@ function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
 
 /** The library itself: the package's own loader costs several milliseconds. */
 export function bindingPath(platform: NodeJS.Platform, architecture: string): string {
-  const folder = dirname(createRequire(import.meta.url).resolve("fs-native-extensions/package.json"));
+  const folder = dirname(createRequire(import.meta.filename).resolve("fs-native-extensions/package.json"));
   return join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node");
 }

@@ -1,5 +1,5 @@
 /** Files that tell whether their maker still lives: it holds a kernel lock on them, which ends with its process, however that ends. */
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { close, closeSync, fstatSync, openSync } from "node:fs";
 import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import type { Owned } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
@@ -10,19 +10,22 @@ const whole = { start: 0, length: 0 };
 export function ownFile(path: string, kernel: KernelLocks): Owned {
   for (;;) {
     const fd = openInMadeFolder(path, "wx");
-    if (kernel.tryLock(fd, whole, "exclusive") && fstatSync(fd).nlink > 0) return letGoOnce(fd);
+    if (kernel.tryLock(fd, whole, "exclusive") && fstatSync(fd).nlink > 0) return letGoOnce(fd, kernel);
     // Somebody looked between our two steps and took it for a dead one's: that file is spent.
     closeSync(fd);
     removeFile(path);
   }
 }
 
-function letGoOnce(fd: number): Owned {
+/** Closed in the background: where its folder was removed before, that takes milliseconds, and others wait for us. */
+function letGoOnce(fd: number, kernel: KernelLocks): Owned {
   let isHeld = true;
   return {
     letGo: () => {
-      if (isHeld) closeSync(fd);
+      if (!isHeld) return;
       isHeld = false;
+      kernel.unlock(fd, whole);
+      close(fd, () => undefined);
     },
   };
 }
