@@ -3,7 +3,6 @@
  * begin again. Asked under the locks of the run.
  */
 import { FenError } from "../kernel/errors.ts";
-import { resourceKey } from "../store/contract.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { plannedCallOf, type PlannedRun } from "../workflow/plan.ts";
@@ -87,7 +86,7 @@ async function endOf(surroundings: RunSurroundings, step: StepState, at: number)
   const lease = await locks.hold(request, { signal: context.signal });
   try {
     await settlePast(context, workspace, { definition: found.definition, lease });
-    settled.add(resourceKey(request.resource));
+    settled.add(lease);
     const versions = await workspace.data.madeBy(found.definition, step.output);
     if (versions.length === 0) return undefined;
     const isFailed = versions.some(({ metadata }) => metadata.tags["status"] !== undefined);

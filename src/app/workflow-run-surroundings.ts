@@ -1,6 +1,7 @@
 /** What all runs of one command share: the outermost one and those that it calls. */
 import { Cel } from "../expression/cel.ts";
 import type { Scope } from "../expression/scope.ts";
+import type { Lease } from "../lock/lease.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { PlannedCall } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
@@ -30,8 +31,8 @@ export interface RunSurroundings {
   readonly tags: Readonly<Record<string, string>>;
   /** Runs of nested workflows that go on where they were, with what must be said in their journals first. */
   readonly takenUp: Map<string, { readonly state: RunState; readonly entries: readonly JournalEntry[] }>;
-  /** Models of which it is settled what former runs left, by type and id. */
-  readonly settled: Set<string>;
+  /** Leases under which it is settled what former runs left. */
+  readonly settled: WeakSet<Lease>;
   /** Numbers the runs of the command in the order of their start. */
   nextSequence(): number;
   emit(event: AppEvent): void;
@@ -61,7 +62,7 @@ export async function makeSurroundings(
     turns: new Turns(),
     uses: new Map(),
     takenUp: new Map(),
-    settled: new Set(),
+    settled: new WeakSet(),
     nextSequence: () => sequence++,
     emit: (event) => context.emit(event),
   };

@@ -2,7 +2,7 @@
 import { asError, FenError } from "../kernel/errors.ts";
 import { findMethod } from "../model/type.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
-import type { LockRequest } from "../lock/lease.ts";
+import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
 import { asName, modeOf } from "../workflow/plan.ts";
@@ -10,8 +10,8 @@ import type { StepState } from "../workflow/run-state.ts";
 import type { Slot } from "../workflow/slots.ts";
 import type { Scope } from "../expression/scope.ts";
 import { resourceKey } from "../store/contract.ts";
-import { MethodRun } from "./method-run.ts";
-import { prepareMethod } from "./prepare-method.ts";
+import { MethodRun, type MethodRunParts } from "./method-run.ts";
+import { type PreparedMethod, prepareMethod } from "./prepare-method.ts";
 import { settlePast } from "./settle.ts";
 import { resolveInputs } from "./step-inputs.ts";
 import { overridesOf } from "./step-overrides.ts";
@@ -164,85 +164,101 @@ export class StepRunner {
     return lease;
   }
 
-  async #work(
-    step: StepState,
-    call: {
-      readonly attempt: number;
-      readonly found: LoadedDefinition;
-      readonly method: string;
-      readonly scope: Scope;
-      readonly lease: Awaited<ReturnType<WorkflowEngine["parts"]["surroundings"]["locks"]["hold"]>>;
-    },
-  ): Promise<Attempted> {
-    const { attempt, method, scope, lease } = call;
-    const { surroundings, state, journal, logName } = this.#engine.parts;
-    const { workspace, context, machine, settled } = surroundings;
-    const loaded = await workspace.definitions.reread(call.found);
-    const { name, type, id: modelId } = loaded.definition;
-    if (!settled.has(`${type}/${modelId}`)) {
-      await settlePast(context, workspace, { definition: loaded.definition, lease });
-      settled.add(`${type}/${modelId}`);
-    }
-    const given = await resolveInputs(step.definition.task.inputs, this.#engine.planned(step).compiled.inputs, scope);
-    const inputs = given.values;
-    const { taintedInputs } = this.#engine.parts;
-    const prepared = await prepareMethod(context, workspace, loaded, {
-      method,
-      inputs,
-      workflowInputs: state.inputs,
-      taintedInputs: new Set([...[...taintedInputs].filter((name) => !Object.hasOwn(inputs, name)), ...given.tainted]),
-      sources: surroundings.scope,
-      cel: surroundings.cel,
-    });
+  async #work(step: StepState, call: LockedCall): Promise<Attempted> {
+    const { surroundings, journal } = this.#engine.parts;
+    const { machine, workspace } = surroundings;
+    const prepared = await this.#prepare(step, call);
     const id = machine.random.uuid();
-    this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: attempt, model: name, out: id });
+    const model = prepared.loaded.definition.name;
+    this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: call.attempt, model, out: id });
     await journal.durable();
-    const timeout = new StepTimeout(machine.clock, step);
-    const { definition } = state;
-    const { number } = step;
+    using timeout = new StepTimeout(machine.clock, step);
     try {
-      const outcome = await new MethodRun(machine, workspace, {
-        ...prepared,
-        id,
-        method,
-        tags: {
-          ...definition.tags,
-          source: "step-output",
-          workflow: definition.name,
-          step: step.name,
-          ...surroundings.tags,
-        },
-        lease,
-        signal: AbortSignal.any([this.#signal, timeout.signal]),
-        emit: (event) => {
-          if (event.event === "run.output")
-            this.#engine.emit({ ...event, event: "workflow.output", run: state.id, step: number });
-        },
-        step: {
-          provenance: {
-            triggeredBy: "workflow",
-            workflowId: definition.id,
-            workflowRunId: state.id,
-            stepName: step.name,
-          },
-          log: this.#engine.logOf(step),
-          logFile: logName,
-          override: overridesOf(step.definition, { ...state.inputs, ...inputs }),
-        },
-      }).execute();
+      const parts = this.#runParts(step, { ...call, prepared, id });
+      const signal = AbortSignal.any([this.#signal, timeout.signal]);
+      const outcome = await new MethodRun(machine, workspace, { ...parts, signal }).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
         error: outcome.message,
         cause: timeout.signal.aborted ? "timeout" : "failure",
-        data: outcome.committed.map(({ dataId, name: data, version }) => [dataId, data, version] as const),
+        data: outcome.committed.map(({ dataId, name, version }) => [dataId, name, version] as const),
       };
     } catch (error) {
       if (!timeout.signal.aborted || this.#signal.aborted) throw error;
       return { status: "failed", error: asError(error).message, cause: "timeout" };
-    } finally {
-      timeout[Symbol.dispose]();
     }
   }
+
+  /** Under the lock: what former runs left is settled, the definition is read again, everything is evaluated as it is now. */
+  async #prepare(step: StepState, { found, method, scope, lease }: LockedCall): Promise<PreparedStep> {
+    const { surroundings, state, taintedInputs } = this.#engine.parts;
+    const { workspace, context, settled } = surroundings;
+    const loaded = await workspace.definitions.reread(found);
+    if (!settled.has(lease)) await settlePast(context, workspace, { definition: loaded.definition, lease });
+    settled.add(lease);
+    const { compiled } = this.#engine.planned(step);
+    const given = await resolveInputs(step.definition.task.inputs, compiled.inputs, scope);
+    const ground = [...taintedInputs].filter((name) => !Object.hasOwn(given.values, name));
+    const prepared = await prepareMethod(context, workspace, loaded, {
+      method,
+      inputs: given.values,
+      workflowInputs: state.inputs,
+      taintedInputs: new Set([...ground, ...given.tainted]),
+      sources: surroundings.scope,
+      cel: surroundings.cel,
+    });
+    return { ...prepared, inputs: given.values };
+  }
+
+  #runParts(
+    step: StepState,
+    { prepared, id, method, lease }: LockedCall & { readonly prepared: PreparedStep; readonly id: string },
+  ): Omit<MethodRunParts, "signal"> {
+    const { surroundings, state, logName } = this.#engine.parts;
+    const { definition, id: run } = state;
+    const { inputs, ...parts } = prepared;
+    return {
+      ...parts,
+      id,
+      method,
+      lease,
+      tags: {
+        ...definition.tags,
+        source: "step-output",
+        workflow: definition.name,
+        step: step.name,
+        ...surroundings.tags,
+      },
+      emit: (event) => {
+        if (event.event === "run.output")
+          this.#engine.emit({ ...event, event: "workflow.output", run, step: step.number });
+      },
+      step: {
+        provenance: {
+          triggeredBy: "workflow",
+          workflowId: definition.id,
+          workflowRunId: run,
+          stepName: step.name,
+        },
+        log: this.#engine.logOf(step),
+        logFile: logName,
+        override: overridesOf(step.definition, { ...state.inputs, ...inputs }),
+      },
+    };
+  }
+}
+
+/** A call whose model is held. */
+interface LockedCall {
+  readonly attempt: number;
+  readonly found: LoadedDefinition;
+  readonly method: string;
+  readonly scope: Scope;
+  readonly lease: Lease;
+}
+
+interface PreparedStep extends PreparedMethod {
+  readonly inputs: Readonly<Record<string, unknown>>;
 }
 
 /** The slots that a step at work has. */

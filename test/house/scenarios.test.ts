@@ -19,7 +19,6 @@ const missing: Readonly<Record<number, string>> = {
   49: "schedules come with the server",
   53: objectStore,
   55: objectStore,
-  56: "there is no command that cancels another's run yet; SIGTERM to the pid that status shows does",
   62: objectStore,
 };
 
