@@ -4,6 +4,7 @@
  */
 import type { Machine } from "../kernel/machine.ts";
 import type { WaitNotice } from "../lock/manager.ts";
+import type { ModelType } from "../model/type.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 
 export type AppEvent =
@@ -39,6 +40,8 @@ export interface AppContext {
   readonly machine: Machine;
   /** `--repo-dir`; otherwise `SWAMP_REPO_DIR`, otherwise upwards from the current folder. */
   readonly repoDir?: string | undefined;
+  /** Model types beside the built-in ones. */
+  readonly types?: readonly ModelType[] | undefined;
   /** Fires when the command must end (INT, TERM, HUP): its reason is a FenError `interrupted`. */
   readonly signal: AbortSignal;
   /** Milliseconds to wait for a lock; undefined = for ever. */

@@ -47,7 +47,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     get locks() {
       return manager();
     },
-    types: builtinTypes(),
+    types: builtinTypes(context.types),
     definitions: new Definitions(repository.layout),
     workflows: new Workflows(repository),
     data: new DataVersions(new FolderVersions(datastore.local)),

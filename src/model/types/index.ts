@@ -1,7 +1,7 @@
-import { ModelTypes } from "../type.ts";
+import { type ModelType, ModelTypes } from "../type.ts";
 import { commandShell } from "./command-shell/index.ts";
 
-/** The types that come with fen. */
-export function builtinTypes(): ModelTypes {
-  return new ModelTypes([commandShell]);
+/** The types that come with fen, and `more`. */
+export function builtinTypes(more: readonly ModelType[] = []): ModelTypes {
+  return new ModelTypes([commandShell, ...more]);
 }

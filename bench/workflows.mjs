@@ -1,0 +1,196 @@
+// Workflows: what a run costs beside the work itself. The floor starts the same commands as fen does, with nothing kept; GNU parallel and xargs
+// from Debian do the same in the same minute. Prints a table, writes bench/results/workflows.json. Words narrow: node bench/workflows.mjs fleet
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const program = join(root, "dist/fen.cjs");
+const env = { ...process.env, SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "" };
+delete env.NODE_EXTRA_CA_CERTS;
+const only = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const scratch = mkdtempSync(join(tmpdir(), "fen-bench-workflows-"));
+const atOnce = cpus().length * 2;
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+const rows = [];
+
+const idOf = (number) => `${String(number).padStart(8, "0")}-0000-4000-a000-000000000000`;
+const shell = (name, number, run) =>
+  `type: command/shell\nid: ${idOf(number)}\nname: ${name}\nversion: 1\nmethods:\n  execute:\n    arguments:\n      run: ${JSON.stringify(run)}\n`;
+const idle = (name, number) => `type: bench/nothing\nid: ${idOf(number)}\nname: ${name}\nversion: 1\n`;
+const call = (step, model, more = "") =>
+  `      - name: ${step}\n${more}        task: { type: model_method, modelIdOrName: ${model}, methodName: execute }\n`;
+
+function repository(name, models, steps, head = "") {
+  const path = join(scratch, name);
+  execFileSync(process.execPath, [program, "init", path], { env, stdio: "ignore" });
+  for (const [number, text] of models.entries()) writeFileSync(join(path, "models", `${number}.yaml`), text);
+  mkdirSync(join(path, "workflows"), { recursive: true });
+  const workflow = `id: ${idOf(99_999_999)}\nname: bench\nversion: 1\n${head}jobs:\n  - name: all\n    steps:\n${steps.join("")}`;
+  writeFileSync(join(path, "workflows/workflow-bench.yaml"), workflow);
+  return path;
+}
+
+function timed(file, args, cwd = scratch) {
+  const start = performance.now();
+  const done = spawnSync(file, args, { cwd, env, stdio: ["ignore", "ignore", "pipe"], maxBuffer: 1 << 28 });
+  if (done.status !== 0) throw new Error(`${file} ${args.join(" ")}: ${String(done.stderr).slice(-2000)}`);
+  return performance.now() - start;
+}
+
+/** The commands alone, started as fen starts them. */
+function spawnFloor(count) {
+  const start = performance.now();
+  let started = 0;
+  let ended = 0;
+  return new Promise((resolve) => {
+    const next = () => {
+      if (started++ >= count) return;
+      const child = spawn("/bin/sh", ["-c", "true"], { stdio: ["ignore", "pipe", "pipe"], detached: true });
+      child.stdout.resume();
+      child.stderr.resume();
+      child.on("close", () => (++ended === count ? resolve(performance.now() - start) : next()));
+    };
+    for (let at = 0; at < atOnce; at++) next();
+  });
+}
+
+async function engineProgram() {
+  const folder = join(root, "node_modules/.cache/fen-bench");
+  const bundle = await rolldown({
+    input: { engine: join(root, "bench/workflow-engine.ts") },
+    platform: "node",
+    external: [/^fs-native-extensions/],
+    logLevel: "warn",
+    transform: { target: "node20.18" },
+  });
+  await bundle.write({ dir: folder, format: "esm", entryFileNames: "engine.mjs" });
+  await bundle.close();
+  return join(folder, "engine.mjs");
+}
+
+const add = (name, values, unit, { beside = {}, reach, ok }) =>
+  rows.push({
+    name,
+    median: median(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+    unit,
+    beside,
+    reach,
+    ok,
+    load: loadavg()[0],
+  });
+
+const benches = {
+  async fleet() {
+    const models = Array.from({ length: 1000 }, (_, at) => shell(`m-${at}`, at + 1, "true"));
+    const path = repository(
+      "fleet",
+      models,
+      Array.from({ length: 1000 }, (_, at) => call(`s-${at}`, `m-${at}`)),
+    );
+    const [ours, floors, parallels, xargs] = [[], [], [], []];
+    for (let turn = 0; turn < 5; turn++) {
+      floors.push(await spawnFloor(1000));
+      parallels.push(timed("sh", ["-c", `seq 1000 | parallel -j${atOnce} true {}`]));
+      xargs.push(timed("sh", ["-c", `seq 1000 | xargs -P${atOnce} -I{} sh -c true`]));
+      ours.push(timed(process.execPath, [program, "workflow", "run", "bench", "--json"], path));
+    }
+    const beside = {
+      "spawn floor": median(floors),
+      "GNU parallel (keeps nothing)": median(parallels),
+      xargs: median(xargs),
+    };
+    add("1,000 steps `true`, 1,000 models, all records durable", ours, "ms", {
+      beside,
+      reach: "<= 5000",
+      ok: median(ours) <= 5000,
+    });
+  },
+
+  async one() {
+    const items = JSON.stringify(Array.from({ length: 300 }, (_, at) => at));
+    const fan = `        forEach: { item: i, in: "\${{ ${items} }}" }\n`;
+    const path = repository("one", [shell("m", 1, "true")], [call("s", "m", fan)]);
+    const ours = [];
+    for (let turn = 0; turn < 5; turn++)
+      ours.push(timed(process.execPath, [program, "workflow", "run", "bench", "--json"], path));
+    const floor = await spawnFloor(300);
+    add("300 forEach steps on one model", ours, "ms", {
+      beside: { "spawn floor": floor },
+      reach: "<= 2500",
+      ok: median(ours) <= 2500,
+    });
+  },
+
+  async engine() {
+    const models = Array.from({ length: 100 }, (_, at) => idle(`m-${at}`, at + 1));
+    const steps = (count) => Array.from({ length: count }, (_, at) => call(`s-${at}`, `m-${at % 100}`));
+    const small = repository("engine-0", models, steps(100));
+    const large = repository("engine", models, steps(10_000));
+    const engine = await engineProgram();
+    const run = (path) =>
+      JSON.parse(
+        execFileSync(process.execPath, [engine, path, "bench"], { env, encoding: "utf8", maxBuffer: 1 << 28 }),
+      );
+    const perStep = [];
+    let last;
+    for (let turn = 0; turn < 3; turn++) {
+      const start = run(small).ms;
+      last = run(large);
+      perStep.push((last.ms - start) / 9900);
+    }
+    add("engine overhead per step (a method that does nothing)", perStep, "ms", {
+      reach: "<= 0.5",
+      ok: median(perStep) <= 0.5,
+    });
+    const rate = perStep.map((ms) => 1000 / ms);
+    add("durable steps a second", rate, "/s", { reach: ">= 3000", ok: median(rate) >= 3000 });
+    add("10,000 steps: memory", [last.rss / 1024], "MiB", { reach: "<= 300", ok: last.rss / 1024 <= 300 });
+    const bytes = statSync(last.path).size + statSync(last.path.replace(/yaml$/, "journal")).size;
+    add("10,000 steps: journal and record per step", [bytes / 10_000], "bytes", {
+      reach: "<= 2048",
+      ok: bytes / 10_000 <= 2048,
+    });
+  },
+
+  async evaluate() {
+    const text = (at) =>
+      `type: command/shell\nid: ${idOf(at + 1)}\nname: m-${at}\nversion: 1\nglobalArguments:\n  host: "\${{ self.name }}.example"\nmethods:\n  execute:\n    arguments:\n      run: "ssh \${{ self.globalArguments.host }} true"\n`;
+    const path = repository(
+      "evaluate",
+      Array.from({ length: 10_000 }, (_, at) => text(at)),
+      [call("s", "m-0")],
+    );
+    const ours = [];
+    for (let turn = 0; turn < 3; turn++)
+      ours.push(timed(process.execPath, [program, "model", "evaluate", "--all", "--json"], path));
+    add("model evaluate --all, 10,000 models with expressions", ours, "ms", {
+      reach: "<= 3000",
+      ok: median(ours) <= 3000,
+    });
+  },
+};
+
+spawnSync("sh", ["-c", "command -v parallel || apt-get install -y parallel"], { stdio: "ignore" });
+for (const [name, bench] of Object.entries(benches)) if (only.length === 0 || only.includes(name)) await bench();
+rmSync(scratch, { recursive: true, force: true });
+
+const show = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(2));
+for (const { name, unit, reach, ok, beside, ...row } of rows) {
+  const peers = Object.entries(beside).map(([peer, value]) => `${peer} ${show(value)}`);
+  console.log(
+    `${ok ? "reached" : "MISSED "}  ${name}: ${show(row.median)} ${unit} (${show(row.min)} - ${show(row.max)}), reach ${reach}${peers.length > 0 ? `; beside: ${peers.join(", ")}` : ""}`,
+  );
+}
+const busiest = Math.max(...rows.map((row) => row.load));
+if (busiest > atOnce) console.error(`The machine was busy (load up to ${busiest.toFixed(1)}): times say little.`);
+if (only.length === 0) {
+  const results = { node: process.version, cpus: cpus().length, rows };
+  writeFileSync(join(root, "bench/results/workflows.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+process.exitCode = rows.every((row) => row.ok) ? 0 : 1;
