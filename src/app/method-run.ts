@@ -39,6 +39,8 @@ export interface CallingStep {
   readonly log: RunLog;
   /** As it is written into the record. */
   readonly logFile: string;
+  /** The record was written, but isn't durable yet; the run sees to that. */
+  written(path: string): void;
   /** How a declared output differs in this step, by the name of its spec. */
   override(specName: string): OutputOverride | undefined;
 }
@@ -210,7 +212,9 @@ export class MethodRun {
       ...(message === undefined ? {} : { error: { message } }),
     });
     try {
-      await this.#workspace.outputs.write(this.#stem, record, { durable: true });
+      const { step } = this.#parts;
+      await this.#workspace.outputs.write(this.#stem, record, { durable: step === undefined });
+      step?.written(`${this.#stem}.yaml`);
     } catch (error) {
       if (failure === undefined) throw unrecorded(error, status);
     }

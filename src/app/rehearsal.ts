@@ -49,6 +49,7 @@ function withoutWrites(files: LocalFiles): LocalFiles {
     replace: async () => true,
     create: async () => appender(),
     reopen: async () => appender(),
+    sync: async () => undefined,
     settle: async () => undefined,
     adopt: async () => "adopted",
     own: async () => ({ letGo: () => undefined }),

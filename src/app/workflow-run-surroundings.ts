@@ -9,6 +9,7 @@ import type { JournalEntry } from "../workflow/entries.ts";
 import { Turns } from "../workflow/turns.ts";
 import type { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
+import { DurableLater } from "./durable-later.ts";
 import { expressionSources } from "./expression-sources.ts";
 import { ModelIndex } from "./model-index.ts";
 import { type PlannedUse, RunLocks } from "./run-locks.ts";
@@ -31,6 +32,8 @@ export interface RunSurroundings {
   readonly tags: Readonly<Record<string, string>>;
   /** Runs of nested workflows that go on where they were, with what must be said in their journals first. */
   readonly takenUp: Map<string, { readonly state: RunState; readonly entries: readonly JournalEntry[] }>;
+  /** Records that aren't durable yet. */
+  readonly records: DurableLater;
   /** Leases under which it is settled what former runs left. */
   readonly settled: WeakSet<Lease>;
   /** Numbers the runs of the command in the order of their start. */
@@ -62,6 +65,7 @@ export async function makeSurroundings(
     turns: new Turns(),
     uses: new Map(),
     takenUp: new Map(),
+    records: new DurableLater(workspace.datastore.files),
     settled: new WeakSet(),
     nextSequence: () => sequence++,
     emit: (event) => context.emit(event),

@@ -79,6 +79,7 @@ export async function carryOut(
     const { locks } = surroundings;
     engine.write({ e: "locks", at: engine.now(), models: locks.size, waitedMs: run.waitedMs });
     await engine.run();
+    await surroundings.records.settled();
   } catch (error) {
     if (!cancel.signal.aborted) throw stopped(error, state);
   } finally {

@@ -49,6 +49,8 @@ export interface Files {
   create(path: string): Promise<Appender>;
   /** Opens a file that is there for appending at its end. Throws where there is none. */
   reopen(path: string): Promise<Appender>;
+  /** Makes files that were written without that durable, and their names. One that has been removed meanwhile needn't be. */
+  sync(paths: readonly string[]): Promise<void>;
   /** Removes a file or a whole folder; true where something was there. */
   remove(path: string): Promise<boolean>;
   /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */

@@ -1,4 +1,5 @@
 /** How many steps are at work at once. Of those who wait, the one that comes first by the scheduler's order goes first. */
+import { Stops } from "./stops.ts";
 
 export interface Slot {
   /** Gives it back. Idempotent. */
@@ -13,6 +14,7 @@ interface Asker<T> {
 export class Slots<T> {
   readonly #compare: (a: T, b: T) => number;
   readonly #waiting: Asker<T>[] = [];
+  readonly #stops = new Stops();
   #free: number;
 
   /** `most`: undefined for any number. */
@@ -40,19 +42,18 @@ export class Slots<T> {
 
   #wait(who: T, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const forget = this.#stops.on(signal, (reason) => {
         this.#waiting.splice(this.#waiting.indexOf(asker), 1);
-        reject(signal.reason);
-      };
+        reject(reason);
+      });
       const asker: Asker<T> = {
         who,
         begin: () => {
-          signal.removeEventListener("abort", giveUp);
+          forget();
           resolve();
         },
       };
       this.#waiting.splice(this.#placeOf(who), 0, asker);
-      signal.addEventListener("abort", giveUp, { once: true });
     });
   }
 

@@ -3,6 +3,7 @@
  * Costs no request: the lock of the store keeps everybody else out.
  */
 import type { LockMode } from "../store/contract.ts";
+import { Stops } from "./stops.ts";
 
 interface Asker {
   readonly mode: LockMode;
@@ -23,6 +24,7 @@ export type EndTurn = () => void;
 
 export class Turns {
   readonly #lines = new Map<string, Line>();
+  readonly #stops = new Stops();
 
   /** Takes a place at once; resolves when it is our turn. Rejects with the signal's reason, and the place is given up. */
   async take(key: string, mode: LockMode, signal: AbortSignal): Promise<EndTurn> {
@@ -42,19 +44,18 @@ export class Turns {
 
   #wait(line: Line, mode: LockMode, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const forget = this.#stops.on(signal, (reason) => {
         line.waiting.splice(line.waiting.indexOf(asker), 1);
-        reject(signal.reason);
-      };
+        reject(reason);
+      });
       const asker: Asker = {
         mode,
         begin: () => {
-          signal.removeEventListener("abort", giveUp);
+          forget();
           resolve();
         },
       };
       line.waiting.push(asker);
-      signal.addEventListener("abort", giveUp, { once: true });
     });
   }
 

@@ -35,6 +35,8 @@ import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contrac
 import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
 
+/** So many files are open at most while they are made durable. */
+const atOnce = 64;
 const chunkBytes = 64 * 1024;
 
 export class FilesystemFiles implements LocalFiles {
@@ -127,6 +129,17 @@ export class FilesystemFiles implements LocalFiles {
       return new FileAppender(fd, full, { folders: [dirname(full)], size: fstatSync(fd).size });
     } catch (error) {
       throw storeError(error, "the file", full);
+    }
+  }
+
+  async sync(paths: readonly string[]): Promise<void> {
+    const files = paths.map((path) => this.#inside(path));
+    try {
+      for (let at = 0; at < files.length; at += atOnce)
+        await syncAll(files.slice(at, at + atOnce).filter((file) => isThere(file)));
+      await syncAll(new Set(files.flatMap((file) => this.#upToRoot(dirname(file)))));
+    } catch (error) {
+      throw storeError(error, "the files", this.#root);
     }
   }
 

@@ -1,0 +1,35 @@
+/**
+ * Records of steps, made durable together beside the work: what they say is in the run's journal too, so no step waits for its own. Many at once cost the
+ * disk little more than one.
+ */
+import type { Files } from "../store/contract.ts";
+
+export class DurableLater {
+  readonly #files: Files;
+  #paths: string[] = [];
+  #syncing: Promise<void> | undefined;
+
+  constructor(files: Files) {
+    this.#files = files;
+  }
+
+  add(path: string): void {
+    this.#paths.push(path);
+    this.#syncing ??= this.#sync();
+    this.#syncing.catch(() => undefined); // told by `settled`
+  }
+
+  /** Resolves when everything added so far survives a power cut. Throws what kept it from that. */
+  async settled(): Promise<void> {
+    await this.#syncing;
+  }
+
+  async #sync(): Promise<void> {
+    while (this.#paths.length > 0) {
+      const paths = this.#paths;
+      this.#paths = [];
+      await this.#files.sync(paths);
+    }
+    this.#syncing = undefined;
+  }
+}
