@@ -4,6 +4,9 @@
  */
 import type { Files } from "../store/contract.ts";
 
+/** Fewer aren't worth the disk's attention before the end. */
+const enough = 512;
+
 export class DurableLater {
   readonly #files: Files;
   #paths: string[] = [];
@@ -15,12 +18,14 @@ export class DurableLater {
 
   add(path: string): void {
     this.#paths.push(path);
+    if (this.#paths.length < enough) return;
     this.#syncing ??= this.#sync();
     this.#syncing.catch(() => undefined); // told by `settled`
   }
 
   /** Resolves when everything added so far survives a power cut. Throws what kept it from that. */
   async settled(): Promise<void> {
+    this.#syncing ??= this.#sync();
     await this.#syncing;
   }
 
