@@ -206,7 +206,9 @@ interface Call extends Program {
 /** The variables. */
 function contextOf(session: Session, dependencies: Dependencies): Readonly<Record<string, unknown>> {
   const { inputs, self, env = {} } = session.scope;
-  return { ...namespaceValues, inputs, self, model: session.model, env: environmentOf(env, dependencies.env) };
+  const own = { inputs, self, model: session.model, env: environmentOf(env, dependencies.env) };
+  const context: Record<string, unknown> = Object.create(namespaceValues);
+  return Object.assign(context, own);
 }
 
 /** A map of the variables that are used and set: the environment of a process is no plain map. */
@@ -214,6 +216,7 @@ function environmentOf(
   env: Readonly<Record<string, string | undefined>>,
   used: ReadonlySet<string>,
 ): Record<string, string> {
+  if (used.size === 0) return {};
   const names = used.has("*") ? Object.keys(env) : used;
   return Object.fromEntries(
     [...names].flatMap((name) => {
