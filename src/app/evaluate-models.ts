@@ -1,6 +1,6 @@
 /** `model evaluate`: definitions with their expressions resolved, stored beside the data. What comes from the environment stays as it is written. */
-import { Cel } from "../expression/cel.ts";
-import { type CompiledValue, compileValue, containsExpression } from "../expression/compile.ts";
+import { Cel, type Warning } from "../expression/cel.ts";
+import { compileValue, containsExpression } from "../expression/compile.ts";
 import { withLine } from "../expression/failure.ts";
 import { GlobalArguments } from "../expression/global-arguments.ts";
 import type { Scope } from "../expression/scope.ts";
@@ -8,7 +8,7 @@ import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
 import type { AppContext } from "./context.ts";
-import { expressionSources, knownInputs } from "./expression-sources.ts";
+import { type ExpressionSources, expressionSources, knownInputs } from "./expression-sources.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
 import { ModelIndex } from "./model-index.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
@@ -47,6 +47,7 @@ export async function evaluateModel(
     const evaluated = await evaluator.evaluate(loaded);
     await lease.assertHeld();
     await evaluator.store(evaluated);
+    evaluator.tellWarnings();
     const { unresolved = [] } = evaluated.document;
     for (const key of unresolved) warnUnresolved(context, `${loaded.file} (${key})`);
     return evaluated.document;
@@ -75,6 +76,7 @@ export async function evaluateAllModels(context: AppContext): Promise<AllEvaluat
     if (failures.length > 0) throw together(failures);
     await lease.assertHeld();
     await storeAll(evaluator, done, context.signal);
+    evaluator.tellWarnings();
     const items = done.map(({ document }) => document);
     const open = items.filter(({ unresolved }) => unresolved !== undefined).length;
     if (open > 0) warnUnresolved(context, `${open} model${open === 1 ? "" : "s"}`);
@@ -85,6 +87,7 @@ export async function evaluateAllModels(context: AppContext): Promise<AllEvaluat
 }
 
 const atOnce = 16;
+const mostWarnings = 5;
 
 async function storeAll(evaluator: Evaluator, done: readonly Evaluated[], signal: AbortSignal): Promise<void> {
   const queue = done.values();
@@ -143,8 +146,9 @@ class Evaluator {
   readonly #given: Readonly<Record<string, unknown>>;
   readonly #models: ModelIndex;
   readonly #isFixed: boolean;
+  readonly #warnings: Warning[] = [];
   #cel: Promise<Cel> | undefined;
-  #sources: Pick<Scope, "models" | "data" | "now"> | undefined;
+  #sources: ExpressionSources | undefined;
 
   /** With `models` it is for all of them, and nothing changes meanwhile. */
   constructor(
@@ -209,11 +213,11 @@ class Evaluator {
       storable[key] = result?.storable;
       unresolved.push(...(result?.open ?? []));
     }
-    this.#warn(globals.warnings);
+    this.#warnings.push(...globals.warnings);
     const byMethod: Record<string, unknown> = {};
     for (const [method, { arguments: given, ...rest }] of Object.entries(definition.methods)) {
       const compiled = compileValue(cel, given, { ...place, path: ["methods", method, "arguments"] });
-      this.#warn(compiled.warnings);
+      this.#warnings.push(...compiled.warnings);
       const result = await compiled.run(await globals.scope(scope, compiled.dependencies.globalArguments));
       byMethod[method] = { ...rest, arguments: result.storable };
       unresolved.push(...result.open);
@@ -231,8 +235,12 @@ class Evaluator {
     return { ...this.#sources, inputs, open, env: machine.host.env, memory: new Map() };
   }
 
-  #warn(warnings: CompiledValue["warnings"]): void {
-    for (const warning of warnings) this.#context.emit({ event: "warning", ...warning });
+  /** Of many warnings the first few, and how many there were. */
+  tellWarnings(): void {
+    const shown = this.#warnings.slice(0, mostWarnings);
+    for (const warning of shown) this.#context.emit({ event: "warning", ...warning });
+    const more = this.#warnings.length - shown.length;
+    if (more > 0) this.#context.emit({ event: "warning", message: `... and ${more} more of these` });
   }
 }
 

@@ -5,7 +5,7 @@ import { withLine } from "../expression/failure.ts";
 import { GlobalArguments } from "../expression/global-arguments.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
-import type { ModelSource, ModelValue, WantedModel } from "../expression/sources.ts";
+import type { DataSource, ModelSource, ModelValue, WantedModel } from "../expression/sources.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -21,7 +21,11 @@ export interface SourceOptions {
   readonly isFixed?: boolean | undefined;
 }
 
-export type ExpressionSources = Pick<Scope, "models" | "data" | "now">;
+export interface ExpressionSources {
+  readonly models: ModelSource;
+  readonly data: DataSource;
+  readonly now: () => number;
+}
 
 /** Nothing is read before an expression asks for it. */
 export function expressionSources(

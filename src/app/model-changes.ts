@@ -1,8 +1,8 @@
 /** Changing models: create, edit, delete, validate. */
 import { FenError } from "../kernel/errors.ts";
-import { InputsSchema } from "../expression/inputs-schema.ts";
+import { Cel } from "../expression/cel.ts";
+import { containsExpression } from "../expression/compile.ts";
 import type { Schema } from "../expression/schema.ts";
-import { resolveArguments } from "../expression/resolve.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { findMethod } from "../model/type.ts";
 import { type Problem, problemOf, showProblem } from "../repo/findings.ts";
@@ -16,9 +16,12 @@ import {
   type Validation,
   validation as check,
 } from "./editing.ts";
+import { expressionSources } from "./expression-sources.ts";
 import { parseInputs } from "./inputs.ts";
+import { ModelIndex } from "./model-index.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
 import { settlePast } from "./settle.ts";
+import { checkGlobalArguments, checkMethodArguments, type ExpressionChecks } from "./validate-expressions.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelCreateResult {
@@ -215,21 +218,25 @@ export async function validateModels(
   options: { readonly model?: string | undefined },
 ): Promise<ModelValidation | AllValidations> {
   const workspace = await openWorkspace(context);
-  if (options.model !== undefined) return validateOne(workspace, options.model);
+  const index = new ModelIndex(workspace.definitions);
+  const cel = await Cel.load();
+  const { models: source } = expressionSources(context.machine, workspace, { models: index, cel, isFixed: true });
+  const checks = { context, cel, index, models: source, types: workspace.types };
+  if (options.model !== undefined) return validateOne(workspace, options.model, checks);
   const { definitions, problems } = await workspace.definitions.list();
   const models = problems.map((problem) => unreadable(problem.file, problem.message));
   const seen = new Map<string, string>();
   for (const { file, name } of definitions) {
     const twin = seen.get(name);
-    models.push(await validateLoaded(workspace, await loadOrProblem(workspace, file), twin));
+    models.push(await validateLoaded(workspace, await loadOrProblem(workspace, file), { twin, checks }));
     seen.set(name, file);
   }
   return { models, ...totals(models) };
 }
 
-async function validateOne(workspace: Workspace, name: string): Promise<ModelValidation> {
+async function validateOne(workspace: Workspace, name: string, checks: ExpressionChecks): Promise<ModelValidation> {
   try {
-    return await validateLoaded(workspace, await workspace.definitions.find(name), undefined);
+    return await validateLoaded(workspace, await workspace.definitions.find(name), { twin: undefined, checks });
   } catch (error) {
     if (
       !(error instanceof FenError) ||
@@ -262,7 +269,7 @@ async function loadOrProblem(workspace: Workspace, file: string): Promise<Loaded
 async function validateLoaded(
   workspace: Workspace,
   loaded: LoadedDefinition | Problem,
-  twin: string | undefined,
+  { twin, checks }: { readonly twin: string | undefined; readonly checks: ExpressionChecks },
 ): Promise<ModelValidation> {
   if (!("definition" in loaded)) return unreadable(loaded.file, loaded.message);
   const { definition, warnings } = loaded;
@@ -271,20 +278,16 @@ async function validateLoaded(
   validations.push(await attempt("Type", async () => void workspace.types.find(definition.type)));
   if (workspace.types.has(definition.type)) {
     const type = workspace.types.find(definition.type);
-    for (const method of Object.keys(definition.methods)) {
+    const { globalArguments } = definition;
+    if (containsExpression(globalArguments))
+      validations.push(await attempt("Global arguments", () => checkGlobalArguments(checks, loaded)));
+    for (const method of Object.keys(definition.methods))
       validations.push(
         await attempt(`Method ${method}`, async () => {
           findMethod(type, method);
-          const inputs = sampleInputs(definition.inputs);
-          await resolveArguments({
-            ...loaded,
-            method,
-            inputs,
-            env: new Proxy({}, { get: () => "", has: () => true, ownKeys: () => [] }),
-          }).catch(onlyStaticErrors);
+          await checkMethodArguments(checks, loaded, method);
         }),
       );
-    }
   }
   return {
     modelId: definition.id,
@@ -293,16 +296,6 @@ async function validateLoaded(
     validations,
     passed: validations.every((validation) => validation.passed),
   };
-}
-
-/** Expressions are checked for what can be known without running: values that come at run time are not. */
-function onlyStaticErrors(error: unknown): void {
-  if (error instanceof FenError && ["expression_failed", "input_invalid"].includes(error.code)) return;
-  throw error;
-}
-
-function sampleInputs(schema: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> {
-  return schema === undefined ? {} : Object.fromEntries(new InputsSchema(schema).names.map((name) => [name, ""]));
 }
 
 async function attempt(name: string, task: () => Promise<void>): Promise<Validation> {

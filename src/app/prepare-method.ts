@@ -2,6 +2,7 @@
 import type { Cel } from "../expression/cel.ts";
 import { asSchema } from "../expression/schema.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
+import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import { definitionHash } from "../model/definition.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -9,7 +10,7 @@ import { checkArguments } from "../model/runner.ts";
 import { findMethod, type ModelType, onlyReads } from "../model/type.ts";
 import type { LockMode } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
-import { type ExpressionSources, expressionSources } from "./expression-sources.ts";
+import { expressionSources } from "./expression-sources.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface PreparedMethod {
@@ -28,7 +29,7 @@ interface MethodInputs {
   /** Inputs that come from the environment or a vault. */
   readonly taintedInputs?: ReadonlySet<string>;
   /** What expressions read, where several calls share it. */
-  readonly sources?: ExpressionSources;
+  readonly sources?: Pick<Scope, "models" | "data" | "now">;
   readonly cel?: Cel;
 }
 

@@ -1,25 +1,16 @@
 /** One CEL expression: parsed, what it depends on, evaluated. Numbers behave as people expect of YAML: `inputs.n + 1` works whatever `n` is. */
 import type { Environment } from "@marcbachmann/cel-js";
-import { FenError } from "../kernel/errors.ts";
+import type { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
-import { isRecord } from "../repo/yaml.ts";
 import { type Dependencies, dependenciesOf } from "./dependencies.ts";
 import { loosenTypes, makeEnvironment } from "./environment.ts";
-import {
-  ExpressionError,
-  expressionError,
-  type Fault,
-  faultOf,
-  hintForMissing,
-  rootOf,
-  shorten,
-  type Where,
-} from "./failure.ts";
+import { diagnose } from "./diagnosis.ts";
+import { expressionError, type Fault, faultOf, type Where } from "./failure.ts";
 import { namespaceValues } from "./functions.ts";
 import type { Scope } from "./scope.ts";
 import { Session } from "./session.ts";
 import { readSource, type Source } from "./source.ts";
-import { childrenOf, namespaces, type Node, type Use, usesOf } from "./syntax.ts";
+import { namespaces, type Use, usesOf } from "./syntax.ts";
 import { TimeLimit } from "./time-limit.ts";
 import { toPlain } from "./values.ts";
 
@@ -123,13 +114,13 @@ export class Cel {
     );
     try {
       const value = toPlain(await session.run(compute));
-      const isTainted = dependencies.isTainted || session.isTainted || usesAny(uses, scope.tainted);
-      return { value, isTainted, isVolatile: session.isVolatile, isOpen: false };
+      return { value, ...flagsOf(session, call) };
     } catch (error) {
       if (session.needs !== undefined && scope.open !== undefined) return closed;
-      if (session.needs !== undefined) throw needsInput(session.needs, call);
-      if (error instanceof FenError) throw placed(error, source, where);
-      throw await this.#failure(error, call);
+      throw await diagnose(error, {
+        ...{ source, where, scope, needs: session.needs, isTainted: flagsOf(session, call).isTainted },
+        part: (text) => this.#part(text, scope),
+      });
     }
   }
 
@@ -145,49 +136,30 @@ export class Cel {
     };
   }
 
-  async #failure(error: unknown, call: Call): Promise<FenError> {
-    const { source, where, scope } = call;
-    const fault = faultOf(error);
-    const { node, missing } = fault;
-    if (missing !== undefined && rootOf(node) === "model") {
-      const names = (await scope.models?.names()) ?? [];
-      const near = nearest(missing, names);
-      return expressionError("expression_failed", `no model is called ${missing}`, {
-        ...{ source, where, position: fault.position, cause: error },
-        hint: near === undefined ? "List the models: fen model search" : `Did you mean ${near}?`,
-      });
+  /** The value of a part of an expression; undefined where it can't be told without its surroundings. */
+  async #part(text: string, scope: Scope): Promise<Outcome | undefined> {
+    try {
+      const parsed = this.#environment.parse(text);
+      const uses = usesOf(parsed.ast);
+      if (uses.length === 0) return undefined;
+      loosenTypes(parsed.ast);
+      const session = new Session(scope, uses);
+      const dependencies = dependenciesOf(uses);
+      const context = contextOf(session, dependencies);
+      const value = toPlain(await session.run(this.#computing(session, () => parsed(context))));
+      return { value, ...flagsOf(session, { uses, dependencies, scope }) };
+    } catch {
+      return undefined; // the error that it is for is told without it
     }
-    const hint = missing === undefined ? fault.hint : hintForMissing(missing, node, scope);
-    const details = await this.#valuesAt(node, call, missing === undefined ? describe : describeKeys);
-    return expressionError("expression_failed", fault.reason, {
-      ...{ source, where, position: fault.position, hint, details, cause: error },
-    });
   }
+}
 
-  /** What the parts of a failed node are: their values, or only their types where these come from the environment or a vault. */
-  async #valuesAt(node: Node | undefined, call: Call, tell: (value: unknown) => string): Promise<string[]> {
-    if (node === undefined) return [];
-    const lines: string[] = [];
-    for (const child of childrenOf(node).slice(0, 3)) {
-      if (child.op === "value") continue;
-      const written = call.source.parsed.slice(child.start, child.end);
-      try {
-        const parsed = this.#environment.parse(written);
-        const uses = usesOf(parsed.ast);
-        if (uses.length === 0) continue;
-        loosenTypes(parsed.ast);
-        const session = new Session(call.scope, uses);
-        const dependencies = dependenciesOf(uses);
-        const context = contextOf(session, dependencies);
-        const value = toPlain(await session.run(this.#computing(session, () => parsed(context))));
-        const isTainted = dependencies.isTainted || session.isTainted || usesAny(uses, call.scope.tainted);
-        lines.push(`${shorten(written, 60)} is ${isTainted ? typeOf(value) : tell(value)}`);
-      } catch {
-        // It can't be told without its surroundings: the place must do.
-      }
-    }
-    return lines;
-  }
+function flagsOf(
+  session: Session,
+  { uses, dependencies, scope }: Pick<Call, "uses" | "dependencies" | "scope">,
+): Omit<Outcome, "value"> {
+  const isTainted = dependencies.isTainted || session.isTainted || usesAny(uses, scope.tainted);
+  return { isTainted, isVolatile: session.isVolatile, isOpen: false };
 }
 
 /** A text that was parsed; the same wherever it stands. */
@@ -206,7 +178,9 @@ interface Call extends Program {
 /** The variables. */
 function contextOf(session: Session, dependencies: Dependencies): Readonly<Record<string, unknown>> {
   const { inputs, self, env = {} } = session.scope;
-  return { ...namespaceValues, inputs, self, model: session.model, env: environmentOf(env, dependencies.env) };
+  const own = { inputs, self, model: session.model, env: environmentOf(env, dependencies.env) };
+  const context: Record<string, unknown> = Object.create(namespaceValues);
+  return Object.assign(context, own);
 }
 
 /** A map of the variables that are used and set: the environment of a process is no plain map. */
@@ -214,6 +188,7 @@ function environmentOf(
   env: Readonly<Record<string, string | undefined>>,
   used: ReadonlySet<string>,
 ): Record<string, string> {
+  if (used.size === 0) return {};
   const names = used.has("*") ? Object.keys(env) : used;
   return Object.fromEntries(
     [...names].flatMap((name) => {
@@ -260,7 +235,7 @@ function warningsOf(uses: readonly Use[], { file, key, line }: Where): Warning[]
     root === "model" && deprecated.includes(kind)
       ? [
           {
-            message: `${file}${line === undefined ? "" : `:${line}`} (${key}): model.${name}.${kind} is deprecated`,
+            message: `${file}${line === undefined ? "" : `:${line}`} (${key}): model.${name}.${kind} is deprecated.`,
             hint: `Use data.latest("${name}", "${spec}") instead.`,
           },
         ]
@@ -296,42 +271,4 @@ function usesAny(uses: readonly Use[], values: ReadonlySet<string> | undefined):
     const used = [root, ...(end < 0 ? path : path.slice(0, end))].join(".");
     return [...values].some((one) => one === used || one.startsWith(`${used}.`) || used.startsWith(`${one}.`));
   });
-}
-
-function needsInput(needs: string, { source, where }: Call): FenError {
-  return expressionError("expression_failed", `${needs} needs inputs that have no default`, {
-    source,
-    where,
-    hint: "Give those inputs a default in the other model's definition.",
-  });
-}
-
-/** An error of something that was read keeps its hint, and gets the place of the expression. */
-function placed(error: FenError, source: Source, where: Where): FenError {
-  if (error instanceof ExpressionError) return error; // of an expression in another model
-  return new ExpressionError(error.code === "model_missing" ? "expression_failed" : error.code, where, {
-    text: `${error.message}\n  ${shorten(source.written)}`,
-    hint: error.hint,
-    facts: { ...error.facts, expression: shorten(source.written) },
-    cause: error,
-  });
-}
-
-function describe(value: unknown): string {
-  const text = JSON.stringify(value) ?? "undefined";
-  return `${shorten(text, 80)} (${typeOf(value)})`;
-}
-
-/** Of a map in which a key is missing, the keys that it has. */
-function describeKeys(value: unknown): string {
-  if (!isRecord(value)) return describe(value);
-  const keys = Object.keys(value);
-  return keys.length === 0 ? "an empty map" : shorten(`a map of ${keys.join(", ")}`);
-}
-
-function typeOf(value: unknown): string {
-  if (value === null || value === undefined) return "null";
-  if (Array.isArray(value)) return "list";
-  if (typeof value === "string") return "text";
-  return typeof value === "object" ? "map" : typeof value;
 }

@@ -1,7 +1,7 @@
 /** A YAML value with expressions in its texts: parsed, what it depends on, and what it becomes. */
 import { FenError } from "../kernel/errors.ts";
 import { isRecord, type YamlLocator, type YamlPath } from "../repo/yaml.ts";
-import type { Cel, Warning, Where } from "./cel.ts";
+import type { Cel, Expression, Warning, Where } from "./cel.ts";
 import { type Dependencies, mergeDependencies } from "./dependencies.ts";
 import { ExpressionError } from "./failure.ts";
 import type { Scope } from "./scope.ts";
@@ -14,12 +14,18 @@ export interface CompiledValue {
   readonly dependencies: Dependencies;
   readonly hasExpressions: boolean;
   readonly warnings: readonly Warning[];
+  /** All expressions in it, with their places. */
+  readonly expressions: readonly PlacedExpression[];
   /** With `storable`, texts that depend on the environment or a vault stay as they are written. */
   resolve(scope: Scope, options?: { readonly storable?: boolean }): Promise<unknown>;
   /** The value, and what of it may be stored, at once. */
   run(scope: Scope): Promise<ResolvedValue>;
   /** The value of one key, where it is a map. */
   entry(key: string): CompiledValue | undefined;
+}
+
+export interface PlacedExpression extends Expression {
+  readonly where: Where;
 }
 
 export interface ResolvedValue {
@@ -55,18 +61,22 @@ export function containsExpression(value: unknown): boolean {
 }
 
 interface Core {
-  readonly parts: readonly Pick<CompiledValue, "dependencies" | "hasExpressions" | "warnings">[];
+  readonly parts: readonly Pick<CompiledValue, "dependencies" | "expressions">[];
   run(scope: Scope): Promise<ResolvedValue>;
   entry?(key: string): CompiledValue | undefined;
 }
 
 function compiled({ parts, run, entry }: Core): CompiledValue {
+  const expressions = parts.flatMap((part) => part.expressions);
   // Texts of one value see the same data.
   const within = (scope: Scope) => run(scope.memory === undefined ? { ...scope, memory: new Map() } : scope);
   return {
-    dependencies: mergeDependencies(parts.filter((part) => part.hasExpressions).map((part) => part.dependencies)),
-    hasExpressions: parts.some((part) => part.hasExpressions),
-    warnings: parts.flatMap((part) => part.warnings),
+    dependencies: mergeDependencies(
+      parts.filter((part) => part.expressions.length > 0).map((part) => part.dependencies),
+    ),
+    hasExpressions: expressions.length > 0,
+    expressions,
+    warnings: expressions.flatMap((one) => one.warnings),
     run: within,
     resolve: async (scope, { storable = false } = {}) => {
       const result = await within(scope);
@@ -132,7 +142,7 @@ function compileText(cel: Cel, text: string, { file, path, locate }: Place): Com
   const pieces = partsOf(text, where).map((part) => (part.kind === "text" ? part.text : cel.parse(part.source, where)));
   const expressions = pieces.filter((piece) => typeof piece !== "string");
   return compiled({
-    parts: expressions.map(({ dependencies, warnings }) => ({ dependencies, warnings, hasExpressions: true })),
+    parts: expressions.map((one) => ({ dependencies: one.dependencies, expressions: [{ ...one, where }] })),
     run: async (scope) => {
       const values: unknown[] = [];
       const flags = { isTainted: false, isVolatile: false };

@@ -3,6 +3,7 @@ import type { Environment } from "@marcbachmann/cel-js";
 import { namespaceTypes, ownFunctions } from "./functions.ts";
 import { ModelNamespace, type Session } from "./session.ts";
 import { isNode, type Node } from "./syntax.ts";
+import { isOptional } from "./values.ts";
 
 /** `session` gives the one for which the library computes at this moment. */
 export async function makeEnvironment(session: () => Session): Promise<Environment> {
@@ -39,7 +40,19 @@ function mixNumbers(environment: Environment): void {
   }
   environment.registerOperator("double % double", (a: unknown, b: unknown) => Number(a) % Number(b));
   environment.registerOperator("int == double", (a: unknown, b: unknown) => Number(a) === Number(b));
+  environment.registerOperator("uint == int", (a: unknown, b: unknown) => String(a) === String(b));
+  for (const [sign, compare] of Object.entries(comparisons))
+    environment.registerOperator(`bytes ${sign} bytes: bool`, (a: Uint8Array, b: Uint8Array) =>
+      compare(Buffer.compare(a, b)),
+    );
 }
+
+const comparisons: Readonly<Record<string, (order: number) => boolean>> = {
+  "<": (order) => order < 0,
+  "<=": (order) => order <= 0,
+  ">": (order) => order > 0,
+  ">=": (order) => order >= 0,
+};
 
 /**
  * Lists and maps that are written take any mixture of values, as in YAML, and branches any two types: the types of their parts are looked at when
@@ -51,6 +64,7 @@ export function loosenTypes(tree: unknown): void {
   loosenTypes(tree.args);
   if (!isTellable(tree)) return;
   const { check } = tree.meta;
+  if (tree.op === "call" && Array.isArray(tree.args) && tree.args[0] === "has") tellHas(tree);
   if (tree.op === "list" || tree.op === "map") {
     const type = tree.op === "list" ? "list<dyn>" : "map<dyn, dyn>";
     tree.setMeta("check", (checker: TypeChecker, ...rest: unknown[]) => {
@@ -69,8 +83,32 @@ export function loosenTypes(tree: unknown): void {
   }
 }
 
+/** `has(e.f)` for any `e`, such as `has(data.latest("a", "b").attributes.x)`. The library takes only a chain of names. */
+function tellHas(call: Node & Tellable): void {
+  const argument: unknown = Array.isArray(call.args) && Array.isArray(call.args[1]) ? call.args[1][0] : undefined;
+  if (!isNode(argument) || argument.op !== "." || !Array.isArray(argument.args)) return;
+  const [holder, key]: unknown[] = argument.args;
+  call.setMeta("macro", {
+    typeCheck: (checker: TypeChecker, _: unknown, context: unknown) => {
+      checker.check(holder, context);
+      return checker.getType("bool");
+    },
+    evaluate: (evaluator: Evaluator, _: unknown, context: unknown) => {
+      const value = evaluator.run(holder, context);
+      const found = evaluator.debugType(value).fieldLazy(value, key, argument, evaluator);
+      return isOptional(found) ? found.hasValue() : found !== undefined;
+    },
+  });
+}
+
 interface TypeChecker {
   getType(name: string): unknown;
+  check(node: unknown, context: unknown): unknown;
+}
+
+interface Evaluator {
+  run(node: unknown, context: unknown): unknown;
+  debugType(value: unknown): { fieldLazy(value: unknown, key: unknown, node: unknown, evaluator: unknown): unknown };
 }
 
 interface Tellable {

@@ -1,11 +1,9 @@
 /** What went wrong with an expression: where it stands, a caret under the place, and what it was about. */
 import type { ErrorCode } from "../kernel/error-codes.ts";
 import { asError, FenError, type FenErrorOptions } from "../kernel/errors.ts";
-import { nearest } from "../kernel/suggest.ts";
-import { isRecord, type YamlPath, yamlLocator } from "../repo/yaml.ts";
-import type { Scope } from "./scope.ts";
+import { type YamlPath, yamlLocator } from "../repo/yaml.ts";
 import type { Source } from "./source.ts";
-import { childrenOf, isNode, type Node } from "./syntax.ts";
+import { isNode, type Node } from "./syntax.ts";
 
 /** Where an expression stands, for errors. */
 export interface Where {
@@ -122,23 +120,6 @@ function plainType(type: string): string {
     .replaceAll(/list<dyn>/g, "list")
     .replaceAll(/map<dyn, dyn>/g, "map")
     .replaceAll(/google\.protobuf\.(\w+)/g, (_, name: string) => name.toLowerCase());
-}
-
-/** A hint for a key that isn't there, from what is. */
-export function hintForMissing(missing: string, node: Node | undefined, scope: Scope): string | undefined {
-  const root = rootOf(node);
-  if (root === "env") return `Set the environment variable ${missing}.`;
-  const holder = root === "inputs" ? scope.inputs : root === "self" ? scope.self : undefined;
-  const near = isRecord(holder) ? nearest(missing, Object.keys(holder)) : undefined;
-  if (near !== undefined) return `Did you mean ${near}?`;
-  if (root === "inputs") return `Give it with --input ${missing}=..., or a default in the definition's inputs.`;
-  return `Where it may be absent: .?${missing}.orValue(...)`;
-}
-
-/** The variable directly below an access. */
-export function rootOf(node: Node | undefined): string | undefined {
-  const [base] = node === undefined ? [] : childrenOf(node);
-  return base !== undefined && base.op === "id" ? String(base.args) : undefined;
 }
 
 const shownBefore = 60;

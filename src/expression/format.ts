@@ -1,5 +1,5 @@
 /** `"%s is %d".format([...])`, as the CEL extension for strings describes it. */
-import { CallError } from "./functions.ts";
+import { CallError } from "./call-error.ts";
 import { timeAsText, toPlain } from "./values.ts";
 
 const clause = /%(?:\.(\d+))?(.)/gs;

@@ -1,12 +1,11 @@
 /** The functions that fen adds to CEL. Each has a signature as the library wants it; docs/expressions.md describes them all. */
+import { CallError } from "./call-error.ts";
 import { variedName } from "./dependencies.ts";
 import { formatText } from "./format.ts";
+import { mathFunctions } from "./math.ts";
 import type { Session } from "./session.ts";
 import type { DataSource } from "./sources.ts";
 import { timeAsText, toPlain } from "./values.ts";
-
-/** A mistake in a call, told with the place of the call. */
-export class CallError extends Error {}
 
 /** `data.latest(...)` is a method of the namespace `data`. */
 class DataNamespace {
@@ -24,8 +23,22 @@ class JsonNamespace {
 class Base64Namespace {
   readonly namespace = "base64";
 }
+class MathNamespace {
+  readonly namespace = "math";
+}
+class StringsNamespace {
+  readonly namespace = "strings";
+}
 
-export const namespaceTypes = { DataNamespace, FileNamespace, VaultNamespace, JsonNamespace, Base64Namespace };
+export const namespaceTypes = {
+  DataNamespace,
+  FileNamespace,
+  VaultNamespace,
+  JsonNamespace,
+  Base64Namespace,
+  MathNamespace,
+  StringsNamespace,
+};
 
 /** The namespaces as variables. */
 export const namespaceValues = {
@@ -34,6 +47,8 @@ export const namespaceValues = {
   vault: new VaultNamespace(),
   json: new JsonNamespace(),
   base64: new Base64Namespace(),
+  math: new MathNamespace(),
+  strings: new StringsNamespace(),
 };
 
 export interface OwnFunction {
@@ -46,7 +61,41 @@ export interface OwnFunction {
 const timestamp = "google.protobuf.Timestamp";
 
 export function ownFunctions(): OwnFunction[] {
-  return [...readers(), ...texts(), ...coders()];
+  return [...readers(), ...texts(), ...coders(), ...conversions(), ...numbers()];
+}
+
+function numbers(): OwnFunction[] {
+  return Object.entries(mathFunctions).flatMap(([name, { takes, call }]) =>
+    takes.map((count) => ({
+      name: `math.${name}`,
+      signature: `MathNamespace.${name}(${Array.from({ length: count }, () => "dyn").join(", ")}): dyn`,
+      call: (_: Session, [, ...args]: readonly unknown[]) => call(args),
+    })),
+  );
+}
+
+/** Those that the library lacks. */
+function conversions(): OwnFunction[] {
+  const convert = (signature: string, call: (value: unknown) => unknown): OwnFunction => ({
+    name: signature.replace(/\(.*/, ""),
+    signature,
+    call: (_, [value]) => call(value),
+  });
+  const duration = "google.protobuf.Duration";
+  return [
+    convert("int(uint): int", (value) => signed(value)),
+    convert(`int(${timestamp}): int`, (time) => BigInt(Math.floor(Number(time) / 1000))),
+    convert(`timestamp(${timestamp}): ${timestamp}`, (time) => time),
+    convert(`duration(${duration}): ${duration}`, (one) => one),
+    convert(`string(${timestamp}): string`, (time) => (time instanceof Date ? timeAsText(time) : "")),
+    convert(`string(${duration}): string`, String),
+  ];
+}
+
+function signed(value: unknown): bigint {
+  const number = BigInt(String(value));
+  if (number >= 2n ** 63n) throw new CallError("int: the number is too large");
+  return number;
 }
 
 function readers(): OwnFunction[] {
@@ -113,8 +162,12 @@ function texts(): OwnFunction[] {
       replaceSome(text(at), text(from), { to: text(to), most: whole(most) }),
     ),
     on("string.format(list): string", ([pattern, values]) => formatText(text(pattern), list(values))),
-    on(`string(${timestamp}): string`, ([time]) => (time instanceof Date ? timeAsText(time) : "")),
-    on("string(google.protobuf.Duration): string", ([duration]) => String(duration)),
+    on("string.charAt(dyn): string", ([at, index]) => charAt(text(at), whole(index))),
+    {
+      name: "strings.quote",
+      signature: "StringsNamespace.quote(string): string",
+      call: (_, [, value]) => quote(text(value)),
+    },
   ];
 }
 
@@ -152,6 +205,29 @@ function coders(): OwnFunction[] {
       call: (_, [, source]) => decodeBase64(text(source)),
     },
   ];
+}
+
+/** Characters, not halves of them. */
+function charAt(value: string, index: number): string {
+  const characters = [...value];
+  if (index >= 0 && index <= characters.length) return characters[index] ?? "";
+  throw new CallError(`charAt: the text has ${characters.length} characters, there is no ${index}`);
+}
+
+const escapes: Readonly<Record<string, string>> = {
+  "\x07": "\\a",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+  "\v": "\\v",
+  "\\": "\\\\",
+  '"': '\\"',
+};
+
+function quote(value: string): string {
+  return `"${[...value].map((character) => escapes[character] ?? character).join("")}"`;
 }
 
 /** Text where the bytes are UTF-8, else bytes. */

@@ -12,7 +12,7 @@ export interface Use {
 }
 
 /** Namespaces of functions: `data.latest(...)`. */
-export const namespaces = ["data", "file", "vault", "json", "base64"];
+export const namespaces = ["data", "file", "vault", "json", "base64", "math", "strings"];
 /** Names that aren't variables of ours. */
 const constants = new Set([
   ...["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint", "dyn"],

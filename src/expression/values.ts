@@ -23,8 +23,9 @@ interface OptionalValue {
   value(): unknown;
 }
 
-function isOptional(value: object): value is OptionalValue {
-  return "hasValue" in value && typeof value.hasValue === "function";
+/** A value of the library that may be absent. */
+export function isOptional(value: unknown): value is OptionalValue {
+  return typeof value === "object" && value !== null && "hasValue" in value && typeof value.hasValue === "function";
 }
 
 /** RFC 3339, without a fraction where there is none. */
