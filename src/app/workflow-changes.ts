@@ -1,9 +1,11 @@
 /** Changing workflows: create, edit, delete. */
 import { FenError } from "../kernel/errors.ts";
-import type { Files } from "../store/contract.ts";
+import type { Datastore } from "../store/contract.ts";
+import { runFiles, runsFolder } from "../workflow/run-files.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { claimName, type EditSource, keepIdentity, refuseNewName } from "./editing.ts";
+import { listRuns } from "./find-run.ts";
 import { sampleWorkflow } from "./sample-workflow.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -150,7 +152,7 @@ export async function deleteWorkflow(
   return changing(context, workspace, before, async () => {
     await refuseDelete(workspace, before);
     const { files } = workspace.datastore;
-    const runsDeleted = await removeRuns(files, workflow.id);
+    const runsDeleted = await removeRuns(workspace.datastore, workflow.id);
     await files.remove(`workflows-evaluated/workflow-${workflow.id}.yaml`);
     // The definition goes last: a crash in between leaves a workflow that can be deleted again.
     workspace.workflows.remove(file);
@@ -167,29 +169,22 @@ async function refuseDelete(workspace: Workspace, { workflow, file }: LoadedWork
       facts: { workflow: name, file: other },
     });
   const { files, local } = workspace.datastore;
-  for (const run of await runIds(files, id)) {
-    if ((await local.owner(`.fen/runs/${run}.owner`)) === "alive")
-      throw new FenError("workflow_running", `A run of ${name} is going on: ${run}`, {
-        hint: `Wait for it, or end it: fen workflow cancel ${run.slice(0, 8)}`,
-        facts: { workflow: name, id: run },
+  for (const run of await listRuns(files, id)) {
+    if ((await local.owner(runFiles(run).owner)) === "alive")
+      throw new FenError("workflow_running", `A run of ${name} is going on: ${run.id}`, {
+        hint: `Wait for it, or end it: fen workflow cancel ${run.id.slice(0, 8)}`,
+        facts: { workflow: name, id: run.id },
       });
   }
 }
 
-function runsFolder(workflowId: string): string {
-  return `workflow-runs/${workflowId}`;
-}
-
-/** Ids of the runs that have left something: a record, a log or a journal. */
-async function runIds(files: Files, workflowId: string): Promise<string[]> {
-  const entries = await files.list(runsFolder(workflowId));
-  const ids = entries.flatMap(({ name }) => /^workflow-run-(.+)\.(yaml|log|journal)$/.exec(name)?.[1] ?? []);
-  return [...new Set(ids)];
-}
-
-async function removeRuns(files: Files, workflowId: string): Promise<number> {
-  const runs = await runIds(files, workflowId);
-  await files.remove(runsFolder(workflowId));
-  for (const run of runs) for (const kind of ["owner", "cancel"]) await files.remove(`.fen/runs/${run}.${kind}`);
+async function removeRuns({ files, local }: Datastore, workflowId: string): Promise<number> {
+  const runs = await listRuns(files, workflowId);
+  await files.remove(`${runsFolder}/${workflowId}`);
+  for (const run of runs) {
+    const { owner, cancel } = runFiles(run);
+    await local.remove(owner);
+    await files.remove(cancel);
+  }
   return runs.length;
 }

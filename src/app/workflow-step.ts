@@ -6,6 +6,7 @@ import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
 import { asName, modeOf } from "../workflow/plan.ts";
+import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
 import type { Slot } from "../workflow/slots.ts";
 import type { Scope } from "../expression/scope.ts";
@@ -52,7 +53,7 @@ export class StepRunner {
       if (!again) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
       const { clock } = this.#engine.parts.surroundings.machine;
-      await clock.sleep(retry.backoffMs * 2 ** (attempt - 1), this.#signal);
+      await clock.sleep(backoffAfter(retry, attempt), this.#signal);
     }
   }
 

@@ -1,14 +1,15 @@
 /** Everything that can be known to be wrong with a workflow before it runs. */
-import { hasExpression, parseTemplate } from "../expression/template.ts";
+import { hasExpression } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
 import { findMethod } from "../model/type.ts";
 import { locateFindings, showProblem } from "../repo/findings.ts";
-import { isRecord, type YamlPath } from "../repo/yaml.ts";
+import type { YamlPath } from "../repo/yaml.ts";
 import type { Task } from "../workflow/definition.ts";
 import { checkGraph, graphChecks, maxNesting, nestedWorkflows, tasksOf } from "../workflow/graph.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { totals, type Validation, validation } from "./editing.ts";
+import { expressionFindings } from "./workflow-expressions.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface WorkflowValidation {
@@ -48,6 +49,7 @@ interface Finding {
 class Checker {
   readonly #workspace: Workspace;
   readonly #methods = new Map<string, Promise<Finding | undefined>>();
+  readonly #models = new Map<string, Promise<Finding | undefined>>();
   readonly #workflows = new Map<string, Promise<LoadedWorkflow | FenError>>();
 
   constructor(workspace: Workspace) {
@@ -86,7 +88,7 @@ class Checker {
         name,
         graph.filter(({ check }) => check === name),
       );
-    await tell("Expressions", expressionFindings(workflow, []));
+    await tell("Expressions", await expressionFindings(loaded, (name) => this.#modelProblem(name)));
     await tell("Models and methods", await this.#modelFindings(loaded));
     await tell("Nested workflows", await this.#nestedFindings(loaded));
     if (twin !== undefined) validations.push(validation("Unique name", [`the name is also used in ${twin.file}`]));
@@ -96,6 +98,17 @@ class Checker {
       validations,
       passed: validations.every(({ passed }) => passed),
     };
+  }
+
+  async #modelProblem(name: string): Promise<Finding | undefined> {
+    const known =
+      this.#models.get(name) ??
+      this.#workspace.definitions.find(name).then(
+        () => undefined,
+        (error: unknown) => findingOf(error, []),
+      );
+    this.#models.set(name, known);
+    return known;
   }
 
   async #modelFindings({ workflow }: LoadedWorkflow): Promise<Finding[]> {
@@ -183,22 +196,6 @@ function findingOf(error: unknown, path: YamlPath): Finding {
   if (!(error instanceof FenError)) throw error;
   const [message = ""] = error.message.split("\n");
   return { path, message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
-}
-
-/** Expressions anywhere in the workflow, but not in what is for people, that aren't closed. */
-function expressionFindings(value: unknown, path: YamlPath): Finding[] {
-  if (typeof value === "string") {
-    try {
-      parseTemplate(value);
-      return [];
-    } catch (error) {
-      return [findingOf(error, path)];
-    }
-  }
-  if (Array.isArray(value)) return value.flatMap((item, index) => expressionFindings(item, [...path, index]));
-  if (!isRecord(value)) return [];
-  const entries = Object.entries(value).filter(([key]) => key !== "description");
-  return entries.flatMap(([key, item]) => expressionFindings(item, [...path, key]));
 }
 
 /** What there is to say of a workflow that can't be read. */

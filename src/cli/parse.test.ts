@@ -28,3 +28,17 @@ test.each([
 test("where nothing is near, nothing is guessed", () => {
   expect(hintFor("xyzzy")).toBe("See: fen help");
 });
+
+test.each([
+  ["workflow schema", "workflow schema", ""],
+  ["workflow schema get", "workflow schema get", ""],
+  ["workflow --json schema --quiet get", "workflow schema get", ""],
+  ["workflow run patch", "workflow run", "patch"],
+  ["workflow run search patch", "workflow run search", "patch"],
+  ["workflow run --tag search patch", "workflow run", "patch"],
+  ["workflow run --tag=search patch", "workflow run", "patch"],
+  ["--repo-dir search workflow run -- search", "workflow run", "search"],
+])("fen %s is the command %s", (line, command, args) => {
+  const parsed = parseLine(line.split(" "));
+  expect([parsed.command?.path.join(" "), parsed.args.join(" ")]).toEqual([command, args]);
+});

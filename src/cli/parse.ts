@@ -42,8 +42,7 @@ function findCommand(argv: readonly string[]): { command: CommandSpec | undefine
     const word = argv[at] ?? "";
     if (word.startsWith("-") && word !== "-" && word !== "--") {
       flags.push(word);
-      const spec = globalFlags[word.replace(/^--/, "")];
-      if (spec?.type === "text" && argv[at + 1] !== undefined) flags.push(argv[++at] ?? "");
+      if (takesValue(word, found?.command) && argv[at + 1] !== undefined) flags.push(argv[++at] ?? "");
       continue;
     }
     if (!isPrefix([...words, word])) break;
@@ -52,6 +51,15 @@ function findCommand(argv: readonly string[]): { command: CommandSpec | undefine
     if (command !== undefined) found = { command, words: [...words], rest: [...flags, ...argv.slice(at + 1)] };
   }
   return found ?? { command: undefined, words, rest: [...flags, ...argv.slice(at)] };
+}
+
+/** True for `--flag` or `-f` whose value is the next word. */
+function takesValue(word: string, command: CommandSpec | undefined): boolean {
+  const specs = flagsOf(command);
+  const spec = word.startsWith("--")
+    ? specs[word.slice(2)]
+    : Object.values(specs).find(({ short }) => word === `-${short ?? ""}`);
+  return spec?.type === "text";
 }
 
 function isPrefix(words: readonly string[]): boolean {

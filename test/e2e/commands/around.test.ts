@@ -142,6 +142,8 @@ describe.concurrent("every command", () => {
     "model type search",
     "model type describe",
     "model type get",
+    "workflow schema",
+    "workflow schema get",
     "version",
     "help",
     "completions",

@@ -294,7 +294,7 @@ describe("workflow edit", () => {
 describe("workflow delete", () => {
   test("deletes the workflow with its runs and its evaluated copy; another's runs stay", async () => {
     const file = workflow(1, "patch", [call("x")]);
-    for (const run of ["a", "b"])
+    for (const run of [idOf(7), idOf(8)])
       for (const kind of ["yaml", "log", "journal"])
         repo.write(`.swamp/workflow-runs/${idOf(1)}/workflow-run-${run}.${kind}`, "x");
     repo.write(`.swamp/workflow-runs/${idOf(2)}/workflow-run-c.yaml`, "x");
@@ -455,6 +455,35 @@ jobs:
       "Nested workflows": "22:33 No workflow is called nowhere. (List the workflows: fen workflow search.)",
     });
     expect(await textOf(repo, "workflow validate wrong", { exitCode: 1 })).toMatch(/^failed wrong\n {2}Schema: /);
+  });
+
+  test("knows what is wrong with expressions without evaluating them", async () => {
+    repo.model("web-01", "true");
+    const inputs = {
+      syntax: "${{ 1 + }}",
+      word: "${{ input.hosts }}",
+      misspelt: "${{ inputs.host }}",
+      given: "${{ inputs.whatever + env.HOME }}",
+      element: "${{ self.h }}",
+      model: "${{ model['web-1'].input.globalArguments.x }}",
+      data: ["${{ data.latest('web-01', 'result').attributes.stdout }}", "${{ data.latest('db', 'result') }}"],
+    };
+    workflow(1, "patch", [{ ...call("web-01"), inputs }], { inputs: { properties: { hosts: { type: "array" } } } });
+    const said = await failed("patch");
+    expect(Object.keys(said)).toEqual(["Expressions"]);
+    expect(
+      said["Expressions"]
+        ?.replaceAll(/^.*\|.*\n/gm, "")
+        .split("\n")
+        .filter((line) => /^\d/.test(line)),
+    ).toEqual([
+      "22:15 Unexpected token: EOF",
+      "23:15 there is no variable input",
+      "24:15 no input is called host (Did you mean inputs.hosts?)",
+      "26:15 self has no h here (Only steps with forEach have an element.)",
+      "27:15 No model is called web-1. (Did you mean web-01? List the models: fen model search.)",
+      "30:17 No model is called db. (List the models: fen model search.)",
+    ]);
   });
 
   test("finds workflows that call each other in a circle, also far below", async () => {
