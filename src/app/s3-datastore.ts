@@ -18,8 +18,13 @@ import { capabilitiesOf, parseVerdict, type S3Capabilities, verdictText } from "
 import { ObjectFiles } from "../store/object-files.ts";
 import type { OpenedDatastore } from "./workspace.ts";
 
+const usualTtlMs = 10_000;
 /** Small and urgent: a renewal must get through, or be known not to have, well before others may take over. */
-const forLocks: ClientOptions = { connections: 16, limits: { wholeMs: 4000, quietMs: 2500 }, attempts: 3 };
+const forLocks = (ttlMs: number): ClientOptions => ({
+  connections: 16,
+  limits: { wholeMs: ttlMs * 0.4, quietMs: ttlMs * 0.25 },
+  attempts: 3,
+});
 const forContent: ClientOptions = { connections: 8, limits: { wholeMs: 30_000, quietMs: 20_000 }, attempts: 5 };
 
 const verdictPath = ".fen/trial.json";
@@ -33,9 +38,10 @@ export async function openS3Datastore(
   const place = await placeOf(settings, machine);
   const credentials = credentialSource(machine);
   const client = (options: ClientOptions) => new S3Client(place, machine, options, credentials);
-  const urgent = client(forLocks);
+  const ttlMs = Number(machine.host.env["FEN_LOCK_TTL_MS"] ?? "") || usualTtlMs;
+  const urgent = client(forLocks(ttlMs));
   const { local } = openFilesystemDatastore(join(runtimeDir, ".fen/s3", hashOf(place)), machine);
-  const { etagForm } = await knownCapabilities(local, urgent, () => client(forLocks));
+  const { etagForm } = await knownCapabilities(local, urgent, () => client(forLocks(usualTtlMs)));
   const conditional = new S3ConditionalStore(urgent, { folder: ".fen", etagForm });
   const objects = new S3Objects(client(forContent));
   const datastore: Datastore = {
@@ -43,7 +49,7 @@ export async function openS3Datastore(
     location: place.location,
     files: new ObjectFiles(objects, local),
     local,
-    locks: new CasLocks(conditional, machine),
+    locks: new CasLocks(conditional, machine, { ttlMs }),
   };
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));
   const heads = new CasHeads(conditional, machine);
