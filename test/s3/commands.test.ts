@@ -1,4 +1,6 @@
 /** The built program on a datastore in S3: two machines on one bucket, and what a command costs. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { until } from "../support/cli.ts";
 import { makeBucket, newPrefix } from "../support/s3-client.ts";
@@ -50,7 +52,7 @@ async function counted(machine: S3Machine, ...args: string[]) {
 }
 
 describe("two machines", () => {
-  test("what one runs the other reads: data, records, logs", async () => {
+  test("lock-67, lock-84: what one runs the other reads at once: data, the record with its end, the log", async () => {
     const ran = (await one.fen(...run)).json();
     expect(ran).toMatchObject({ status: "succeeded", data: { name: "result", version: 1 } });
     const { stdout } = await two.fen("data", "get", "web", "log", "--json");
@@ -69,6 +71,33 @@ describe("two machines", () => {
     expect(second).toMatchObject({ exitCode: 75 });
     expect(second.stderr).toContain("fen model method run slow execute");
     expect((await first.done).exitCode).toBe(0);
+  });
+
+  test("lock-68: content of the same size is read anew", async () => {
+    await one.fen(...run);
+    const first = (await two.fen("data", "get", "web", "result", "--json")).json();
+    await one.fen(...run);
+    const second = (await two.fen("data", "get", "web", "result", "--json")).json();
+    expect(second.size).toBe(first.size);
+    expect(second.version).toBe(first.version + 1);
+    expect(second.content.executedAt).not.toBe(first.content.executedAt);
+  });
+
+  test("lock-33: a structural command of one waits for a run of the other", async () => {
+    const first = one.start("model", "method", "run", "slow", "execute");
+    await heldOf("slow");
+    const refused = await two.fen("data", "gc", "-f", "--lock-timeout", "300ms", "--json");
+    expect(refused).toMatchObject({ exitCode: 75 });
+    expect(refused.error()).toMatchObject({ code: "lock_timeout" });
+    expect((await two.fen("data", "gc", "-f", "--json")).exitCode).toBe(0);
+    expect((await first.done).exitCode).toBe(0);
+  });
+
+  test("lock-75: nothing of a datastore in S3 lies where one in a folder would be", async () => {
+    await one.fen(...run);
+    await one.fen("data", "get", "web", "result");
+    await one.fen("data", "rename", "web", "result", "outcome");
+    expect(readdirSync(join(one.path, ".swamp"))).toEqual([".fen"]);
   });
 
   test("eight runs at once: eight versions, none lost", async () => {
@@ -93,7 +122,7 @@ describe("two machines", () => {
     expect((await two.fen("data", "versions", "slow", "result", "--json")).json().versions).toHaveLength(1);
   });
 
-  test("rename, delete a version, clean up, delete the model", async () => {
+  test("lock-73: what one renames, deletes or cleans up is so for the other, and nothing else is", async () => {
     for (let count = 0; count < 3; count++) await one.fen(...run);
     expect((await one.fen("data", "rename", "web", "result", "outcome", "--json")).json()).toMatchObject({
       newVersion: 1,

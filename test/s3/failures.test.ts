@@ -65,7 +65,7 @@ describe("kill -9 of a run", () => {
   ];
 
   test.each(moments)(
-    "at request $number ($fault): the other machine reads all of it or nothing and goes on, and so does the next command here",
+    "lock-79: at request $number ($fault): the other machine reads all of it or nothing and goes on, and so does the next command here",
     async ({ number, fault }) => {
       const { proxy, one, two } = await open();
       expect((await one.fen(...run)).exitCode).toBe(0);
@@ -95,7 +95,7 @@ describe("kill -9 of a run", () => {
 describe("a store that fails at the end of a run", () => {
   const isContent = ({ method, path }: Passing): boolean => method === "PUT" && path.includes("/data/");
 
-  test("what it produced is complete and kept; the command fails and says where; the next command commits it", async () => {
+  test("lock-82: what it produced is complete and kept; the command fails and says where; the next command commits it", async () => {
     const { proxy, one, two } = await open();
     proxy.options.fault = (passing) => (isContent(passing) ? 503 : undefined);
     const failed = await one.fen(...run);
