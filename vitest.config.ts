@@ -15,6 +15,7 @@ export default defineConfig({
       project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       project("e2e", ["test/e2e/**/*.test.ts"], 120_000),
+      project("s3", ["test/s3/**/*.test.ts"], 120_000, s3Server),
     ],
     // Two cores: more at once only makes waits longer.
     maxWorkers: 2,

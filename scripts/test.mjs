@@ -45,7 +45,9 @@ const stages = [
   tool("unused", bin("knip"), "--no-progress", "--no-config-hints"),
   vitest("house"),
   vitest("unit"),
-  ...(quick ? [] : [vitest("conformance"), vitest("simulation"), vitest("mutants"), vitest("e2e"), vitest("torture")]),
+  ...(quick
+    ? []
+    : [vitest("conformance"), vitest("simulation"), vitest("mutants"), vitest("e2e"), vitest("s3"), vitest("torture")]),
 ];
 
 const summary = [];

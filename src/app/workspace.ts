@@ -1,8 +1,8 @@
 /** A workspace is an opened repository with everything that a use case works on. Made once per command. */
+import type { VersionStore } from "../data/contract.ts";
 import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
 import { DataVersions } from "../data/versions.ts";
-import { FenError } from "../kernel/errors.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import { type AcquireOptions, LockManager } from "../lock/manager.ts";
 import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
@@ -30,15 +30,15 @@ export interface Workspace {
 /** `signal` and `onWait` stand in for those of the command. */
 export type LockOptions = Pick<AcquireOptions, "signal" | "onWait" | "beside" | "meanwhile">;
 
-/** Throws `repository_missing`, `repository_invalid`, `datastore_unsupported`. */
+export interface OpenedDatastore {
+  readonly datastore: Datastore;
+  readonly versions: VersionStore;
+}
+
+/** Throws `repository_missing`, `repository_invalid`, and for one in S3 what keeps it from being used. */
 export async function openWorkspace(context: AppContext): Promise<Workspace> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
-  if (repository.datastore.kind !== "filesystem") {
-    throw new FenError("datastore_unsupported", "This version can't use a datastore in S3 yet.", {
-      hint: "Use one in a folder: SWAMP_DATASTORE=filesystem:<path>",
-    });
-  }
-  const datastore = openFilesystemDatastore(repository.datastore.root, context.machine);
+  const { datastore, versions } = await openDatastore(repository, context);
   let locks: LockManager | undefined;
   const manager = () => (locks ??= new LockManager(datastore.locks, context.machine));
   return {
@@ -50,10 +50,22 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     types: builtinTypes(context.types),
     definitions: new Definitions(repository.layout),
     workflows: new Workflows(repository),
-    data: new DataVersions(new FolderVersions(datastore.local)),
+    data: new DataVersions(versions),
     outputs: new Outputs(datastore.files),
     lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),
   };
+}
+
+async function openDatastore(
+  { datastore: config, layout }: Repository,
+  { machine }: AppContext,
+): Promise<OpenedDatastore> {
+  if (config.kind === "s3") {
+    const { openS3Datastore } = await import("./s3-datastore.ts");
+    return openS3Datastore(config, machine, layout);
+  }
+  const datastore = openFilesystemDatastore(config.root, machine);
+  return { datastore, versions: new FolderVersions(datastore.local) };
 }
 
 async function lockWith(

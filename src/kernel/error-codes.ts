@@ -34,7 +34,6 @@ export const errorCodes = {
   // the repository
   repository_missing: code("configuration", "No repository here or in a folder above."),
   repository_invalid: code("configuration", "The repository marker can't be used."),
-  datastore_unsupported: code("configuration", "This kind of datastore is not supported."),
   datastore_invalid: code("configuration", "The datastore's bucket, prefix, region or endpoint is wrong."),
   credentials_missing: code("configuration", "No credentials for the object store were found."),
   // models and types

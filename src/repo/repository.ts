@@ -30,7 +30,15 @@ export interface Marker {
 
 export type DatastoreConfig =
   | { readonly kind: "filesystem"; readonly root: string; readonly exclude: readonly string[] }
-  | { readonly kind: "s3"; readonly bucket: string; readonly prefix?: string; readonly region?: string };
+  | {
+      readonly kind: "s3";
+      readonly bucket: string;
+      readonly prefix?: string;
+      readonly region?: string;
+      readonly endpoint?: string;
+      readonly forcePathStyle?: boolean;
+      readonly allowHttp?: boolean;
+    };
 
 export interface Repository {
   readonly layout: Layout;
@@ -126,7 +134,7 @@ function datastoreConfig(machine: Machine, layout: Layout, raw: Readonly<Record<
   const config = raw["datastore"];
   if (config === undefined || config === null) return { kind: "filesystem", root: layout.runtimeDir, exclude: [] };
   if (!isRecord(config)) throw invalidMarker(`datastore in ${layout.marker} must be a map with a type.`);
-  const { type, path, bucket, prefix, region, exclude } = config;
+  const { type, path, bucket, prefix, region, endpoint, forcePathStyle, allowHttp, exclude } = config;
   if (type === "filesystem" && typeof path === "string")
     return { kind: "filesystem", root: resolve(layout.root, path), exclude: strings(exclude) };
   if (type === "s3" && typeof bucket === "string") {
@@ -135,6 +143,9 @@ function datastoreConfig(machine: Machine, layout: Layout, raw: Readonly<Record<
       bucket,
       ...(typeof prefix === "string" ? { prefix } : {}),
       ...(typeof region === "string" ? { region } : {}),
+      ...(typeof endpoint === "string" ? { endpoint } : {}),
+      ...(typeof forcePathStyle === "boolean" ? { forcePathStyle } : {}),
+      ...(typeof allowHttp === "boolean" ? { allowHttp } : {}),
     };
   }
   throw invalidMarker(`datastore in ${layout.marker} needs type "filesystem" with a path, or type "s3" with a bucket.`);

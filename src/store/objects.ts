@@ -15,6 +15,8 @@ export interface Content {
 export interface ObjectInfo {
   readonly path: string;
   readonly size: number;
+  /** Wall clock of the store, milliseconds. */
+  readonly modifiedAt: number;
 }
 
 export interface ObjectStore {
@@ -33,8 +35,8 @@ export interface ObjectStore {
   head(path: string): Promise<ObjectInfo | undefined>;
   /** What is below a folder (everything, if empty). Costs as much as there is. */
   list(folder: string): AsyncIterable<ObjectInfo>;
-  /** The names of what would be folders in a folder. */
-  folders(folder: string): Promise<readonly string[]>;
+  /** The names in a folder, without what is further below. Costs as much as there are. */
+  entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }>;
   /** No error for what isn't there. */
   removeAll(paths: readonly string[]): Promise<void>;
   /** For people and programs: a URL without credentials. */

@@ -58,7 +58,7 @@ describe("reads", () => {
   });
 
   test.each(every)(
-    "where every attempt meets %s it fails within its time, and says nothing of absence",
+    "lock-66, lock-80: where every attempt meets %s it fails within its time, and says nothing of absence",
     async (fault) => {
       const { broken, direct } = await open({ attempts: 2 });
       await direct.put("a", "x".repeat(200), { ifAbsent: true });
@@ -89,12 +89,15 @@ describe("reads", () => {
 });
 
 describe("writes on condition", () => {
-  test.each([409, 503] as const)("what was turned away with %i is tried again, and is done once", async (fault) => {
-    const { broken, direct } = await open();
-    proxy.options.fault = first(2, fault);
-    expect(await broken.put("a", "1", { ifAbsent: true })).toMatchObject({ outcome: "done" });
-    expect((await direct.get("a"))?.body).toBe("1");
-  });
+  test.each([409, 503] as const)(
+    "lock-25: what was turned away with %i is tried again, and is done once",
+    async (fault) => {
+      const { broken, direct } = await open();
+      proxy.options.fault = first(2, fault);
+      expect(await broken.put("a", "1", { ifAbsent: true })).toMatchObject({ outcome: "done" });
+      expect((await direct.get("a"))?.body).toBe("1");
+    },
+  );
 
   const isDone: readonly (readonly [Fault, boolean])[] = [
     ["lost request", false],

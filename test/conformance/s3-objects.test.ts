@@ -106,8 +106,8 @@ describe.each(servers)("$name", ({ open }) => {
       expect(size).toBe(Buffer.byteLength(path));
     }
     expect(listed).toEqual(names.sort());
-    expect(await objects.folders("")).toEqual(["d", "d2"]);
-    expect(await objects.folders("d")).toHaveLength(20);
+    expect(await objects.entries("")).toEqual({ folders: ["d", "d2"], objects: ["e"] });
+    expect((await objects.entries("d")).folders).toHaveLength(20);
   });
 
   test("many are removed at once, and what isn't there is no error", async () => {

@@ -11,9 +11,7 @@ const objectStore = "concerns object stores, which come with their driver";
 const missing: Readonly<Record<number, string>> = {
   17: "network filesystems: nothing is decided by what of a file is visible when; whether kernel locks work there is tried once for each datastore",
   24: "Windows: the tests don't run there",
-  25: objectStore,
   28: "the race of looking first and locking then can't be: one kernel lock decides; the exhaustive search of the protocol visits every interleaving",
-  33: objectStore,
   47: "there is no database beside the files",
   48: "runs within runs that share a log come with workflows",
   49: "schedules come with the server",

@@ -26,7 +26,7 @@ const deepestType = 8;
 export async function modelsIn(objects: ObjectStore): Promise<readonly ModelRef[]> {
   const found: ModelRef[] = [];
   const walk = async (segments: readonly string[]): Promise<void> => {
-    for (const name of await objects.folders(["data", ...segments].join("/"))) {
+    for (const name of (await objects.entries(["data", ...segments].join("/"))).folders) {
       if (/^[0-9a-f-]{36}$/i.test(name)) found.push({ type: segments.join("/"), id: name });
       else if (segments.length < deepestType) await walk([...segments, name]);
     }

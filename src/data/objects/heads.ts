@@ -14,8 +14,8 @@ import type { Held } from "../contract.ts";
 import type { ModelRef } from "../layout.ts";
 
 export interface Heads {
-  /** What was committed last; undefined where nothing ever was. */
-  read(model: ModelRef): Promise<string | undefined>;
+  /** What was committed last; undefined where nothing ever was. Whoever has the model alone knows it without asking. */
+  read(model: ModelRef, held?: Held): Promise<string | undefined>;
   /**
    * `change` is asked again where others who share the lock were faster; it gives undefined where the head has the change already. `lost`: nothing was
    * changed. Throws where nobody knows.
@@ -40,17 +40,17 @@ export class CasHeads implements Heads {
     this.#machine = machine;
   }
 
-  async read(model: ModelRef): Promise<string | undefined> {
-    return (await this.#record(model))?.head;
+  async read(model: ModelRef, held?: Held): Promise<string | undefined> {
+    const grant = held === undefined ? undefined : aloneWith(grantOf(model, held));
+    return grant === undefined ? (await this.#record(model))?.head : grant.head;
   }
 
   async commit(model: ModelRef, held: Held, change: Change): Promise<"done" | "lost"> {
     const grant = grantOf(model, held);
-    const isAlone = grant.resource.kind === "model" && grant.mode === "exclusive" && grant.holding.under === undefined;
-    if (!(grant instanceof CasGrant) || !isAlone) return this.#swap(model, grant, { held, change });
-    // Alone with it, we know the head: nobody else may have changed it.
-    const head = change(grant.head);
-    return head === undefined || (await grant.commit(head)) ? "done" : "lost";
+    const alone = aloneWith(grant);
+    if (alone === undefined) return this.#swap(model, grant, { held, change });
+    const head = change(alone.head);
+    return head === undefined || (await alone.commit(head)) ? "done" : "lost";
   }
 
   async models(): Promise<readonly ModelRef[]> {
@@ -139,6 +139,12 @@ function grantOf(model: ModelRef, held: Held): Grant {
     held.grants.find((one) => isOurs(one.resource)) ?? held.grants.find((one) => one.resource.kind === "datastore");
   if (grant === undefined) throw new Error(`${keyOf(model)} is changed without its lock`);
   return grant;
+}
+
+/** The grant, where nobody else may change the head: what it says of that is true. */
+function aloneWith(grant: Grant): CasGrant | undefined {
+  const isAlone = grant.resource.kind === "model" && grant.mode === "exclusive" && grant.holding.under === undefined;
+  return isAlone && grant instanceof CasGrant ? grant : undefined;
 }
 
 /** Records of what is held within another's lock carry a sign that no id has. */

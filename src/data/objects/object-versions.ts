@@ -42,7 +42,7 @@ export class ObjectVersions implements VersionStore {
     this.local = parts.local;
     this.#parts = parts;
     this.#pushes = new Pushes(parts, {
-      read: (model) => this.manifest(model),
+      read: (model, held) => this.#read(model, held),
       shorten: (model, manifest) => this.#shorten(model, manifest),
       changed: (model) => void this.#known.delete(modelFolder(model)),
     });
@@ -63,8 +63,8 @@ export class ObjectVersions implements VersionStore {
     return reading.manifest;
   }
 
-  async #read(model: ModelRef): Promise<Manifest> {
-    const head = await this.#parts.heads.read(model);
+  async #read(model: ModelRef, held?: Held): Promise<Manifest> {
+    const head = await this.#parts.heads.read(model, held);
     return head === undefined ? adopted(this.#parts.objects, model) : parseManifest(head, modelFolder(model));
   }
 
@@ -165,7 +165,9 @@ export class ObjectVersions implements VersionStore {
 
   /** Content that no head names: of runs that died, or lost their locks. */
   async tidy(): Promise<void> {
-    for (const model of await this.models()) {
+    for (const model of await this.#parts.heads.models()) {
+      // What the older program left is not ours to judge before a head names it.
+      if ((await this.#parts.heads.read(model)) === undefined) continue;
       const manifest = await this.manifest(model);
       const orphans: string[] = [];
       for await (const { path } of this.#parts.objects.list(modelFolder(model))) {

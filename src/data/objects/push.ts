@@ -24,7 +24,7 @@ interface Plan {
 }
 
 interface Manifests {
-  read(model: ModelRef): Promise<Manifest>;
+  read(model: ModelRef, held: Held): Promise<Manifest>;
   shorten(model: ModelRef, manifest: Manifest): Promise<Manifest>;
   /** What was read of this model is old. */
   changed(model: ModelRef): void;
@@ -56,7 +56,7 @@ export class Pushes {
   /** Replaces the manifest; `change` gives undefined where it is as wanted already. Throws `lock_lost`; then nothing was changed. */
   async change(model: ModelRef, held: Held, change: (manifest: Manifest) => Manifest | undefined): Promise<void> {
     const { heads, machine } = this.#parts;
-    const base = await this.#manifests.read(model);
+    const base = await this.#manifests.read(model, held);
     const wanted = change(base);
     const prepared = wanted === undefined ? undefined : await this.#manifests.shorten(model, wanted);
     const outcome = await heads.commit(model, held, (head) => {
@@ -72,7 +72,7 @@ export class Pushes {
   /** Contents, all at the same time; then the head. */
   async #push(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
     const { model, outputs } = run;
-    const manifest = await this.#manifests.read(model);
+    const manifest = await this.#manifests.read(model, held);
     const placed = await Promise.all(outputs.map((draft) => this.#place(run, draft, manifest)));
     await this.change(model, held, (now) =>
       placed.some(({ id }) => hasId(now, id)) ? undefined : withVersions(now, placed),
@@ -115,7 +115,7 @@ export class Pushes {
     for (const { name } of await local.list(stagingFolder(model))) {
       const [, runId = name, push] = /^(.*?)(\.push)?$/.exec(name) ?? [];
       const folder = `${stagingFolder(model)}/${name}`;
-      const isDone = await this.#isCommitted(model, folder);
+      const isDone = await this.#isCommitted(model, folder, held);
       if (isDone) {
         await local.remove(folder);
         settled.push({ runId, committed: true });
@@ -139,10 +139,10 @@ export class Pushes {
     return { runId, committed: false, keptAside: local.locate(asideFolder(runId)) };
   }
 
-  async #isCommitted(model: ModelRef, folder: string): Promise<boolean> {
+  async #isCommitted(model: ModelRef, folder: string, held: Held): Promise<boolean> {
     const plan = await readPlan(this.#parts.local, folder);
     if (plan === undefined) return false;
-    const manifest = await this.#manifests.read(model);
+    const manifest = await this.#manifests.read(model, held);
     return plan.outputs.some(({ id }) => hasId(manifest, id));
   }
 

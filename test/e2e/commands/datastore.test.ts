@@ -48,7 +48,7 @@ describe("datastore status", () => {
   });
 
   test.each([
-    ["s3:bucket/prefix", "datastore_unsupported", 78, "Use one in a folder: SWAMP_DATASTORE=filesystem:<path>"],
+    ["s3:Bucket/prefix", "datastore_invalid", 78, "3 to 63 of a-z, 0-9, - and ."],
     ["ftp:x", "repository_invalid", 78, "Write filesystem:<path> or s3:<bucket>/<prefix>"],
   ])("refuses SWAMP_DATASTORE=%s", async (value, code, exitCode, hint) => {
     const error = await errorOf(repo, "datastore status", { env: { SWAMP_DATASTORE: value } });

@@ -58,20 +58,23 @@ export class MemoryObjects implements ObjectStore {
 
   async head(path: string): Promise<ObjectInfo | undefined> {
     const found = this.objects.get(path);
-    return found === undefined ? undefined : { path, size: found.bytes.length };
+    return found === undefined ? undefined : { path, size: found.bytes.length, modifiedAt: 0 };
   }
 
   async *list(folder: string): AsyncIterable<ObjectInfo> {
     const start = folder === "" ? "" : `${folder}/`;
     for (const path of [...this.objects.keys()].filter((one) => one.startsWith(start)).sort(compareCodePoints))
-      yield { path, size: this.objects.get(path)?.bytes.length ?? 0 };
+      yield { path, size: this.objects.get(path)?.bytes.length ?? 0, modifiedAt: 0 };
   }
 
-  async folders(folder: string): Promise<readonly string[]> {
+  async entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }> {
     const start = folder === "" ? "" : `${folder}/`;
     const below = [...this.objects.keys()].filter((one) => one.startsWith(start)).map((one) => one.slice(start.length));
-    const names = below.flatMap((rest) => (rest.includes("/") ? [rest.slice(0, rest.indexOf("/"))] : []));
-    return [...new Set(names)].sort(compareCodePoints);
+    const folders = below.flatMap((rest) => (rest.includes("/") ? [rest.slice(0, rest.indexOf("/"))] : []));
+    return {
+      folders: [...new Set(folders)].sort(compareCodePoints),
+      objects: below.filter((rest) => !rest.includes("/")).sort(compareCodePoints),
+    };
   }
 
   async removeAll(paths: readonly string[]): Promise<void> {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { FenError } from "../../../kernel/errors.ts";
 import { keyOf, pathOf } from "./keys.ts";
 
-test("a path becomes a key below the prefix, and a key its path again", () => {
+test("lock-85: a path becomes a key below the prefix, and a key its path again", () => {
   expect(keyOf("team/a", "data/x y/1/raw")).toBe("team/a/data/x y/1/raw");
   expect(pathOf("team/a", "team/a/data/x y/1/raw")).toBe("data/x y/1/raw");
   expect(keyOf("", "data/1")).toBe("data/1");

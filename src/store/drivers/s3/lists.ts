@@ -6,15 +6,11 @@ const maxPageBytes = 16 * 1024 * 1024;
 
 /** Every object whose key begins with `prefix` (whole, the datastore's prefix included), in the order of the store: one request per thousand. */
 export async function* listAll(client: S3Client, prefix: string): AsyncIterable<ListedObject> {
-  for await (const page of pages(client, { prefix })) yield* page.objects;
+  for await (const page of pagesOf(client, { prefix })) yield* page.objects;
 }
 
-/** The beginnings of keys up to the next slash after `prefix`. */
-export async function* foldersIn(client: S3Client, prefix: string): AsyncIterable<string> {
-  for await (const page of pages(client, { prefix, delimiter: "/" })) yield* page.folders;
-}
-
-async function* pages(client: S3Client, query: Readonly<Record<string, string>>): AsyncIterable<ListPage> {
+/** Page by page; with a `delimiter` of `/`, what is further below is told as folders. */
+export async function* pagesOf(client: S3Client, query: Readonly<Record<string, string>>): AsyncIterable<ListPage> {
   let token: string | undefined;
   do {
     const page = await listPage(client, { ...query, ...(token === undefined ? {} : { "continuation-token": token }) });

@@ -10,7 +10,7 @@ import type { S3Client, S3Request } from "./client.ts";
 import { downloadTo } from "./download.ts";
 import { corrupt } from "./refusals.ts";
 import { isSafePath, keyOf, pathOf } from "./keys.ts";
-import { foldersIn, listAll } from "./lists.ts";
+import { listAll, pagesOf } from "./lists.ts";
 import { sha256 } from "./sign.ts";
 import { partBytes, settledPut, uploadParts } from "./upload.ts";
 import { escapeXml } from "./xml.ts";
@@ -89,6 +89,7 @@ export class S3Objects implements ObjectStore {
     return {
       path,
       size: Number(answer.header("content-length")),
+      modifiedAt: Date.parse(answer.header("last-modified") ?? ""),
       etag: bareEtag(answer.header("etag") ?? ""),
       ...(hash === undefined ? {} : { sha256: hash }),
     };
@@ -102,14 +103,14 @@ export class S3Objects implements ObjectStore {
     }
   }
 
-  async folders(folder: string): Promise<readonly string[]> {
+  async entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }> {
     const start = this.#start(folder);
-    const names: string[] = [];
-    for await (const key of foldersIn(this.#client, start)) {
-      const name = key.slice(start.length, -1);
-      if (isSafePath(name)) names.push(name);
+    const [folders, objects]: [string[], string[]] = [[], []];
+    for await (const page of pagesOf(this.#client, { prefix: start, delimiter: "/" })) {
+      folders.push(...page.folders.map((key) => key.slice(start.length, -1)));
+      objects.push(...page.objects.map(({ key }) => key.slice(start.length)));
     }
-    return names;
+    return { folders: folders.filter(isSafePath), objects: objects.filter(isSafePath) };
   }
 
   locate(path: string): string {

@@ -28,12 +28,12 @@ const verdictVersion = 1;
 export async function capabilitiesOf(one: S3Client, openTwo: () => S3Client): Promise<S3Capabilities> {
   const key = keyOf(one.place.prefix, verdictPath);
   const kept = await one.send({ method: "GET", key, what: "read what the store can do", repeat: "always" });
-  const known = kept.is === "success" ? readVerdict(new TextDecoder().decode(kept.bytes)) : undefined;
+  const known = kept.is === "success" ? parseVerdict(new TextDecoder().decode(kept.bytes)) : undefined;
   if (known !== undefined) return known;
   const two = openTwo();
   try {
     const capabilities = await tryStore(one, two);
-    const body = new TextEncoder().encode(JSON.stringify({ version: verdictVersion, ...capabilities }));
+    const body = new TextEncoder().encode(verdictText(capabilities));
     await one.send({ method: "PUT", key, body, what: "keep what the store can do", repeat: "always" });
     return capabilities;
   } finally {
@@ -41,7 +41,12 @@ export async function capabilitiesOf(one: S3Client, openTwo: () => S3Client): Pr
   }
 }
 
-function readVerdict(text: string): S3Capabilities | undefined {
+export function verdictText(capabilities: S3Capabilities): string {
+  return JSON.stringify({ version: verdictVersion, ...capabilities });
+}
+
+/** Undefined for anything but a verdict of this version. */
+export function parseVerdict(text: string): S3Capabilities | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,0 +1,79 @@
+/** A datastore in S3, put together: locks, versions and files over one place. Loaded only by commands that use one. */
+import { createHash } from "node:crypto";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { ContentCache } from "../data/objects/content-cache.ts";
+import { CasHeads } from "../data/objects/heads.ts";
+import { ObjectVersions } from "../data/objects/object-versions.ts";
+import type { Machine } from "../kernel/machine.ts";
+import { CasLocks } from "../lock/cas/locks.ts";
+import type { Datastore, LocalFiles } from "../store/contract.ts";
+import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import { type ClientOptions, S3Client } from "../store/drivers/s3/client.ts";
+import { S3ConditionalStore } from "../store/drivers/s3/conditional.ts";
+import { credentialSource } from "../store/drivers/s3/credentials.ts";
+import { S3Objects } from "../store/drivers/s3/objects.ts";
+import { placeOf, type S3Place, type S3Settings } from "../store/drivers/s3/place.ts";
+import { capabilitiesOf, parseVerdict, type S3Capabilities, verdictText } from "../store/drivers/s3/trial.ts";
+import { ObjectFiles } from "../store/object-files.ts";
+import type { OpenedDatastore } from "./workspace.ts";
+
+const usualTtlMs = 10_000;
+/** Small and urgent: a renewal must get through, or be known not to have, well before others may take over. */
+const forLocks = (ttlMs: number): ClientOptions => ({
+  connections: 16,
+  limits: { wholeMs: ttlMs * 0.4, quietMs: ttlMs * 0.25 },
+  attempts: 3,
+});
+const forContent: ClientOptions = { connections: 8, limits: { wholeMs: 30_000, quietMs: 20_000 }, attempts: 5 };
+
+const verdictPath = ".fen/trial.json";
+
+/** `runtimeDir`: where this machine keeps what isn't in the bucket yet. Throws what `placeOf` and `capabilitiesOf` throw. */
+export async function openS3Datastore(
+  settings: S3Settings,
+  machine: Machine,
+  { runtimeDir }: { readonly runtimeDir: string },
+): Promise<OpenedDatastore> {
+  const place = await placeOf(settings, machine);
+  const credentials = credentialSource(machine);
+  const client = (options: ClientOptions) => new S3Client(place, machine, options, credentials);
+  const ttlMs = Number(machine.host.env["FEN_LOCK_TTL_MS"] ?? "") || usualTtlMs;
+  const urgent = client(forLocks(ttlMs));
+  const { local } = openFilesystemDatastore(join(runtimeDir, ".fen/s3", hashOf(place)), machine);
+  const { etagForm } = await knownCapabilities(local, urgent, () => client(forLocks(usualTtlMs)));
+  const conditional = new S3ConditionalStore(urgent, { folder: ".fen", etagForm });
+  const objects = new S3Objects(client(forContent));
+  const datastore: Datastore = {
+    kind: "s3",
+    location: place.location,
+    files: new ObjectFiles(objects, local),
+    local,
+    locks: new CasLocks(conditional, machine, { ttlMs }),
+  };
+  const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));
+  const heads = new CasHeads(conditional, machine);
+  return { datastore, versions: new ObjectVersions({ machine, local, objects, heads, cache }) };
+}
+
+/** Asked of the bucket once by each machine. */
+async function knownCapabilities(local: LocalFiles, one: S3Client, openTwo: () => S3Client): Promise<S3Capabilities> {
+  const kept = await local.read(verdictPath, { maxBytes: 10_000 });
+  const known = kept === undefined ? undefined : parseVerdict(new TextDecoder().decode(kept));
+  if (known !== undefined) return known;
+  const capabilities = await capabilitiesOf(one, openTwo);
+  await local.write(verdictPath, verdictText(capabilities), { durable: false });
+  return capabilities;
+}
+
+function hashOf({ host, root, prefix }: S3Place): string {
+  return createHash("sha256")
+    .update(JSON.stringify([host, root, prefix]))
+    .digest("hex")
+    .slice(0, 16);
+}
+
+function cacheFolder({ host: { env } }: Machine): string {
+  const named = env["XDG_CACHE_HOME"];
+  return named === undefined || named === "" ? join(env["HOME"] ?? homedir(), ".cache") : named;
+}

@@ -1,0 +1,109 @@
+/**
+ * Files of a datastore that is an object store: records and logs, which have one writer each. What is written durably is an object once that resolved. What needn't be durable,
+ * and what is still being appended to, is on this machine only, where whoever reads here sees it first; it becomes an object when it is written durably, or closed.
+ */
+import { FenError } from "../kernel/errors.ts";
+import { compareCodePoints } from "../kernel/order.ts";
+import type { Appender, Entry, FileInfo, Files, LocalFiles } from "./contract.ts";
+import type { ObjectStore } from "./objects.ts";
+
+/** Logs and journals; larger content is data. */
+const maxClosedBytes = 1024 * 1024 * 1024;
+
+export class ObjectFiles implements Files {
+  readonly #objects: ObjectStore;
+  readonly #local: LocalFiles;
+
+  constructor(objects: ObjectStore, local: LocalFiles) {
+    this.#objects = objects;
+    this.#local = local;
+  }
+
+  async read(path: string, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
+    return (await this.#local.read(path, options)) ?? this.#objects.get(path, options);
+  }
+
+  async *stream(path: string, options: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
+    if ((await this.#local.stat(path)) !== undefined) return yield* this.#local.stream(path, options);
+    const bytes = await this.#objects.get(path, { maxBytes: maxClosedBytes });
+    if (bytes === undefined) throw missing(this.locate(path));
+    yield bytes.subarray(options.start ?? 0);
+  }
+
+  async list(path: string): Promise<readonly Entry[]> {
+    const [here, there] = await Promise.all([this.#local.list(path), this.#objects.entries(path)]);
+    const kinds = new Map(here.map((entry) => [entry.name, entry.kind]));
+    for (const name of there.folders) kinds.set(name, "folder");
+    for (const name of there.objects) kinds.set(name, "file");
+    return [...kinds].map(([name, kind]) => ({ name, kind })).sort((a, b) => compareCodePoints(a.name, b.name));
+  }
+
+  async stat(path: string): Promise<FileInfo | undefined> {
+    const local = await this.#local.stat(path);
+    if (local !== undefined && local.kind !== "folder") return local;
+    const found = await this.#objects.head(path);
+    return found === undefined ? local : { size: found.size, modifiedAt: found.modifiedAt, kind: "file" };
+  }
+
+  async write(path: string, bytes: Uint8Array | string, options: { readonly durable?: boolean } = {}): Promise<void> {
+    if (options.durable === false) return this.#local.write(path, bytes, options);
+    await this.#objects.put(path, typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes, {
+      contentType: typeOf(path),
+    });
+    await this.#local.remove(path);
+  }
+
+  async create(path: string): Promise<Appender> {
+    return this.#thenPut(path, await this.#local.create(path));
+  }
+
+  async reopen(path: string): Promise<Appender> {
+    if ((await this.#local.stat(path)) === undefined) {
+      const bytes = await this.#objects.get(path, { maxBytes: maxClosedBytes });
+      if (bytes === undefined) throw missing(this.locate(path));
+      await this.#local.write(path, bytes);
+    }
+    return this.#thenPut(path, await this.#local.reopen(path));
+  }
+
+  async remove(path: string): Promise<boolean> {
+    const local = await this.#local.remove(path);
+    const doomed: string[] = (await this.#objects.head(path)) === undefined ? [] : [path];
+    if (doomed.length === 0) for await (const found of this.#objects.list(path)) doomed.push(found.path);
+    await this.#objects.removeAll(doomed);
+    return local || doomed.length > 0;
+  }
+
+  locate(path: string): string {
+    return this.#objects.locate(path);
+  }
+
+  /** A file of this machine that becomes an object when it is closed. Where that fails it stays here, and the error says so. */
+  #thenPut(path: string, file: Appender): Appender {
+    let closed: Promise<void> | undefined;
+    return {
+      get size() {
+        return file.size;
+      },
+      append: (bytes) => file.append(bytes),
+      sync: () => file.sync(),
+      close: () => (closed ??= this.#close(path, file)),
+    };
+  }
+
+  async #close(path: string, file: Appender): Promise<void> {
+    await file.close({ durable: true });
+    const bytes = await this.#local.read(path, { maxBytes: maxClosedBytes });
+    if (bytes === undefined) return; // removed meanwhile
+    await this.#objects.put(path, bytes, { contentType: typeOf(path) });
+    await this.#local.remove(path);
+  }
+}
+
+function typeOf(path: string): string {
+  return path.endsWith(".yaml") ? "application/yaml" : "text/plain; charset=utf-8";
+}
+
+function missing(path: string): FenError {
+  return new FenError("store_unavailable", `There is no such object: ${path}`, { facts: { path } });
+}

@@ -1,0 +1,134 @@
+/** What goes wrong in the middle of a command on a datastore in S3, and how the next one heals it. */
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import { makeBucket, newPrefix } from "../support/s3-client.ts";
+import { type S3Machine, type S3World, s3World } from "../support/s3-machine.ts";
+import { type Passing, type S3Proxy, startProxy } from "../support/s3-proxy.ts";
+
+beforeAll(() => makeBucket(inject("s3"), "conformance"));
+const ends: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+interface Scene {
+  readonly proxy: S3Proxy;
+  readonly world: S3World;
+  /** Behind the proxy. */
+  readonly one: S3Machine;
+  readonly two: S3Machine;
+}
+
+/** Locks that are given up after a second: who dies is succeeded soon. */
+const env = { FEN_LOCK_TTL_MS: "1500" };
+
+async function open(): Promise<Scene> {
+  const proxy = await startProxy(inject("s3"));
+  ends.push(() => proxy.close());
+  const world = await s3World(newPrefix());
+  ends.push(() => world.remove());
+  world.repo.model("web", "echo hello");
+  return { proxy, world, one: world.machine(proxy, env), two: world.machine(inject("s3"), env) };
+}
+
+const run = ["model", "method", "run", "web", "execute", "--json"];
+
+/** What is left of runs on a machine, by the names of their folders. */
+function staged(machine: S3Machine): string[] {
+  const root = join(machine.path, ".swamp/.fen/s3");
+  const folders = existsSync(root) ? readdirSync(root).map((name) => join(root, name, ".fen/staging")) : [];
+  return folders
+    .filter((folder) => existsSync(folder))
+    .flatMap((folder) => readdirSync(folder).flatMap((model) => readdirSync(join(folder, model))));
+}
+
+/** Numbers of the versions of a name; each must be readable, with content. */
+async function versionsOf(machine: S3Machine, name: string): Promise<number[]> {
+  const listed = await machine.fen("data", "versions", "web", name, "--json");
+  if (listed.exitCode !== 0) return [];
+  const numbers: number[] = listed.json().versions.map(({ version }: { version: number }) => version);
+  for (const number of numbers) {
+    const { content } = (await machine.fen("data", "get", "web", name, "--version", String(number), "--json")).json();
+    expect(JSON.stringify(content)).toContain("hello");
+  }
+  return numbers;
+}
+
+describe("kill -9 of a run", () => {
+  const moments = [
+    ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"].map((number) => ({
+      number,
+      fault: "lost answer" as const,
+    })),
+    ...["2", "4", "6", "8"].map((number) => ({ number, fault: "lost request" as const })),
+  ];
+
+  test.each(moments)(
+    "lock-79: at request $number ($fault): the other machine reads all of it or nothing and goes on, and so does the next command here",
+    async ({ number, fault }) => {
+      const { proxy, one, two } = await open();
+      expect((await one.fen(...run)).exitCode).toBe(0);
+      let passed = 0;
+      const dying = one.start(...run);
+      proxy.options.fault = () => {
+        if (passed++ !== Number(number)) return undefined;
+        dying.kill("SIGKILL");
+        return fault;
+      };
+      expect((await dying.done).exitCode).toBe(137);
+      proxy.options = {};
+      const after = await versionsOf(two, "result");
+      expect(await versionsOf(two, "log")).toEqual(after);
+      expect([1, 2]).toContain(after.length);
+      const next = await two.fen(...run);
+      expect(next.exitCode, next.stderr).toBe(0);
+      const healed = await one.fen(...run);
+      expect(healed.exitCode, healed.stderr).toBe(0);
+      expect(staged(one)).toEqual([]);
+      expect(await versionsOf(one, "result")).toHaveLength(after.length + 2);
+      expect(await versionsOf(one, "log")).toHaveLength(after.length + 2);
+    },
+  );
+});
+
+describe("a store that fails at the end of a run", () => {
+  const isContent = ({ method, path }: Passing): boolean => method === "PUT" && path.includes("/data/");
+
+  test("lock-82: what it produced is complete and kept; the command fails and says where; the next command commits it", async () => {
+    const { proxy, one, two } = await open();
+    proxy.options.fault = (passing) => (isContent(passing) ? 503 : undefined);
+    const failed = await one.fen(...run);
+    expect(failed.exitCode).toBe(69);
+    expect(failed.error()).toMatchObject({ code: "store_unavailable", keptAside: expect.stringMatching(/\.push$/) });
+    expect(staged(one)).toEqual([expect.stringMatching(/\.push$/)]);
+    expect(await versionsOf(two, "result")).toEqual([]);
+    proxy.options = {};
+    expect((await one.fen(...run)).exitCode).toBe(0);
+    expect(await versionsOf(two, "result")).toHaveLength(2);
+    expect(staged(one)).toEqual([]);
+  });
+
+  test("if another had the model in between it is put aside instead, and that is said: nothing is merged", async () => {
+    const { proxy, one, two } = await open();
+    proxy.options.fault = (passing) => (isContent(passing) ? 503 : undefined);
+    expect((await one.fen(...run)).exitCode).toBe(69);
+    proxy.options = {};
+    expect((await two.fen(...run)).exitCode).toBe(0);
+    const next = await one.fen(...run);
+    expect(next.exitCode).toBe(0);
+    expect(next.stderr).toMatch(/kept in .*aside/);
+    expect(await versionsOf(two, "result")).toHaveLength(2);
+    expect(staged(one)).toEqual([]);
+  });
+
+  test("a bucket that can't be reached is told as that, before the method runs", async () => {
+    const { proxy, one } = await open();
+    await one.fen("datastore", "status");
+    proxy.options.fault = () => "lost request";
+    const failed = await one.fen(...run);
+    expect(failed.exitCode).toBe(69);
+    expect(failed.error()).toMatchObject({ code: "store_unavailable" });
+    expect(failed.stdout).not.toContain("hello");
+  });
+});
