@@ -110,10 +110,14 @@ function stepEntries(step: Readonly<Record<string, unknown>>, n: number, head: R
   const { output, error, allowedFailure } = step;
   const started = timeOf(step["startedAt"]);
   const end = endOf(step["status"]);
-  const model = isRecord(output) && typeof output["model"] === "string" ? { model: output["model"] } : {};
+  const { model, runId } = isRecord(output) ? output : {};
+  const called = {
+    ...(typeof model === "string" ? { model } : {}),
+    ...(typeof runId === "string" ? { child: runId } : {}),
+  };
   const data = listOf(step["dataArtifacts"]).flatMap(referenceOf);
   return [
-    ...(started === undefined ? [] : [{ e: "start" as const, at: started, n, a: 1, ...model }]),
+    ...(started === undefined ? [] : [{ e: "start" as const, at: started, n, a: 1, ...called }]),
     ...(end === undefined
       ? []
       : [

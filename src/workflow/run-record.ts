@@ -64,11 +64,16 @@ function recordOfStep(step: StepState, isOver: boolean): Record<string, unknown>
 }
 
 /** What it called: the ids lead to the rest. */
-function outputOf({ definition: { task }, model, output, child }: StepState): Record<string, unknown> {
-  if (child !== undefined) return { output: { type: "workflow", runId: child } };
-  if (model === undefined || task.type !== "model_method") return {};
-  const method = hasExpression(task.methodName) ? undefined : task.methodName;
-  return { output: { type: task.type, model, ...present({ method, outputId: output }) } };
+function outputOf({ definition: { task }, model, output, child, status }: StepState): Record<string, unknown> {
+  const literal = (text: string) => (hasExpression(text) ? undefined : text);
+  if (task.type === "workflow") {
+    if (child === undefined) return {};
+    return {
+      output: { type: task.type, ...present({ workflow: literal(task.workflowIdOrName) }), runId: child, status },
+    };
+  }
+  if (model === undefined) return {};
+  return { output: { type: task.type, model, ...present({ method: literal(task.methodName), outputId: output }) } };
 }
 
 function timesOf(one: { readonly startedAt?: number; readonly endedAt?: number }): Record<string, string> {

@@ -1,5 +1,6 @@
 /** A pseudo-terminal (by script(1)) and a small model of its window, to see what a person sees. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
 import { until } from "./cli.ts";
 
 export interface TerminalOptions {
@@ -37,6 +38,23 @@ export class Terminal {
     this.#child.stdin?.write(text);
   }
 
+  /** As when a person makes the window smaller: the program is told. */
+  resize(columns: number, rows: number): void {
+    const { pid = 0 } = this.#child;
+    const [child = ""] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    const done = spawnSync("stty", [
+      "-F",
+      readlinkSync(`/proc/${child}/fd/0`),
+      "cols",
+      `${columns}`,
+      "rows",
+      `${rows}`,
+    ]);
+    if (done.status !== 0) throw new Error(String(done.stderr));
+    this.window.columns = columns;
+    this.window.rows = rows;
+  }
+
   async shows(text: string): Promise<void> {
     await until(
       () => this.window.text().includes(text),
@@ -47,8 +65,8 @@ export class Terminal {
 
 /** Lines as a terminal of this size shows them; everything that scrolled out is kept above. */
 export class Window {
-  readonly columns: number;
-  readonly rows: number;
+  columns: number;
+  rows: number;
   /** Lines that were longer than the window. */
   readonly wrapped: string[] = [];
   /** True when something moved up beyond the first row: what it meant to overwrite had scrolled away. */
@@ -66,6 +84,11 @@ export class Window {
 
   text(): string {
     return this.#lines.map((line) => line.trimEnd()).join("\n");
+  }
+
+  /** What is in the window now, without what scrolled out. */
+  visible(): string[] {
+    return this.#lines.slice(-this.rows).map((line) => line.trimEnd());
   }
 
   write(text: string): void {

@@ -1,6 +1,11 @@
 /** How many columns of a terminal a text takes, and texts that take no more than they may. */
-import { stripVTControlCharacters } from "node:util";
-
+const escape = String.fromCodePoint(0x1b);
+const bell = String.fromCodePoint(0x07);
+/** What terminals are told with: colours and movements, titles and links, single letters. */
+const orders = new RegExp(
+  `${escape}(?:\\[[0-?]*[ -/]*[@-~]|\\][^${bell}${escape}]*(?:${bell}|${escape}\\\\)?|[@-_])?`,
+  "g",
+);
 const plain = /^[\u0020-\u007E]*$/;
 /** Written over the character before them, or not at all. */
 const nothing = /[\p{M}\p{Cf}\p{Cc}]/u;
@@ -23,7 +28,8 @@ const wide: readonly (readonly [from: number, to: number])[] = [
 /** Without anything that a terminal would take for an order. */
 export function printable(text: string): string {
   if (plain.test(text)) return text;
-  return stripVTControlCharacters(text)
+  return text
+    .replaceAll(orders, "")
     .replaceAll("\t", "  ")
     .replaceAll(/[\p{Cc}\p{Cf}]/gu, "");
 }

@@ -45,7 +45,8 @@ interface Section {
   readonly count: number;
   /** Lines of all its steps. */
   readonly wanted: number;
-  lines(step: ShownStep): string[];
+  /** At most `room`. */
+  lines(step: ShownStep, room: number): string[];
 }
 
 function sectionsOf({ working, waiting: queued, failed }: KnownRun, console: Console, frame: Frame): Section[] {
@@ -69,7 +70,7 @@ function sectionsOf({ working, waiting: queued, failed }: KnownRun, console: Con
       steps: failed.toReversed(), // the newest are the first to get room
       count: failed.length,
       wanted: failed.reduce((sum, { lines }) => sum + 1 + lines.length, 0),
-      lines: (step) => failedLines(step, console, frame.width),
+      lines: (step, room) => failedLines(step, console, { width: frame.width, room }),
     },
   ];
 }
@@ -85,9 +86,10 @@ function sectionLines(
   const isAll = wanted <= room;
   let taken = 0;
   for (const step of steps) {
-    const block = lines(step);
-    if (!isAll && shown.length + block.length > room - 1) break;
-    shown.push(...block);
+    const isLast = taken === count - 1;
+    const left = isAll ? room : room - shown.length - (isLast ? 0 : 1);
+    if (left <= 0) break;
+    shown.push(...lines(step, left));
     taken++;
   }
   if (taken < count && shown.length < room)
@@ -198,7 +200,11 @@ function waitingLine({ label, state }: ShownStep, console: Console, { width, now
   );
 }
 
-function failedLines({ label, state, lines }: ShownStep, console: Console, width: number): string[] {
+function failedLines(
+  { label, state, lines }: ShownStep,
+  console: Console,
+  { width, room }: { readonly width: number; readonly room: number },
+): string[] {
   const [error = ""] = (state.error ?? "").split("\n");
   return [
     fitted(
@@ -210,7 +216,9 @@ function failedLines({ label, state, lines }: ShownStep, console: Console, width
       ],
       width,
     ),
-    ...lines.map((line) => fitted([[`    ${line}`, (text) => console.dim(text)]], width)),
+    ...lines
+      .slice(Math.max(0, lines.length - room + 1))
+      .map((line) => fitted([[`    ${line}`, (text) => console.dim(text)]], width)),
   ];
 }
 
