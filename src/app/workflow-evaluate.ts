@@ -2,7 +2,7 @@
 import type { CompiledValue } from "../expression/compile.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
-import { stringifyYaml } from "../repo/yaml.ts";
+import { isRecord, stringifyYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import { type LoadedWorkflow, Workflows } from "../workflow/workflows.ts";
@@ -168,7 +168,14 @@ class Evaluator {
 
   /** The value as it may be stored; the text itself where that isn't known yet. */
   async #stored(value: CompiledValue | undefined, raw: unknown, scope: Scope): Promise<unknown> {
-    if (value === undefined || value.dependencies.usesData || value.dependencies.usesTime) return raw;
+    if (value === undefined) return raw;
+    if (isRecord(raw)) {
+      const stored: Record<string, unknown> = {};
+      for (const [key, child] of Object.entries(raw)) stored[key] = await this.#stored(value.entry(key), child, scope);
+      return stored;
+    }
+    const { usesData, usesTime, isTainted } = value.dependencies;
+    if (usesData || usesTime || isTainted) return raw;
     return value.resolve(scope, { storable: true });
   }
 }

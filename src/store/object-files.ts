@@ -66,6 +66,14 @@ export class ObjectFiles implements Files {
     return this.#thenPut(path, await this.#local.reopen(path));
   }
 
+  /** What was only on this machine becomes an object. */
+  async sync(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const bytes = await this.#local.read(path, { maxBytes: maxClosedBytes });
+      if (bytes !== undefined) await this.write(path, bytes);
+    }
+  }
+
   async remove(path: string): Promise<boolean> {
     const local = await this.#local.remove(path);
     const doomed: string[] = (await this.#objects.head(path)) === undefined ? [] : [path];
