@@ -202,7 +202,7 @@ class Evaluator {
     readonly byMethod: Readonly<Record<string, unknown>>;
     readonly unresolved: readonly string[];
   }> {
-    const cel = await (this.#cel ??= Cel.load());
+    const cel = await (this.#cel ??= Cel.load({ vaults: "unread" }));
     const place = { file, locate: () => undefined };
     const globals = new GlobalArguments(cel, definition, { ...place, keepsAll: true });
     const scope = await this.#scope(definition);
@@ -229,10 +229,10 @@ class Evaluator {
     const { machine } = this.#context;
     const cel = await this.#cel;
     this.#sources ??= expressionSources(machine, this.#workspace, {
-      ...{ models: this.#models, cel, isFixed: this.#isFixed },
+      ...{ models: this.#models, cel, isFixed: this.#isFixed, storableOnly: true },
     });
     const { values: inputs, open } = knownInputs(definition, { given: this.#given, which: "all" });
-    return { ...this.#sources, inputs, open, env: machine.host.env, memory: new Map() };
+    return { ...this.#sources, storableOnly: true, inputs, open, env: machine.host.env, memory: new Map() };
   }
 
   /** Of many warnings the first few, and how many there were. */

@@ -19,6 +19,8 @@ export interface SourceOptions {
   readonly cel?: Cel | undefined;
   /** Nothing changes while these sources are used (the datastore is locked): what depends on data is evaluated once, too. */
   readonly isFixed?: boolean | undefined;
+  /** As in `Scope`. */
+  readonly storableOnly?: boolean | undefined;
 }
 
 export interface ExpressionSources {
@@ -36,7 +38,11 @@ export function expressionSources(
   const index = options.models ?? new ModelIndex(workspace.definitions);
   const data = new DataReader(workspace.data, index);
   const now = () => machine.clock.now();
-  const models = new ModelReader(index, { env: machine.host.env, data, now }, options);
+  const models = new ModelReader(
+    index,
+    { env: machine.host.env, data, now, storableOnly: options.storableOnly },
+    options,
+  );
   return { models, data, now };
 }
 

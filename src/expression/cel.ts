@@ -50,25 +50,36 @@ const mostPrograms = 10_000;
 
 type Parsed = ReturnType<Environment["parse"]>;
 
+export interface CelOptions {
+  /** `unread`: they may stand in expressions that aren't computed (`storableOnly`). */
+  readonly vaults?: "refused" | "unread";
+}
+
 export class Cel {
   readonly #environment: Environment;
+  readonly #refusesVaults: boolean;
   readonly #current: { session: Session | undefined };
   /** Many definitions of a fleet say the same. */
   readonly #programs = new Map<string, Program>();
   #limit: TimeLimit | undefined;
 
-  private constructor(environment: Environment, current: { session: Session | undefined }) {
+  private constructor(
+    environment: Environment,
+    current: { session: Session | undefined },
+    { vaults = "refused" }: CelOptions,
+  ) {
     this.#environment = environment;
     this.#current = current;
+    this.#refusesVaults = vaults === "refused";
   }
 
-  static async load(): Promise<Cel> {
+  static async load(options: CelOptions = {}): Promise<Cel> {
     const current: { session: Session | undefined } = { session: undefined };
     const environment = await makeEnvironment(() => {
       if (current.session === undefined) throw new Error("no expression is being evaluated");
       return current.session;
     });
-    return new Cel(environment, current);
+    return new Cel(environment, current, options);
   }
 
   /** Throws `expression_invalid` (syntax, unknown variable or function, types that never fit) or `expression_not_yet`. */
@@ -94,7 +105,10 @@ export class Cel {
       throw invalid(faultOf(error), { source, where, cause: error });
     }
     const uses = usesOf(parsed.ast);
-    for (const use of uses) refuse(use, source, where);
+    for (const use of uses) {
+      if (use.root === "vault" && this.#refusesVaults) throw refusedVault(use, source, where);
+      refuse(use, source, where);
+    }
     loosenTypes(parsed.ast);
     const checked = parsed.check();
     if (!checked.valid) throw invalid(faultOf(checked.error), { source, where, cause: checked.error });
@@ -105,6 +119,8 @@ export class Cel {
     const { source, parsed, where, scope, uses, dependencies } = call;
     const closed = { value: undefined, isTainted: false, isVolatile: false, isOpen: true };
     if (usesAny(uses, scope.open)) return closed;
+    const withheld = { value: undefined, isTainted: true, isVolatile: false, isOpen: false };
+    if (scope.storableOnly === true && (dependencies.isTainted || usesAny(uses, scope.tainted))) return withheld;
     refuseAbsent(call);
     const session = new Session(scope, uses);
     const context = contextOf(session, dependencies);
@@ -117,6 +133,7 @@ export class Cel {
       return { value, ...flagsOf(session, call) };
     } catch (error) {
       if (session.needs !== undefined && scope.open !== undefined) return closed;
+      if (session.isTainted && scope.storableOnly === true) return withheld;
       throw await diagnose(error, {
         ...{ source, where, scope, needs: session.needs, isTainted: flagsOf(session, call).isTainted },
         part: (text) => this.#part(text, scope),
@@ -208,13 +225,15 @@ function invalid(
   return expressionError("expression_invalid", fault.reason, { ...at, position: fault.position, hint: fault.hint });
 }
 
+function refusedVault({ at }: Use, source: Source, where: Where): FenError {
+  return expressionError("expression_not_yet", "secrets of a vault can't be read yet", {
+    ...{ source, where, position: at },
+    hint: "Take it from the environment meanwhile: env.NAME",
+  });
+}
+
 function refuse({ root, path, at, call }: Use, source: Source, where: Where): void {
   const place = { source, where, position: at };
-  if (root === "vault")
-    throw expressionError("expression_not_yet", "secrets of a vault can't be read yet", {
-      ...place,
-      hint: "Take it from the environment meanwhile: env.NAME",
-    });
   if (root === "now" || (variables.includes(root) && (call !== undefined || !namespaces.includes(root)))) {
     if (root === "model" && path.length === 0)
       throw expressionError("expression_invalid", "model needs the name of one: model.<name>.input", place);

@@ -156,6 +156,7 @@ function compileText(cel: Cel, text: string, { file, path, locate }: Place): Com
           flags.isVolatile ||= isVolatile;
         }
       }
+      if (flags.isTainted && scope.storableOnly === true) return { value: text, storable: text, ...flags, open: [] };
       const value = pieces.length === 1 ? values[0] : values.map(asText).join("");
       return { value, storable: flags.isTainted ? text : value, ...flags, open: [] };
     },

@@ -17,6 +17,8 @@ export interface Scope {
    * everything must be resolved.
    */
   readonly open?: ReadonlySet<string> | undefined;
+  /** Only what may be stored is wanted: what comes from the environment or a vault isn't computed, its texts stay as they are written. */
+  readonly storableOnly?: boolean | undefined;
   /** What has been read already: expressions that share one see the same data. */
   readonly memory?: Memory | undefined;
   /** Global arguments whose evaluation asks for this one, outermost first. One that comes twice is a circle. */

@@ -103,6 +103,7 @@ export class Session {
       throw new Error(`${this.needs} needs inputs`);
     }
     this.isTainted ||= isTainted;
+    if (isTainted && this.scope.storableOnly === true) throw new Error("only what may be stored is wanted");
     this.isVolatile ||= isVolatile || outputs.length > 0;
     const bySpec: Record<"resource" | "file", OutputsBySpec> = { resource: {}, file: {} };
     for (const { kind, spec } of outputs)

@@ -27,6 +27,9 @@ beforeAll(async () => {
     },
   );
   repo.model("plain", "echo plain");
+  repo.model("secret", "echo ${{ vault.get(store, api-token) }} ${{ 1 + 1 }}", {
+    globalArguments: { number: "${{ int(env.NUMBER) + 1 }}", next: "${{ self.globalArguments.number + 1 }}" },
+  });
 });
 afterAll(() => repo.remove());
 
@@ -52,6 +55,20 @@ describe("model evaluate", () => {
     expect(text).toContain("run: echo 5432 web-01.example curl\n");
     expect(text).toContain("site: ams");
     expect(text).not.toContain(secret);
+  });
+
+  test("needs neither the environment nor a vault", async () => {
+    const document = await documentOf(repo, "model evaluate secret");
+    expect(document).toMatchObject({
+      hadExpressions: true,
+      globalArguments: { number: "${{ int(env.NUMBER) + 1 }}", next: "${{ self.globalArguments.number + 1 }}" },
+    });
+    expect(evaluated(document.outputPath)).toContain("run: echo ${{ vault.get(store, api-token) }} ${{ 1 + 1 }}\n");
+    repo.model("of-secret", "echo ${{ model.secret.input.globalArguments.next }} ${{ model.secret.input.name }}");
+    const other = await documentOf(repo, "model evaluate of-secret");
+    expect(evaluated(other.outputPath)).toContain("echo ${{ model.secret.input.globalArguments.next }}");
+    await documentOf(repo, "model delete of-secret --force");
+    expect(await errorOf(repo, "model method run secret execute")).toMatchObject({ code: "expression_not_yet" });
   });
 
   test("says what it did", async () => {
@@ -127,10 +144,10 @@ describe("model evaluate", () => {
 
   test("--all does them all, in the order in which they need each other", async () => {
     const all = await documentOf(repo, "model evaluate --all", { env });
-    expect(all).toMatchObject({ total: 3, evaluated: 2 });
-    expect(all.items.map((one: { name: string }) => one.name).sort()).toEqual(["db-01", "plain", "web-01"]);
+    expect(all).toMatchObject({ total: 4, evaluated: 3 });
+    expect(all.items.map((one: { name: string }) => one.name).sort()).toEqual(["db-01", "plain", "secret", "web-01"]);
     for (const { outputPath } of all.items) expect(existsSync(outputPath)).toBe(true);
-    expect(await textOf(repo, "model evaluate --all", { env })).toBe("Evaluated 3 models, 2 of them with expressions.");
+    expect(await textOf(repo, "model evaluate --all", { env })).toBe("Evaluated 4 models, 3 of them with expressions.");
   });
 
   test("where one of all can't be evaluated, none is stored", async () => {
@@ -174,9 +191,11 @@ describe("model evaluate", () => {
     ["model evaluate web-02", "model_missing", 1, "Did you mean web-01? List the models: fen model search."],
     ["model evaluate web-01 --input pkgs=x", "input_invalid", 65, "It takes pkg."],
     ["model evaluate web-01 --input pkg", "input_invalid", 65, "For example: --input pkg=curl"],
-    ["model evaluate web-01", "expression_failed", 65, "Set the environment variable TOKEN."],
+    ["model evaluate missing-data", "expression_failed", 65, "Where it may be absent: .?attributes.orValue(...)"],
   ])("refuses: %s", async (line, code, exitCode, hint) => {
+    const id = repo.model("missing-data", "echo ${{ data.latest('plain', 'result').attributes.x }}");
     expect(await errorOf(repo, line)).toMatchObject({ code, exitCode, hint });
+    rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
   });
 
   test("waits for the model's lock, and --all for those of all", async () => {
