@@ -66,6 +66,10 @@ export class ObjectFiles implements Files {
     return this.#thenPut(path, await this.#local.reopen(path));
   }
 
+  async sync(paths: readonly string[]): Promise<void> {
+    await Promise.all(paths.map((path) => this.#hand(path)));
+  }
+
   async remove(path: string): Promise<boolean> {
     const local = await this.#local.remove(path);
     const doomed: string[] = (await this.#objects.head(path)) === undefined ? [] : [path];
@@ -93,10 +97,16 @@ export class ObjectFiles implements Files {
 
   async #close(path: string, file: Appender): Promise<void> {
     await file.close({ durable: true });
+    await this.#hand(path);
+  }
+
+  /** What is here becomes an object, and is here no longer unless it was written anew meanwhile. */
+  async #hand(path: string): Promise<void> {
     const bytes = await this.#local.read(path, { maxBytes: maxClosedBytes });
-    if (bytes === undefined) return; // removed meanwhile
+    if (bytes === undefined) return; // removed meanwhile, or handed on by another
     await this.#objects.put(path, bytes, { contentType: typeOf(path) });
-    await this.#local.remove(path);
+    const now = await this.#local.read(path, { maxBytes: maxClosedBytes });
+    if (now !== undefined && Buffer.compare(now, bytes) === 0) await this.#local.remove(path);
   }
 }
 
