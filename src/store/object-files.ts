@@ -66,12 +66,8 @@ export class ObjectFiles implements Files {
     return this.#thenPut(path, await this.#local.reopen(path));
   }
 
-  /** What was only on this machine becomes an object. */
   async sync(paths: readonly string[]): Promise<void> {
-    for (const path of paths) {
-      const bytes = await this.#local.read(path, { maxBytes: maxClosedBytes });
-      if (bytes !== undefined) await this.write(path, bytes);
-    }
+    await Promise.all(paths.map((path) => this.#hand(path)));
   }
 
   async remove(path: string): Promise<boolean> {
@@ -101,10 +97,16 @@ export class ObjectFiles implements Files {
 
   async #close(path: string, file: Appender): Promise<void> {
     await file.close({ durable: true });
+    await this.#hand(path);
+  }
+
+  /** What is here becomes an object, and is here no longer unless it was written anew meanwhile. */
+  async #hand(path: string): Promise<void> {
     const bytes = await this.#local.read(path, { maxBytes: maxClosedBytes });
-    if (bytes === undefined) return; // removed meanwhile
+    if (bytes === undefined) return; // removed meanwhile, or handed on by another
     await this.#objects.put(path, bytes, { contentType: typeOf(path) });
-    await this.#local.remove(path);
+    const now = await this.#local.read(path, { maxBytes: maxClosedBytes });
+    if (now !== undefined && Buffer.compare(now, bytes) === 0) await this.#local.remove(path);
   }
 }
 

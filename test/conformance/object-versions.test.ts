@@ -13,7 +13,9 @@ import { systemMachine } from "../../src/kernel/machine.ts";
 import { CasLocks } from "../../src/lock/cas/locks.ts";
 import type { Lease } from "../../src/lock/lease.ts";
 import { LockManager } from "../../src/lock/manager.ts";
+import type { Held } from "../../src/data/contract.ts";
 import type { ConditionalStore } from "../../src/store/conditional.ts";
+import type { LockMode, Resource } from "../../src/store/contract.ts";
 import { openFilesystemDatastore } from "../../src/store/drivers/filesystem/datastore.ts";
 import { MemoryBucket, MemoryConditionalStore } from "../../src/store/drivers/memory/conditional.ts";
 import { FaultyConditionalStore } from "../../src/store/drivers/memory/faults.ts";
@@ -44,11 +46,11 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 class Machine {
   readonly store: ObjectVersions;
   readonly objects: ObjectStore;
-  readonly #locks: CasLocks;
+  readonly locks: CasLocks;
 
   constructor(name: string, conditional: ConditionalStore, objects: ObjectStore) {
     this.objects = objects;
-    this.#locks = new CasLocks(conditional, machine, { ttlMs: 3000 });
+    this.locks = new CasLocks(conditional, machine, { ttlMs: 3000 });
     this.store = new ObjectVersions({
       machine,
       local: openFilesystemDatastore(join(root, name), machine).local,
@@ -58,10 +60,8 @@ class Machine {
     });
   }
 
-  take(
-    resource: { kind: "datastore" } | { kind: "model"; type: string; id: string } = { kind: "model", ...web },
-  ): Promise<Lease> {
-    return new LockManager(this.#locks, machine).acquire([{ resource, mode: "exclusive" }], {
+  take(resource: Resource = { kind: "model", ...web }, mode: LockMode = "exclusive"): Promise<Lease> {
+    return new LockManager(this.locks, machine).acquire([{ resource, mode }], {
       timeoutMs: 30_000,
       signal: AbortSignal.timeout(60_000),
       onWait: () => undefined,
@@ -72,6 +72,10 @@ class Machine {
   async run(name: string, tags: Readonly<Record<string, string>> = {}): Promise<number> {
     await using lease = await this.take();
     await this.store.settle(web, lease);
+    return await this.commit(name, lease, tags);
+  }
+
+  async commit(name: string, held: Held, tags: Readonly<Record<string, string>> = {}): Promise<number> {
     const staging = new Staging(this.store, machine, { model: web, runId: name });
     for (const output of ["log", "result"]) {
       const file = await staging.openFile(output, spec);
@@ -79,7 +83,7 @@ class Machine {
       await file.close();
     }
     const owner = { ownerType: "model-method", ownerRef: web.id } as const;
-    const [first] = await staging.commit({ owner, tags, held: lease });
+    const [first] = await staging.commit({ owner, tags, held });
     return first?.version ?? 0;
   }
 
@@ -164,6 +168,9 @@ describe.each(kinds)("$name", ({ open }) => {
 
   test("an adopted version that is removed leaves nothing, and tidying up leaves adopted ones alone", async () => {
     await adoptable([1, 2]);
+    // Half of a version, of which only the older program knows what it is; and somebody has looked at the model.
+    await one.objects.put(`${folder}/result/3/raw`, Buffer.from("?"));
+    await (await one.take()).release();
     {
       await using whole = await two.take({ kind: "datastore" });
       await two.store.tidy();
@@ -173,6 +180,7 @@ describe.each(kinds)("$name", ({ open }) => {
     expect(await one.contents("result")).toEqual(["old 2"]);
     expect(await paths(`${folder}/result/1`)).toEqual([]);
     expect(await paths(`${folder}/result/2`)).toHaveLength(2);
+    expect(await paths(`${folder}/result/3`)).toHaveLength(1);
   });
 
   test("a manifest that grows goes into pages: the head stays small, and every version can be read", async () => {
@@ -188,6 +196,17 @@ describe.each(kinds)("$name", ({ open }) => {
     await two.store.remove(web, "result", { numbers: [1, 16], held: lease });
     await aMoment();
     expect(await one.contents("result")).toEqual(names.slice(1, 15));
+  });
+
+  test("whoever shared a lock that was taken away is refused by the record itself, whatever it thinks", async () => {
+    const lease = await one.take({ kind: "model", ...web }, "shared");
+    const [grant] = lease.grants;
+    expect(await two.locks.revoke({ kind: "model", ...web }, grant?.nonce ?? "")).toBe(true);
+    const held: Held = { grants: lease.grants, assertHeld: async () => undefined };
+    await expect(one.commit("zombie", held)).rejects.toMatchObject({ code: "lock_lost" });
+    await lease.release();
+    await aMoment();
+    expect(await two.store.names(web)).toEqual([]);
   });
 
   test("content that nobody committed is never taken for a version, is stepped over, and is tidied up", async () => {
@@ -210,6 +229,28 @@ describe.each(kinds)("$name", ({ open }) => {
 });
 
 describe("answers that are lost", () => {
+  test("a commit beside others whose answer is lost is there once", async () => {
+    const [bucket, { objects }] = [new MemoryBucket(), new MemoryObjects()];
+    const memory = new MemoryConditionalStore(bucket);
+    let losses = 0;
+    const losing: ConditionalStore = {
+      get: (key) => memory.get(key),
+      list: (prefix) => memory.list(prefix),
+      remove: (key) => memory.remove(key),
+      put: async (key, body, condition) => {
+        const outcome = await memory.put(key, body, condition);
+        if (!body.includes("log") || losses++ > 0) return outcome;
+        throw new FenError("store_unavailable", "No answer came.");
+      },
+    };
+    const one = new Machine("one", losing, new MemoryObjects(objects));
+    await using lease = await one.take({ kind: "model", ...web }, "shared");
+    await one.commit("a", lease);
+    expect(losses).toBeGreaterThan(0);
+    expect(await one.contents("result")).toEqual(["a"]);
+    expect(await one.contents("log")).toEqual(["a"]);
+  });
+
   const seeds = Array.from({ length: 12 }, (_, index) => index + 1);
 
   test.each(seeds)(

@@ -76,6 +76,16 @@ describe("reads", () => {
     await expect(broken.get("a")).rejects.toMatchObject({ code: "store_refused" });
   });
 
+  test("lock-80: silence is noticed long before the whole time is over, which a large object needs", async () => {
+    const { broken, direct } = await open({ attempts: 1, limits: { wholeMs: 600_000, quietMs: 300 } });
+    await direct.put("a", "x", { ifAbsent: true });
+    proxy.options.fault = () => "hang";
+    await expect(broken.get("a")).rejects.toMatchObject({
+      code: "store_unavailable",
+      message: expect.stringMatching(/nothing came/),
+    });
+  });
+
   test("where nobody listens the error says so, and that nothing was heard", async () => {
     const gone = await startProxy(inject("s3"));
     await gone.close();

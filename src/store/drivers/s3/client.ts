@@ -95,17 +95,15 @@ export class S3Client {
     request: S3Request,
     receive: (answer: HttpAnswer) => Promise<T>,
   ): Promise<T | NotThere> {
-    let mayHaveHappened = false;
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       const heard: T | Unsuccessful = await this.#once(request, { renew: renewed, receive });
       if (!isUnsuccessful(heard)) return heard;
       const { meaning, error }: Unsuccessful = heard;
-      if (meaning === "absent" || (meaning === "condition" && !mayHaveHappened)) return { is: meaning };
-      mayHaveHappened ||= meaning === "unknown";
-      // A condition that doesn't hold any more after an attempt of which we heard nothing may be our own doing.
-      if (mayHaveHappened && request.repeat === "not done") throw unknown(error);
-      if (meaning === "condition" || meaning === "final" || attempt >= this.#options.attempts) throw error;
+      if (meaning === "absent" || meaning === "condition") return { is: meaning };
+      // Never a second attempt: a condition that doesn't hold then may be the first one's doing.
+      if (meaning === "unknown" && request.repeat === "not done") throw unknown(error);
+      if (meaning === "final" || attempt >= this.#options.attempts) throw error;
       if (meaning === "credentials" && renewed) throw error;
       renewed = meaning === "credentials";
       if (meaning !== "credentials" && meaning !== "clock") await this.#pause(attempt);
