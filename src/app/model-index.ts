@@ -1,4 +1,5 @@
 /** The models of a repository by name and id, for commands that look up many: the files are looked through once, and a definition is read when it is asked for. */
+import { isUuid } from "../repo/named-files.ts";
 import type { Definitions, DefinitionSummary, LoadedDefinition } from "../model/definitions.ts";
 
 export class ModelIndex {
@@ -13,7 +14,9 @@ export class ModelIndex {
   /** As `Definitions.find`, with the same errors. */
   async find(nameOrId: string): Promise<LoadedDefinition> {
     this.#summaries ??= this.#read();
-    const summary = (await this.#summaries).get(nameOrId) ?? (await this.#summaries).get(nameOrId.toLowerCase());
+    const summaries = await this.#summaries;
+    // Names are as they are written; ids may be written in capitals.
+    const summary = summaries.get(nameOrId) ?? (isUuid(nameOrId) ? summaries.get(nameOrId.toLowerCase()) : undefined);
     // What isn't plainly there is left to the one that explains.
     if (summary === undefined || summary === "ambiguous") return this.#definitions.find(nameOrId);
     return this.load(summary.file);

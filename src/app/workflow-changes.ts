@@ -4,7 +4,7 @@ import type { Datastore } from "../store/contract.ts";
 import { runFiles, runsFolder } from "../workflow/run-files.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
-import { claimName, type EditSource, keepIdentity, refuseNewName } from "./editing.ts";
+import { claimName, type EditSource, keepIdentity, refuseNewName, warnOf } from "./editing.ts";
 import { listRuns } from "./find-run.ts";
 import { sampleWorkflow } from "./sample-workflow.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
@@ -77,7 +77,8 @@ export async function editWorkflow(
   refuseExtension(before);
   const given = options.source.text ?? (await options.source.edit(before.text));
   const text = await keepIdentity(given, { file: before.file, id: before.workflow.id });
-  const { workflow } = await workflows.parse(text, before.file);
+  const { workflow, warnings } = await workflows.parse(text, before.file);
+  warnOf(context, warnings);
   if (workflow.id !== before.workflow.id)
     throw new FenError("workflow_invalid", "The id of a workflow can't be changed.", {
       hint: `Keep id: ${before.workflow.id}`,

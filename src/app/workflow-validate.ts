@@ -9,6 +9,7 @@ import { checkGraph, graphChecks, maxNesting, nestedWorkflows, tasksOf } from ".
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { totals, type Validation, validation } from "./editing.ts";
+import { ModelIndex } from "./model-index.ts";
 import { expressionFindings } from "./workflow-expressions.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -49,11 +50,13 @@ interface Finding {
 class Checker {
   readonly #workspace: Workspace;
   readonly #methods = new Map<string, Promise<Finding | undefined>>();
-  readonly #models = new Map<string, Promise<Finding | undefined>>();
+  readonly #models: ModelIndex;
+  readonly #problems = new Map<string, Promise<Finding | undefined>>();
   readonly #workflows = new Map<string, Promise<LoadedWorkflow | FenError>>();
 
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
+    this.#models = new ModelIndex(workspace.definitions);
   }
 
   async all(): Promise<AllWorkflowValidations> {
@@ -102,12 +105,12 @@ class Checker {
 
   async #modelProblem(name: string): Promise<Finding | undefined> {
     const known =
-      this.#models.get(name) ??
-      this.#workspace.definitions.find(name).then(
+      this.#problems.get(name) ??
+      this.#models.find(name).then(
         () => undefined,
         (error: unknown) => findingOf(error, []),
       );
-    this.#models.set(name, known);
+    this.#problems.set(name, known);
     return known;
   }
 
@@ -130,10 +133,10 @@ class Checker {
 
   /** What is wrong with the model or the method that a step names, at the key that names it. */
   async #lookAt({ modelIdOrName, methodName }: Extract<Task, { type: "model_method" }>): Promise<Finding | undefined> {
-    const { definitions, types } = this.#workspace;
+    const { types } = this.#workspace;
     let key = "modelIdOrName";
     try {
-      const { definition } = await definitions.find(modelIdOrName);
+      const { definition } = await this.#models.find(modelIdOrName);
       const type = types.find(definition.type);
       key = "methodName";
       if (!hasExpression(methodName)) findMethod(type, methodName);

@@ -222,7 +222,9 @@ describe("workflow edit", () => {
     });
     const now = readFileSync(file, "utf8");
     expect(now).toMatch(/^# mine\n[^]*x-owner: me[^]*# why[^]*id: /);
-    expect(await documentOf(repo, "workflow get renamed")).toMatchObject({ id: idOf(1) });
+    const { stdout, stderr } = await repo.fen("workflow", "get", "renamed", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ id: idOf(1) });
+    expect(eventsIn(stderr)).toMatchObject([{ event: "warning", message: `${file}:3: unknown key x-owner` }]);
     expect(await textOf(repo, "workflow edit renamed", { input: now })).toBe(
       `Unchanged renamed\n<repo>/workflows/workflow-<id>.yaml`,
     );
