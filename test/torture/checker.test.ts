@@ -76,6 +76,10 @@ describe("sound logs", () => {
     ],
     ["a holder whose lock was taken away", `a enter m 1; a revoking m; a revoked m; b enter m 2${done("a", "b")}`],
     [
+      "one whose lock was taken away before it could say that it had it",
+      `a ask m; a queued m; b ask m; b queued m; a revoking m; a revoked m; b enter m 2; a enter m 1${done("b", "a")}`,
+    ],
+    [
       "a commit whose check came before the lock was taken away",
       `a enter m; a check m; a revoking m; a revoked m; a commit m; a leave m`,
     ],

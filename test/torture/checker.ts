@@ -204,7 +204,9 @@ export class Checker {
 
   /** Nobody whose place was visible before ours was asked for, and who conflicts, may still wait. */
   #mustBeNext(event: TortureEvent, own: Waiter): void {
-    const isEarlier = (other: Waiter) => other.queuedAtLine < own.askedAtLine && conflict(other, own);
+    // One whose lock somebody takes away had been granted it, also where it hadn't come to say so yet.
+    const isEarlier = (other: Waiter) =>
+      other.queuedAtLine < own.askedAtLine && conflict(other, own) && !this.#doubted.has(other.id);
     // Where a command waits for everything, one who works within a lock passes those who don't: they wait for that command, and it for the lock.
     const passes = (other: Waiter) => own.nested && !other.nested && this.#everythingWantedAt >= own.askedAtLine;
     for (const other of this.#line(event.resource).waiters.values())
