@@ -125,8 +125,9 @@ export class Cel {
     const session = new Session(scope, uses);
     const context = contextOf(session, dependencies);
     const limited = canBeLong.test(source.parsed);
+    let attempt = 0;
     const compute = this.#computing(session, () =>
-      limited ? (this.#limit ??= new TimeLimit()).run(() => parsed(context)) : parsed(context),
+      limited ? (this.#limit ??= new TimeLimit()).run(() => parsed(context), attempt++) : parsed(context),
     );
     try {
       const value = toPlain(await session.run(compute));

@@ -5,7 +5,7 @@ import { isRecord } from "../repo/yaml.ts";
 import { ExpressionError, expressionError, type Fault, faultOf, shorten, type Where } from "./failure.ts";
 import type { Scope } from "./scope.ts";
 import type { Source } from "./source.ts";
-import { childrenOf, isNode, type Node } from "./syntax.ts";
+import { childrenOf, isNode, namespaces, type Node } from "./syntax.ts";
 
 /** What failed, and how to look at its parts. */
 export interface Patient {
@@ -106,7 +106,7 @@ function rootOf(node: Node | undefined): string | undefined {
 async function valuesAt({ node, missing }: Fault, { source, part }: Patient): Promise<string[]> {
   const lines: string[] = [];
   for (const child of node === undefined ? [] : childrenOf(node).slice(0, 3)) {
-    if (child.op === "value") continue;
+    if (child.op === "value" || (child.op === "id" && namespaces.includes(String(child.args)))) continue;
     const found = await part(source.parsed.slice(child.start, child.end));
     if (found === undefined) continue;
     const written = source.written.slice(source.placeOf(child.start), source.placeOf(child.end - 1) + 1);

@@ -65,7 +65,14 @@ export function loosenTypes(tree: unknown): void {
   if (!isTellable(tree)) return;
   const { check } = tree.meta;
   if (tree.op === "call" && Array.isArray(tree.args) && tree.args[0] === "has") tellHas(tree);
-  if (tree.op === "list" || tree.op === "map") {
+  if (tree.op === "call" || tree.op === "rcall") {
+    tree.setMeta("check", (checker: TypeChecker, ...rest: unknown[]) => {
+      const type = check(checker, ...rest);
+      const name = isObject(type) && type["hasPlaceholderType"] === true ? String(type["name"]) : undefined;
+      return name === undefined ? type : checker.getType(name.replaceAll(/\b[A-Z]\b/g, "dyn"));
+    });
+  } else if (tree.op === "list" || tree.op === "map") {
+    if (tree.op === "map") tellMap(tree);
     const type = tree.op === "list" ? "list<dyn>" : "map<dyn, dyn>";
     tree.setMeta("check", (checker: TypeChecker, ...rest: unknown[]) => {
       check(checker, ...rest);
@@ -81,6 +88,29 @@ export function loosenTypes(tree: unknown): void {
       }
     });
   }
+}
+
+/** A map that is written: its keys are texts, whole numbers and truth values, each once. The library takes anything, as text. */
+function tellMap(map: Node & Tellable): void {
+  const entries: unknown[] = Array.isArray(map.args) ? map.args : [];
+  map.setMeta("evaluate", (evaluator: Evaluator, node: unknown, context: unknown) => {
+    const made = new Map<string, unknown>();
+    for (const entry of entries) {
+      const [key, value] = Array.isArray(entry) ? entry.map((one) => evaluator.run(one, context)) : [];
+      const name = keyOf(key);
+      if (name === undefined) throw evaluator.createError("invalid_key", "a key is a text or a whole number", node);
+      if (made.has(name)) throw evaluator.createError("repeated_key", "a key is there twice", node);
+      made.set(name, value);
+    }
+    return Object.fromEntries(made);
+  });
+}
+
+function keyOf(key: unknown): string | undefined {
+  const inner = typeof key === "object" && key !== null ? key.valueOf() : key;
+  const isKey =
+    typeof inner === "string" || typeof inner === "bigint" || typeof inner === "boolean" || Number.isInteger(inner);
+  return isKey ? String(inner) : undefined;
 }
 
 /** `has(e.f)` for any `e`, such as `has(data.latest("a", "b").attributes.x)`. The library takes only a chain of names. */
@@ -107,6 +137,7 @@ interface TypeChecker {
 }
 
 interface Evaluator {
+  createError(code: string, message: string, node: unknown): Error;
   run(node: unknown, context: unknown): unknown;
   debugType(value: unknown): { fieldLazy(value: unknown, key: unknown, node: unknown, evaluator: unknown): unknown };
 }

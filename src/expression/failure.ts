@@ -90,14 +90,14 @@ export function faultOf(error: unknown): Fault {
   const position = positionOf(error);
   const at = { node: found, position };
   const missing = /^No such key: (.+)$/.exec(said)?.[1];
-  if (missing !== undefined)
-    return missing.startsWith("index out of bounds")
-      ? { ...at, reason: "index out of bounds" }
-      : { ...at, reason: `nothing is called ${missing} here`, missing };
+  if (missing?.startsWith("index out of bounds") === true) return { ...at, reason: "index out of bounds" };
+  if (missing?.includes("[object") === true) return { ...at, reason: "a key is a text or a number" };
+  if (missing !== undefined) return { ...at, reason: `nothing is called ${missing} here`, missing };
   const overload = /^no such overload: (.+) (\S+) (.+)$/.exec(said);
   if (overload !== null) return { ...at, ...operatorFault(overload[1] ?? "", overload[2] ?? "", overload[3] ?? "") };
   const matching = /^found no matching overload for '(.+?)\((.*)\)'$/.exec(said);
-  if (matching !== null) return { ...at, reason: `there is no ${matching[1]}(${plainType(matching[2] ?? "")})` };
+  if (matching !== null)
+    return { ...at, reason: `there is no ${plainType(matching[1] ?? "")}(${plainType(matching[2] ?? "")})` };
   const known = /^(integer overflow|Invalid regular expression|.*invalid string value)/.exec(said)?.[1];
   return { ...at, reason: known ?? said };
 }
@@ -117,6 +117,7 @@ function operatorFault(left: string, operator: string, right: string): { reason:
 function plainType(type: string): string {
   return type
     .replaceAll(/dyn<(\w+)>/g, "$1")
+    .replaceAll(/\b(\w+)Namespace\b/g, (_, name: string) => name.toLowerCase())
     .replaceAll(/list<dyn>/g, "list")
     .replaceAll(/map<dyn, dyn>/g, "map")
     .replaceAll(/google\.protobuf\.(\w+)/g, (_, name: string) => name.toLowerCase());
