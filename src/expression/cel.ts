@@ -8,7 +8,7 @@ import { diagnose } from "./diagnosis.ts";
 import { expressionError, type Fault, faultOf, type Where } from "./failure.ts";
 import { namespaceValues } from "./functions.ts";
 import type { Scope } from "./scope.ts";
-import { Session } from "./session.ts";
+import { NeedsInput, Session, Withheld } from "./session.ts";
 import { readSource, type Source } from "./source.ts";
 import { namespaces, type Use, usesOf } from "./syntax.ts";
 import { TimeLimit } from "./time-limit.ts";
@@ -133,10 +133,10 @@ export class Cel {
       const value = toPlain(await session.run(compute));
       return { value, ...flagsOf(session, call) };
     } catch (error) {
-      if (session.needs !== undefined && scope.open !== undefined) return closed;
-      if (session.isTainted && scope.storableOnly === true) return withheld;
+      if (error instanceof NeedsInput && scope.open !== undefined) return closed;
+      if (error instanceof Withheld) return withheld;
       throw await diagnose(error, {
-        ...{ source, where, scope, needs: session.needs, isTainted: flagsOf(session, call).isTainted },
+        ...{ source, where, scope, isTainted: flagsOf(session, call).isTainted },
         part: (text) => this.#part(text, scope),
       });
     }
@@ -217,7 +217,7 @@ function environmentOf(
 }
 
 /** Everything else takes time in proportion to its own length. */
-const canBeLong = /\b(all|exists|exists_one|map|filter|bind|matches)\s*\(/;
+const canBeLong = /\b(all|exists|exists_one|existsOne|map|filter|bind|matches|transform\w+)\s*\(/;
 
 function invalid(
   fault: Fault,

@@ -3,6 +3,7 @@ import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { isRecord } from "../repo/yaml.ts";
 import { ExpressionError, expressionError, type Fault, faultOf, shorten, type Where } from "./failure.ts";
+import { NeedsInput } from "./session.ts";
 import type { Scope } from "./scope.ts";
 import type { Source } from "./source.ts";
 import { childrenOf, isNode, namespaces, type Node } from "./syntax.ts";
@@ -14,17 +15,15 @@ export interface Patient {
   readonly scope: Scope;
   /** Something in it comes from the environment or a vault. */
   readonly isTainted: boolean;
-  /** What of another model can't be known without inputs. */
-  readonly needs: string | undefined;
   /** The value of a part of what was parsed; undefined where it can't be told. */
   part(text: string): Promise<{ readonly value: unknown; readonly isTainted: boolean } | undefined>;
 }
 
 export async function diagnose(error: unknown, patient: Patient): Promise<FenError> {
-  const { source, where, needs, isTainted } = patient;
+  const { source, where, isTainted } = patient;
   if (error instanceof ExpressionError) return error; // of an expression in another model
-  if (needs !== undefined)
-    return expressionError("expression_failed", `${needs} needs inputs that have no default`, {
+  if (error instanceof NeedsInput)
+    return expressionError("expression_failed", `${error.message} needs inputs that have no default`, {
       ...{ source, where },
       hint: "Give those inputs a default in the other model's definition.",
     });

@@ -1,7 +1,8 @@
 /** The CEL library as fen uses it: numbers that mix, literals of any mixture, our functions. */
 import type { Environment } from "@marcbachmann/cel-js";
 import { namespaceTypes, ownFunctions } from "./functions.ts";
-import { ModelNamespace, type Session } from "./session.ts";
+import { registerMacros } from "./macros.ts";
+import { ModelNamespace, type Session, Unknown } from "./session.ts";
 import { isNode, type Node } from "./syntax.ts";
 import { isOptional } from "./values.ts";
 
@@ -16,6 +17,8 @@ export async function makeEnvironment(session: () => Session): Promise<Environme
   mixNumbers(environment);
   for (const [name, type] of Object.entries(namespaceTypes)) environment.registerType(name, type);
   environment.registerType("ModelNamespace", ModelNamespace);
+  environment.registerType("Unknown", Unknown);
+  registerMacros(environment);
   for (const { signature, call } of ownFunctions()) {
     // Not async: what must wait stops the computation.
     const handler = (...args: unknown[]) => call(session(), args);

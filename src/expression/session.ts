@@ -1,13 +1,23 @@
 /**
- * One evaluation of an expression. The library computes without waiting, within the time limit; what it asks for and isn't there yet stops it,
- * is read, and the computation begins again with the answer.
+ * One evaluation of an expression. The library computes without waiting, within the time limit. What it asks for and isn't there yet is unknown to it; it goes on
+ * as far as it gets, so that all that it asks for can be read at once. Then the computation begins again with the answers: only one that knew all counts.
  */
 import type { Memory, Scope } from "./scope.ts";
 import type { OutputsBySpec } from "./sources.ts";
 import type { Use } from "./syntax.ts";
 
-/** Stops a computation that must wait. */
-const pending = new Error("waiting for what an expression reads");
+/** What is asked for and isn't read yet. Everything in it is as unknown. */
+export class Unknown extends Map<string, unknown> {
+  override get(): unknown {
+    return this;
+  }
+}
+
+/** A global argument of another model can't be known without inputs. */
+export class NeedsInput extends Error {}
+
+/** What was read mustn't be stored, and nothing else is wanted. */
+export class Withheld extends Error {}
 
 interface WantedOutput {
   readonly kind: "resource" | "file";
@@ -16,6 +26,9 @@ interface WantedOutput {
 
 /** An expression that reads more is a mistake. */
 const mostReads = 20_000;
+const readsAtOnce = 32;
+
+type Answer = { readonly value: unknown } | { readonly error: unknown };
 
 export class Session {
   readonly scope: Scope;
@@ -24,10 +37,9 @@ export class Session {
   isTainted = false;
   /** Data or the time was read. */
   isVolatile = false;
-  /** The global argument of another model that can't be known without inputs. */
-  needs: string | undefined;
   readonly #uses: readonly Use[];
-  readonly #answers = new Map<string, unknown>();
+  readonly #unknown = new Unknown();
+  readonly #answers = new Map<string, Answer>();
   readonly #waiting = new Map<string, () => Promise<unknown>>();
   readonly #memory: Memory;
   #time: Date | undefined;
@@ -51,17 +63,19 @@ export class Session {
           throw error;
         };
       }
-      // What was asked for in vain counts even where the computation got over it: `x || true`.
       if (this.#waiting.size === 0) return outcome();
       await this.#answer();
     }
   }
 
-  /** The answer where it has been read; else stops the computation until it has. */
+  /** The answer where it has been read. Throws what the reading threw. */
   ask(key: string, read: () => Promise<unknown>): unknown {
-    if (this.#answers.has(key)) return this.#answers.get(key);
-    this.#waiting.set(key, read);
-    throw pending;
+    const answer = this.#answers.get(key);
+    if (answer === undefined) this.#waiting.set(key, read);
+    else if ("value" in answer) return answer.value;
+    // Beside something unknown it may have been asked for in vain.
+    else if (this.#waiting.size === 0) throw answer.error;
+    return this.#unknown;
   }
 
   /** The same for the whole evaluation. */
@@ -98,12 +112,9 @@ export class Session {
     const found = await models?.read(name, { globalArguments, chain, memory: this.#memory });
     if (found === undefined) return undefined;
     const { isTainted, isVolatile, inputs, open, ...input } = found;
-    if (open !== undefined) {
-      this.needs = `globalArguments.${open} of ${found.name}`;
-      throw new Error(`${this.needs} needs inputs`);
-    }
+    if (open !== undefined) throw new NeedsInput(`globalArguments.${open} of ${found.name}`);
     this.isTainted ||= isTainted;
-    if (isTainted && this.scope.storableOnly === true) throw new Error("only what may be stored is wanted");
+    if (isTainted && this.scope.storableOnly === true) throw new Withheld(found.name);
     this.isVolatile ||= isVolatile || outputs.length > 0;
     const bySpec: Record<"resource" | "file", OutputsBySpec> = { resource: {}, file: {} };
     for (const { kind, spec } of outputs)
@@ -115,16 +126,18 @@ export class Session {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     if (this.#answers.size + waiting.length > mostReads) throw new Error(`it reads more than ${mostReads} times`);
-    for (const [key, read] of waiting) {
-      const answer = this.#memory.get(key) ?? read();
-      // A failure isn't kept: reading again may succeed.
-      this.#memory.set(key, answer);
-      try {
-        this.#answers.set(key, await answer);
-      } catch (error) {
-        this.#memory.delete(key);
-        throw error;
-      }
+    for (let at = 0; at < waiting.length; at += readsAtOnce)
+      await Promise.all(waiting.slice(at, at + readsAtOnce).map(([key, read]) => this.#read(key, read)));
+  }
+
+  async #read(key: string, read: () => Promise<unknown>): Promise<void> {
+    const reading = this.#memory.get(key) ?? read();
+    this.#memory.set(key, reading);
+    try {
+      this.#answers.set(key, { value: await reading });
+    } catch (error) {
+      this.#memory.delete(key); // reading again may succeed
+      this.#answers.set(key, { error });
     }
   }
 }

@@ -18,7 +18,9 @@ const constants = new Set([
   ...["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint", "dyn"],
   ...["google", "optional", "cel"],
 ]);
-const macros = ["all", "exists", "exists_one", "map", "filter"];
+const macros = ["all", "exists", "exists_one", "map", "filter", "optMap", "optFlatMap"];
+/** With three arguments or more: the first two are variables. */
+const macrosOfTwo = ["all", "exists", "exists_one", "existsOne", "transformList", "transformMap"];
 
 export function usesOf(tree: unknown): Use[] {
   const uses: Use[] = [];
@@ -95,6 +97,10 @@ function visitMethod(node: Node, args: readonly unknown[], bound: ReadonlySet<st
   }
   const isBind = name === "bind" && root === "cel";
   if (!isBind) visit(receiver, bound, uses);
+  if (macrosOfTwo.includes(String(name)) && list.length > 2) {
+    const variables = list.slice(0, 2).flatMap((one) => (isNode(one) && one.op === "id" ? [String(one.args)] : []));
+    return visit(list.slice(2), new Set([...bound, ...variables]), uses);
+  }
   const variable = isNode(list[0]) && list[0].op === "id" ? String(list[0].args) : undefined;
   if (variable === undefined || !(isBind || macros.includes(String(name)))) return visit(list, bound, uses);
   const inner = new Set([...bound, variable]);

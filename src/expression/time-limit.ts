@@ -3,7 +3,7 @@ import { createContext, Script } from "node:vm";
 
 /** Nothing that an expression is for takes longer. */
 const mostMs = 5000;
-const leastMs = 50;
+const leastMs = 1000;
 const timedOut = "ERR_SCRIPT_EXECUTION_TIMEOUT";
 
 export class TimeLimit {

@@ -19,6 +19,7 @@ export function toPlain(value: unknown): unknown {
 }
 
 interface OptionalValue {
+  readonly constructor: { of(value: unknown): unknown };
   hasValue(): boolean;
   value(): unknown;
 }

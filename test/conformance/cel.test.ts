@@ -7,7 +7,7 @@ import { toPlain } from "../../src/expression/values.ts";
 import { type CelTest, celTests } from "../support/cel-spec.ts";
 
 /** How many passed when this was last looked at: fewer is a step back. docs/expressions.md says the same. */
-const known = { passed: 1426, all: 1592 };
+const known = { passed: 1469, all: 1592 };
 
 test("as many of the public conformance tests pass as are said to", async () => {
   const session = new Session({ now: () => 0 }, []);
