@@ -1,4 +1,4 @@
-/** `model evaluate`, and what expressions read of other models and of data. */
+/** `model evaluate`, what `model validate` says of expressions, and what expressions read of other models and of data. */
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -208,6 +208,48 @@ describe("model evaluate", () => {
     holder.kill("SIGINT");
     await holder.done;
     await documentOf(repo, "model delete busy --force");
+  });
+});
+
+describe("model validate", () => {
+  test.each([
+    ["${{ model.db-02.input.name }}", "no model is called db-02"],
+    ["${{ data.latest('db-02', 'result') }}", "no model is called db-02"],
+    ["${{ data.findBySpec('db-01', 'results') }}", "command/shell declares no output results"],
+    ["${{ model.db-01.resource.log.log }}", "command/shell declares no resource log"],
+    ["${{ model.db-01.file.logs.log }}", "command/shell declares no file logs"],
+    ["${{ file.contents('db-01', 'logs') }}", "command/shell declares no output logs"],
+    ["${{ self.host }}", "self has no host"],
+    ["${{ self.globalArguments.hots }}", "there is no global argument hots"],
+    ["${{ inputs.pkg + }}", "Unexpected token"],
+    ["${{ 'port ' + 80 }}", "+ doesn't work on string and int"],
+    ["${{ today() }}", "there is no today()"],
+  ])("finds %s without running anything", async (expression, problem) => {
+    const id = repo.model("checked", `echo ok\necho ${expression}`, { globalArguments: { host: "h" } });
+    const document = await documentOf(repo, "model validate checked", { exitCode: 1 });
+    const [failed] = document.validations.filter((one: { passed: boolean }) => !one.passed);
+    expect(failed).toMatchObject({ name: "Method execute", error: expect.stringContaining(problem) });
+    expect(failed.error).toContain(`${id}.yaml:1 (methods.execute.arguments.run): `);
+    rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
+  });
+
+  test("lets pass what is there, or may be there when it runs", async () => {
+    const fine = [
+      "model.db-01.input.globalArguments.port",
+      "model[inputs.x].input.name",
+      "data.latest('db-01', 'whatever').attributes.x",
+      "data.latest(self.name, 'result')",
+      "data.findBySpec('db-01', 'log')",
+      "file.contents('db-01', 'log')",
+      "self.tags.site",
+      "self.globalArguments.host",
+      "env.NOT_SET",
+      "inputs.undeclared",
+      "now()",
+    ];
+    const id = repo.model("checked", fine.map((one) => `\${{ ${one} }}`).join(" "), { globalArguments: { host: "h" } });
+    expect(await documentOf(repo, "model validate checked")).toMatchObject({ passed: true });
+    rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
   });
 });
 
