@@ -14,7 +14,14 @@ import { S3ConditionalStore } from "../store/drivers/s3/conditional.ts";
 import { credentialSource } from "../store/drivers/s3/credentials.ts";
 import { S3Objects } from "../store/drivers/s3/objects.ts";
 import { placeOf, type S3Place, type S3Settings } from "../store/drivers/s3/place.ts";
-import { capabilitiesOf, parseVerdict, type S3Capabilities, verdictText } from "../store/drivers/s3/trial.ts";
+import {
+  capabilitiesOf,
+  keepVerdict,
+  parseVerdict,
+  type S3Capabilities,
+  tryStore,
+  verdictText,
+} from "../store/drivers/s3/trial.ts";
 import { ObjectFiles } from "../store/object-files.ts";
 import type { OpenedDatastore } from "./workspace.ts";
 
@@ -54,6 +61,20 @@ export async function openS3Datastore(
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));
   const heads = new CasHeads(conditional, machine);
   return { datastore, versions: new ObjectVersions({ machine, local, objects, heads, cache }) };
+}
+
+/** Tries a place anew, whatever was found before. Throws what `placeOf` and `tryStore` throw. */
+export async function tryS3(
+  settings: S3Settings,
+  machine: Machine,
+): Promise<{ readonly location: string; readonly capabilities: S3Capabilities }> {
+  const place = await placeOf(settings, machine);
+  const credentials = credentialSource(machine);
+  const [one, two] = [1, 2].map(() => new S3Client(place, machine, forContent, credentials));
+  if (one === undefined || two === undefined) throw new Error("two clients are needed");
+  const capabilities = await tryStore(one, two);
+  await keepVerdict(one, capabilities);
+  return { location: place.location, capabilities };
 }
 
 /** Asked of the bucket once by each machine. */

@@ -26,10 +26,9 @@ export async function settlePast(
         ? "The command ended during its commit; its data is complete."
         : "The command was ended before its outputs were complete.",
     };
-    await workspace.outputs.write(
-      stored.path.replace(/\.yaml$/, ""),
-      { ...stored.record, status: "interrupted", error },
-      { durable: false },
-    );
+    const stem = stored.path.replace(/\.yaml$/, "");
+    // In an object store nobody else has seen either of them yet.
+    await workspace.datastore.files.sync([`${stem}.log`]);
+    await workspace.outputs.write(stem, { ...stored.record, status: "interrupted", error }, { durable: true });
   }
 }

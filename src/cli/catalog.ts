@@ -16,6 +16,7 @@ export const groups: Readonly<Record<string, string>> = {
   "workflow history": "Past runs of workflows, and those that go on",
   data: "Versioned data that runs leave behind",
   datastore: "Where data lives and who holds its locks",
+  "datastore setup": "Where the datastore is to be",
   "datastore lock": "Locks: who holds which, and the last resort",
 };
 

@@ -92,6 +92,31 @@ describe("kill -9 of a run", () => {
   );
 });
 
+describe("a run that is killed when its commit is done", () => {
+  test("is told as interrupted with complete data, with its log, on every machine once it is settled", async () => {
+    const { proxy, one, two } = await open();
+    const dying = one.start(...run);
+    const isHead = ({ method, path }: Passing): boolean => method === "PUT" && path.includes(".fen/locks/");
+    let swaps = 0;
+    proxy.options.fault = (passing) => {
+      // The first one takes the lock.
+      if (!isHead(passing) || ++swaps !== 2) return undefined;
+      dying.kill("SIGKILL");
+      return "lost answer";
+    };
+    await dying.done;
+    proxy.options = {};
+    expect((await one.fen(...run)).exitCode).toBe(0);
+    const { results } = (await two.fen("model", "output", "search", "--json")).json();
+    const died = results.find(({ status }: { status: string }) => status !== "succeeded");
+    expect(died).toMatchObject({ status: "interrupted" });
+    const record = (await two.fen("model", "output", "get", died.id, "--json")).json();
+    expect(record.error.message).toMatch(/its data is complete/);
+    const logs = (await two.fen("model", "method", "history", "logs", died.id, "--json")).json();
+    expect(logs.lines.join("\n")).toContain("hello");
+  });
+});
+
 describe("a store that fails at the end of a run", () => {
   const isContent = ({ method, path }: Passing): boolean => method === "PUT" && path.includes("/data/");
 

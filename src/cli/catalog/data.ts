@@ -79,6 +79,33 @@ export const dataCommands: readonly CommandSpec[] = [
     load: () => import("../commands/datastore/status.ts"),
   },
   {
+    path: ["datastore", "setup", "s3"],
+    summary: "Use a bucket in S3, or in what speaks S3, as the datastore",
+    details:
+      "The store is tried first: one whose conditional writes don't work is refused. Credentials come from the environment, a profile, SSO or a role, as for other AWS tools. Data isn't moved.",
+    flags: {
+      bucket: { type: "text", value: "NAME", summary: "The bucket" },
+      prefix: { type: "text", value: "PATH", summary: "Below which everything lies (default: the whole bucket)" },
+      region: { type: "text", value: "NAME", summary: "Default: AWS_REGION, or the profile's" },
+      endpoint: { type: "text", value: "URL", summary: "Another server than AWS (also AWS_ENDPOINT_URL_S3)" },
+      "force-path-style": { type: "switch", summary: "The bucket in the path, not in the name of the host" },
+      "allow-http": { type: "switch", summary: "Plain http to another host than this one" },
+    },
+    examples: [
+      "fen datastore setup s3 --bucket fleet --prefix team-a --region eu-central-1",
+      "fen datastore setup s3 --bucket fleet --endpoint https://s3.example.net:9000",
+    ],
+    load: () => import("../commands/datastore/setup-s3.ts"),
+  },
+  {
+    path: ["datastore", "setup", "filesystem"],
+    summary: "Use a folder as the datastore",
+    details: "Relative to the repository, or absolute. Data isn't moved.",
+    flags: { path: { type: "text", value: "DIR", complete: "folder", summary: "The folder" } },
+    examples: ["fen datastore setup filesystem --path /srv/fleet-data"],
+    load: () => import("../commands/datastore/setup-filesystem.ts"),
+  },
+  {
     path: ["datastore", "lock", "status"],
     summary: "Who holds and who waits for which lock",
     flags: { watch: { type: "switch", short: "w", summary: "Follow live; with --json a line for each change" } },

@@ -33,12 +33,18 @@ export async function capabilitiesOf(one: S3Client, openTwo: () => S3Client): Pr
   const two = openTwo();
   try {
     const capabilities = await tryStore(one, two);
-    const body = new TextEncoder().encode(verdictText(capabilities));
-    await one.send({ method: "PUT", key, body, what: "keep what the store can do", repeat: "always" });
+    await keepVerdict(one, capabilities);
     return capabilities;
   } finally {
     two.close();
   }
+}
+
+/** For all who use the datastore. */
+export async function keepVerdict(client: S3Client, capabilities: S3Capabilities): Promise<void> {
+  const key = keyOf(client.place.prefix, verdictPath);
+  const body = new TextEncoder().encode(verdictText(capabilities));
+  await client.send({ method: "PUT", key, body, what: "keep what the store can do", repeat: "always" });
 }
 
 export function verdictText(capabilities: S3Capabilities): string {
