@@ -13,7 +13,6 @@ const missing: Readonly<Record<number, string>> = {
   24: "Windows: the tests don't run there",
   28: "the race of looking first and locking then can't be: one kernel lock decides; the exhaustive search of the protocol visits every interleaving",
   47: "there is no database beside the files",
-  48: "runs within runs that share a log come with workflows",
   49: "schedules come with the server",
   53: objectStore,
   55: objectStore,

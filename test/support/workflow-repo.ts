@@ -54,6 +54,8 @@ export interface WorkflowRepo extends Scratch {
   log(run: string): string;
   /** Contents of all versions of a model's data, oldest first. */
   contents(model: string, data?: string): string[];
+  /** What a model's runs printed, oldest first. */
+  printed(model: string): string[];
 }
 
 export async function workflowRepo(): Promise<WorkflowRepo> {
@@ -67,6 +69,14 @@ export async function workflowRepo(): Promise<WorkflowRepo> {
     const name = found.find((one) => one.endsWith(`workflow-run-${run}.${ending}`));
     if (name === undefined) throw new Error(`no ${ending} of ${run} in ${found.join(" ")}`);
     return readFileSync(join(root, name), "utf8");
+  };
+  const contents: WorkflowRepo["contents"] = (model, data = "log") => {
+    const folder = `.swamp/data/command/shell/${ids.get(model)}/${data}`;
+    const versions = has(folder) ? readdirSync(join(scratch.path, folder)).filter((one) => /^\d+$/.test(one)) : [];
+    return versions
+      .map(Number)
+      .sort((a, b) => a - b)
+      .map((version) => read(`${folder}/${version}/raw`));
   };
   let workflows = 0;
   return {
@@ -110,13 +120,7 @@ export async function workflowRepo(): Promise<WorkflowRepo> {
         .filter((line) => line !== "")
         .map((line): JournalEntry => JSON.parse(line)),
     log: (run) => runFile(run, "log"),
-    contents: (model, data = "log") => {
-      const folder = `.swamp/data/command/shell/${ids.get(model)}/${data}`;
-      const versions = has(folder) ? readdirSync(join(scratch.path, folder)).filter((one) => /^\d+$/.test(one)) : [];
-      return versions
-        .map(Number)
-        .sort((a, b) => a - b)
-        .map((version) => read(`${folder}/${version}/raw`));
-    },
+    contents,
+    printed: (model) => contents(model, "result").map((text) => JSON.parse(text).stdout),
   };
 }

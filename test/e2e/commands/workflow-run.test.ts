@@ -1,6 +1,7 @@
 /** `workflow run|resume|cancel`: documents, events, text, refusals. What runs do is in test/e2e/workflows. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentOf, errorOf, eventsIn, textOf } from "../../support/documents.ts";
+import { isAtWork } from "../../support/processes.ts";
 import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
 
 let repo: WorkflowRepo;
@@ -172,7 +173,7 @@ describe("workflow cancel", () => {
         },
       ],
     });
-    expect(() => process.kill(Number(repo.read("child")), 0)).toThrow("ESRCH");
+    expect(isAtWork(Number(repo.read("child")))).toBe(false);
     expect(repo.record(id)).toMatchObject({ status: "cancelled" });
     await repo.expectNothingLeft();
     expect(await errorOf(repo, `workflow cancel ${id}`)).toMatchObject({ code: "run_ended" });

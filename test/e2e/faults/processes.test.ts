@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { program, runFen, type Scratch, scratchRepo, startFen, until } from "../../support/cli.ts";
+import { isAtWork } from "../../support/processes.ts";
 import { execute, expectClean, expectWholeData, tree } from "./attack.ts";
 
 let repo: Scratch;
@@ -16,13 +17,6 @@ const store = (): string => join(repo.path, ".swamp");
 const shell = (name: string, run: string, args: Record<string, unknown> = {}): string =>
   repo.model(name, "", { methods: { execute: { arguments: { run, ...args } } } });
 const raw = (id: string, name: string): Buffer => readFileSync(join(store(), "data/command/shell", id, name, "1/raw"));
-const isAlive = (pid: number): boolean => {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false; // gone
-  }
-};
 const pidIn = async (file: string): Promise<number> => {
   const path = join(repo.path, file);
   await until(
@@ -193,7 +187,7 @@ describe("processes that stay", () => {
     expect(result.json().error.message).toContain("timed out after 400 ms");
     expect(took).toBeGreaterThan(5000);
     expect(took).toBeLessThan(12_000);
-    expect(isAlive(await pidIn("stubborn.pid"))).toBe(false);
+    expect(isAtWork(await pidIn("stubborn.pid"))).toBe(false);
     expectClean(store());
   });
 
@@ -204,7 +198,7 @@ describe("processes that stay", () => {
     expect(Date.now() - start).toBeLessThan(4000);
     const pid = await pidIn("obedient.pid");
     await until(
-      () => !isAlive(pid),
+      () => !isAtWork(pid),
       () => "the grandchild's end",
     );
   });
@@ -229,7 +223,7 @@ describe("a signal", () => {
       expect(result.exitCode).toBe(exitCode);
       expect(result.stdout).toBe("");
       expect(result.error()).toMatchObject({ code: "interrupted", signal });
-      expect(isAlive(child)).toBe(false);
+      expect(isAtWork(child)).toBe(false);
       const record = (await repo.fen("model", "output", "get", id, "--json")).json();
       expect(record).toMatchObject({ status: "cancelled", error: { message: expect.stringContaining(signal) } });
       expect(readFileSync(join(store(), "data/command/shell", id, "log/1/raw"), "utf8")).toContain("cleaned");

@@ -1,0 +1,188 @@
+/** Runs that are stopped: by a key, a signal, another process, a kill. Their children end first, then the records, then the locks. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { until } from "../../support/cli.ts";
+import { documentOf, errorOf } from "../../support/documents.ts";
+import { isAtWork } from "../../support/processes.ts";
+import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
+
+let repo: WorkflowRepo;
+beforeEach(async () => {
+  repo = await workflowRepo();
+});
+afterEach(() => repo.remove());
+
+const pidIn = (file: string) => Number(repo.read(file));
+const leavesPid = (file: string) => `echo $$ > ${file}.tmp; mv ${file}.tmp ${file}`;
+const waitFor = (file: string) => `while [ ! -e ${file} ]; do sleep 0.02; done`;
+
+describe("lock-50, lock-52: a signal ends the children, then the records are written, then the locks let go", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 129],
+  ] as const)("%s: exit %d, the run is cancelled and can be resumed", async (signal, code) => {
+    // It takes its time to end: whoever waits for its model must not get it before.
+    repo.model(
+      "slow",
+      `${leavesPid("child")}; trap 'sleep 0.4; touch ended; exit 1' TERM; ${waitFor("go")} & wait $!; ${waitFor("go")}`,
+    );
+    repo.model("quick", "echo quick >> quick");
+    repo.workflow("w", [
+      step("q", "quick"),
+      nested("n", "inner", after("q", "succeeded")),
+      step("z", "quick", after("n", "succeeded")),
+    ]);
+    repo.workflow("inner", [step("s", "slow")]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("child");
+    const child = pidIn("child");
+    run.kill(signal);
+    const next = repo.start("model", "method", "run", "slow", "execute", "--stream");
+    const { exitCode, stderr } = await run.done;
+    expect(exitCode).toBe(code);
+    expect(stderr).toContain(`Interrupted by ${signal}.`);
+    expect(stderr).toContain("fen workflow resume");
+    expect(repo.has("ended")).toBe(true);
+    expect(isAtWork(child)).toBe(false);
+    await next.says("run.started");
+    expect(next.stdout.indexOf("lock.granted")).toBeGreaterThanOrEqual(0);
+    repo.write("go", "");
+    expect((await next.done).exitCode).toBe(0);
+    const parent = repo.runIds().find((id) => repo.record(id).workflowName === "w") ?? "";
+    for (const id of repo.runIds()) expect(repo.record(id).status).toBe("cancelled");
+    expect(repo.record(parent).jobs[0].steps.map((one: { status: string }) => one.status)).toEqual([
+      "succeeded",
+      "cancelled",
+      "skipped",
+    ]);
+    await repo.expectNothingLeft();
+    expect((await documentOf(repo, `workflow resume ${parent}`)).status).toBe("succeeded");
+    expect(repo.read("quick")).toBe("quick\nquick\n");
+    expect(repo.runIds()).toHaveLength(2);
+  });
+
+  test("lock-51: the second Ctrl-C ends it at once; what is left shows as what it is, and can be resumed", async () => {
+    repo.model("stubborn", `[ -e go ] && exit 0; trap 'touch asked' TERM; ${leavesPid("child")}; ${waitFor("go")}`);
+    repo.workflow("w", [step("s", "stubborn")]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("child");
+    run.kill("SIGINT");
+    await repo.appears("asked");
+    const before = Date.now();
+    run.kill("SIGINT");
+    expect((await run.done).exitCode).toBe(130);
+    expect(Date.now() - before).toBeLessThan(3000);
+    repo.write("go", "");
+    await until(
+      () => !isAtWork(pidIn("child")),
+      () => "the end of the child",
+    );
+    const [id = ""] = repo.runIds();
+    expect((await documentOf(repo, `workflow resume ${id} --retry-unknown`)).status).toBe("succeeded");
+    await repo.expectNothingLeft();
+  });
+
+  test("lock-54: a signal while the run waits for its locks ends it promptly and leaves the holder alone", async () => {
+    repo.model("busy", `touch begun; ${waitFor("go")}`);
+    repo.workflow("w", [step("s", "busy")]);
+    const holder = repo.start("model", "method", "run", "busy", "execute");
+    await repo.appears("begun");
+    const run = repo.start("workflow", "run", "w");
+    await run.says("waiting for the lock");
+    const before = Date.now();
+    run.kill("SIGINT");
+    expect((await run.done).exitCode).toBe(130);
+    expect(Date.now() - before).toBeLessThan(2000);
+    expect(repo.runIds()).toEqual([]);
+    expect((await repo.locks()).models).toMatchObject([{ modelName: "busy" }]);
+    repo.write("go", "");
+    expect((await holder.done).exitCode).toBe(0);
+  });
+});
+
+describe("defect-17: kill -9", () => {
+  test("the run isn't running; a step that was at work is asked about, and what had ended stays ended", async () => {
+    repo.model("quick", "echo quick >> quick");
+    repo.model("slow", `[ -e go ] && echo second && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
+    repo.workflow("w", [
+      step("q", "quick"),
+      step("s", "slow", after("q", "succeeded")),
+      step("z", "quick", after("s", "completed")),
+      step("y", "quick", after("s", "skipped")),
+    ]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("child");
+    run.kill("SIGKILL");
+    await run.done;
+    process.kill(-pidIn("child"), "SIGKILL");
+    const [id = ""] = repo.runIds();
+    expect(await errorOf(repo, `workflow cancel ${id}`)).toMatchObject({ code: "run_ended" });
+    const before = repo.journal(id);
+    expect(await errorOf(repo, `workflow resume ${id}`)).toMatchObject({
+      code: "resume_choice_needed",
+      steps: ["only/s"],
+      hint: expect.stringContaining("--retry-unknown"),
+    });
+    expect(repo.journal(id)).toEqual(before);
+    repo.write("go", "");
+    const resumed = await documentOf(repo, `workflow resume ${id} --skip-unknown`);
+    expect(resumed.jobs[0].steps.map((one: { status: string }) => one.status)).toEqual([
+      "succeeded",
+      "skipped",
+      "skipped",
+      "succeeded",
+    ]);
+    expect(repo.read("quick")).toBe("quick\nquick\n");
+    await repo.expectNothingLeft();
+  });
+
+  test("a policy for interrupted steps answers for them", async () => {
+    repo.model("slow", `[ -e go ] && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
+    repo.model("spent", `${leavesPid("spent-child")}; ${waitFor("go")}`);
+    repo.workflow("w", [
+      step("s", "slow", { retry: { attempts: 2, on: ["interrupted"] } }),
+      step("t", "spent", { retry: { attempts: 1, on: ["interrupted"] }, allowFailure: true }),
+    ]);
+    const run = repo.start("workflow", "run", "w");
+    await Promise.all([repo.appears("child"), repo.appears("spent-child")]);
+    run.kill("SIGKILL");
+    await run.done;
+    for (const child of ["child", "spent-child"]) process.kill(-pidIn(child), "SIGKILL");
+    repo.write("go", "");
+    const [id = ""] = repo.runIds();
+    expect(await documentOf(repo, `workflow resume ${id}`)).toMatchObject({
+      status: "succeeded",
+      jobs: [
+        {
+          steps: [
+            { status: "succeeded", attempts: 2 },
+            { status: "failed", allowedFailure: true, error: "The run died while the step was at work." },
+          ],
+        },
+      ],
+    });
+    await repo.expectNothingLeft();
+  });
+
+  test("of several who go on with a run one does", async () => {
+    repo.model(
+      "slow",
+      `[ -e go ] && echo again >> again && sleep 0.3 && exit 0; ${leavesPid("child")}; ${waitFor("go")}`,
+    );
+    repo.workflow("w", [step("s", "slow")]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("child");
+    run.kill("SIGKILL");
+    await run.done;
+    process.kill(-pidIn("child"), "SIGKILL");
+    repo.write("go", "");
+    const [id = ""] = repo.runIds();
+    const resumes = Array.from({ length: 4 }, () => repo.start("workflow", "resume", id, "--retry-unknown", "--json"));
+    const done = await Promise.all(resumes.map((one) => one.done));
+    expect(done.filter((one) => one.exitCode === 0)).toHaveLength(1);
+    for (const one of done.filter((other) => other.exitCode !== 0))
+      expect(["run_alive", "run_ended"]).toContain(one.error().code);
+    expect(repo.read("again")).toBe("again\n");
+    await repo.expectNothingLeft();
+  });
+});
