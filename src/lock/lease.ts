@@ -115,7 +115,7 @@ export class HeldLease implements Lease {
   }
 
   split(): readonly Lease[] {
-    if (this.#released !== undefined) throw new Error("the lease was given back");
+    if (this.#released !== undefined) throw new Error("a lease that was given back can't be split");
     this.#stop();
     this.#released = Promise.resolve();
     const { owner } = this;
