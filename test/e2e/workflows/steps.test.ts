@@ -17,13 +17,15 @@ afterAll(() => repo.remove());
 // oxlint-disable-next-line typescript/no-explicit-any -- a document
 const ends = (document: any): Record<string, string> =>
   Object.fromEntries(
-    document.jobs.flatMap((job: any) => [
-      [job.name, job.status],
-      ...job.steps.map((one: any) => [
-        `${job.name}/${one.name}`,
-        `${one.status}${one.reason === undefined ? "" : `: ${one.reason}`}`,
-      ]),
-    ]),
+    document.jobs.flatMap(
+      (job: { name: string; status: string; steps: { name: string; status: string; reason?: string }[] }) => [
+        [job.name, job.status],
+        ...job.steps.map((one) => [
+          `${job.name}/${one.name}`,
+          `${one.status}${one.reason === undefined ? "" : `: ${one.reason}`}`,
+        ]),
+      ],
+    ),
   );
 
 describe("conditions", () => {
@@ -209,7 +211,9 @@ describe("data", () => {
       { tags: { team: "sre" } },
     );
     const { id, jobs } = await documentOf(repo, "workflow run varied --tag day=today");
-    expect(jobs[0].steps.map((one: any) => one.dataArtifacts.map((data: any) => data.name))).toEqual([
+    expect(
+      jobs[0].steps.map((one: { dataArtifacts: { name: string }[] }) => one.dataArtifacts.map((data) => data.name)),
+    ).toEqual([
       ["result-a", "log"],
       ["result-b", "log"],
     ]);
