@@ -227,7 +227,7 @@ describe("model validate", () => {
   ])("finds %s without running anything", async (expression, problem) => {
     const id = repo.model("checked", `echo ok\necho ${expression}`, { globalArguments: { host: "h" } });
     const document = await documentOf(repo, "model validate checked", { exitCode: 1 });
-    const [failed] = document.validations.filter((one: { passed: boolean }) => !one.passed);
+    const failed = document.validations.find((one: { passed: boolean }) => !one.passed);
     expect(failed).toMatchObject({ name: "Method execute", error: expect.stringContaining(problem) });
     expect(failed.error).toContain(`${id}.yaml:1 (methods.execute.arguments.run): `);
     rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
