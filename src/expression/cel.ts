@@ -3,7 +3,7 @@ import type { Environment } from "@marcbachmann/cel-js";
 import type { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { type Dependencies, dependenciesOf } from "./dependencies.ts";
-import { loosenTypes, makeEnvironment } from "./environment.ts";
+import { type Library, loosenTypes, makeLibrary } from "./environment.ts";
 import { diagnose } from "./diagnosis.ts";
 import { expressionError, type Fault, faultOf, type Where } from "./failure.ts";
 import { namespaceValues } from "./functions.ts";
@@ -56,30 +56,26 @@ export interface CelOptions {
 }
 
 export class Cel {
-  readonly #environment: Environment;
+  readonly #library: Library;
   readonly #refusesVaults: boolean;
   readonly #current: { session: Session | undefined };
   /** Many definitions of a fleet say the same. */
   readonly #programs = new Map<string, Program>();
   #limit: TimeLimit | undefined;
 
-  private constructor(
-    environment: Environment,
-    current: { session: Session | undefined },
-    { vaults = "refused" }: CelOptions,
-  ) {
-    this.#environment = environment;
+  private constructor(library: Library, current: { session: Session | undefined }, { vaults = "refused" }: CelOptions) {
+    this.#library = library;
     this.#current = current;
     this.#refusesVaults = vaults === "refused";
   }
 
   static async load(options: CelOptions = {}): Promise<Cel> {
     const current: { session: Session | undefined } = { session: undefined };
-    const environment = await makeEnvironment(() => {
+    const library = await makeLibrary(() => {
       if (current.session === undefined) throw new Error("no expression is being evaluated");
       return current.session;
     });
-    return new Cel(environment, current, options);
+    return new Cel(library, current, options);
   }
 
   /** Throws `expression_invalid` (syntax, unknown variable or function, types that never fit) or `expression_not_yet`. */
@@ -100,7 +96,8 @@ export class Cel {
     const source = readSource(written);
     let parsed: Parsed;
     try {
-      parsed = this.#environment.parse(source.parsed);
+      this.#library.prepare(source.parsed);
+      parsed = this.#library.environment.parse(source.parsed);
     } catch (error) {
       throw invalid(faultOf(error), { source, where, cause: error });
     }
@@ -157,7 +154,7 @@ export class Cel {
   /** The value of a part of an expression; undefined where it can't be told without its surroundings. */
   async #part(text: string, scope: Scope): Promise<Outcome | undefined> {
     try {
-      const parsed = this.#environment.parse(text);
+      const parsed = this.#library.environment.parse(text);
       const uses = usesOf(parsed.ast);
       if (uses.length === 0) return undefined;
       loosenTypes(parsed.ast);

@@ -1,13 +1,20 @@
 /** The CEL library as fen uses it: numbers that mix, literals of any mixture, our functions. */
 import type { Environment } from "@marcbachmann/cel-js";
 import { namespaceTypes, ownFunctions } from "./functions.ts";
-import { registerMacros } from "./macros.ts";
+import { macros } from "./macros.ts";
 import { ModelNamespace, type Session, Unknown } from "./session.ts";
 import { isNode, type Node } from "./syntax.ts";
 import { isOptional } from "./values.ts";
 
+/** The library, with what is added to it: each addition when a text first names it, because all of them take longer than most expressions. */
+export interface Library {
+  readonly environment: Environment;
+  /** Adds what a text may use. Without one: everything. */
+  prepare(source?: string): void;
+}
+
 /** `session` gives the one for which the library computes at this moment. */
-export async function makeEnvironment(session: () => Session): Promise<Environment> {
+export async function makeLibrary(session: () => Session): Promise<Library> {
   const { Environment } = await import("@marcbachmann/cel-js");
   const environment = new Environment({
     unlistedVariablesAreDyn: true,
@@ -15,16 +22,49 @@ export async function makeEnvironment(session: () => Session): Promise<Environme
     homogeneousAggregateLiterals: false,
   });
   mixNumbers(environment);
-  for (const [name, type] of Object.entries(namespaceTypes)) environment.registerType(name, type);
-  environment.registerType("ModelNamespace", ModelNamespace);
-  environment.registerType("Unknown", Unknown);
-  registerMacros(environment);
-  for (const { signature, call } of ownFunctions()) {
-    // Not async: what must wait stops the computation.
-    const handler = (...args: unknown[]) => call(session(), args);
-    environment.registerFunction(signature, { handler, async: false });
-  }
+  let waiting = additions(session);
+  const prepare = (source?: string): void => {
+    waiting = waiting.filter(({ words, add }) => {
+      if (source !== undefined && !words.some((word) => source.includes(word))) return true;
+      add(environment);
+      return false;
+    });
+  };
+  return { environment, prepare };
+}
+
+/** The library with everything. */
+export async function makeEnvironment(session: () => Session): Promise<Environment> {
+  const { environment, prepare } = await makeLibrary(session);
+  prepare();
   return environment;
+}
+
+interface Addition {
+  /** A text without any of these doesn't need it. */
+  readonly words: readonly string[];
+  readonly add: (environment: Environment) => void;
+}
+
+function additions(session: () => Session): Addition[] {
+  const ofNamespaces = Object.entries(namespaceTypes).map(([name, type]): Addition => {
+    const add = (environment: Environment) => void environment.registerType(name, type);
+    return { words: [name.replace("Namespace", "").toLowerCase()], add };
+  });
+  return [
+    ...ofNamespaces,
+    { words: ["model"], add: (environment) => void environment.registerType("ModelNamespace", ModelNamespace) },
+    { words: ["model", "data", "file"], add: (environment) => void environment.registerType("Unknown", Unknown) },
+    ...macros().map(({ name, add }) => ({ words: [name], add })),
+    ...ownFunctions().map(({ name, signature, call }): Addition => {
+      // Not async: what must wait stops the computation.
+      const handler = (...args: unknown[]) => call(session(), args);
+      const add = (environment: Environment) => void environment.registerFunction(signature, { handler, async: false });
+      // A function of a namespace comes with its type, a method by its name.
+      const [first = name] = name.startsWith("string.") ? [name.slice("string.".length)] : name.split(".");
+      return { words: [first], add };
+    }),
+  ];
 }
 
 /** Numbers of YAML are doubles, those that are written in an expression are ints: they are to mix. */

@@ -43,10 +43,18 @@ const ofTwo: readonly Macro[] = [
   ),
 ];
 
-export function registerMacros(environment: Environment): void {
-  for (const macro of ofTwo) register(environment, macro);
-  registerOptional(environment, "optMap", (optional, value) => optional.constructor.of(value));
-  registerOptional(environment, "optFlatMap", (_, value) => value);
+export function macros(): { readonly name: string; readonly add: (environment: Environment) => void }[] {
+  return [
+    ...ofTwo.map((macro) => ({
+      name: macro.signature.replace(/^list\.|\(.*$/g, ""),
+      add: (environment: Environment) => register(environment, macro),
+    })),
+    {
+      name: "optMap",
+      add: (environment) => registerOptional(environment, "optMap", ({ constructor }, value) => constructor.of(value)),
+    },
+    { name: "optFlatMap", add: (environment) => registerOptional(environment, "optFlatMap", (_, value) => value) },
+  ];
 }
 
 function quantifier(name: string, run: Macro["run"]): Macro[] {

@@ -80,26 +80,30 @@ async function outcomeOf(text: string): Promise<{ readonly stored: unknown } | F
   }
 }
 
-test("any expression gives a value or an error, and neither stores nor tells what is secret", async () => {
-  let values = 0;
-  await fc.assert(
-    fc.asyncProperty(expression, async (source) => {
-      const outcome = await outcomeOf(`\${{ ${source} }}`);
-      if (outcome instanceof FenError) {
-        expect(outcome.code).toMatch(/^expression_(invalid|failed)$/);
-        expect(JSON.stringify([outcome.message, outcome.hint, outcome.facts])).not.toContain(secret);
-        expect(outcome.message).not.toMatch(/JavaScript|undefined|\[object|not a function|Cannot read/);
-      } else {
-        values++;
-        expect(JSON.stringify(outcome.stored) ?? "").not.toContain(secret);
-      }
-    }),
-    { numRuns: 6000 },
-  );
-  expect(values).toBeGreaterThan(300);
-});
+test(
+  "any expression gives a value or an error, and neither stores nor tells what is secret",
+  { timeout: 120_000 },
+  async () => {
+    let values = 0;
+    await fc.assert(
+      fc.asyncProperty(expression, async (source) => {
+        const outcome = await outcomeOf(`\${{ ${source} }}`);
+        if (outcome instanceof FenError) {
+          expect(outcome.code).toMatch(/^expression_(invalid|failed)$/);
+          expect(JSON.stringify([outcome.message, outcome.hint, outcome.facts])).not.toContain(secret);
+          expect(outcome.message).not.toMatch(/JavaScript|undefined|\[object|not a function|Cannot read/);
+        } else {
+          values++;
+          expect(JSON.stringify(outcome.stored) ?? "").not.toContain(secret);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+    expect(values).toBeGreaterThan(100);
+  },
+);
 
-test("any text is a value or an error", async () => {
+test("any text is a value or an error", { timeout: 120_000 }, async () => {
   const parts = fc.constantFrom(
     "${{",
     "}}",
@@ -126,6 +130,6 @@ test("any text is a value or an error", async () => {
         else if (!text.includes("${{")) expect(outcome.stored).toBe(text);
       },
     ),
-    { numRuns: 4000 },
+    { numRuns: 2000 },
   );
 });
