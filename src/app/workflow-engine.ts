@@ -228,7 +228,7 @@ export class WorkflowEngine {
     for (const step of state.steps) {
       const { forEach, name } = this.planned(step).compiled;
       const [first] = step.expansions ?? [];
-      if (first === undefined || forEach?.dependencies.isTainted !== true) continue;
+      if (first === undefined || forEach === undefined || state.step(first).item !== undefined) continue;
       const scope = this.#runner.scope({});
       const expansions = await expansionsOf(step.definition, name, await forEach.resolve(scope), scope);
       for (const [index, { item }] of expansions.entries())
@@ -243,12 +243,12 @@ export class WorkflowEngine {
     if (forEach === undefined) throw new Error(`step ${step.name} is no fan-out`);
     const scope = this.#runner.scope({});
     try {
-      const expansions = await expansionsOf(step.definition, name, await forEach.resolve(scope), scope);
+      const { value, isTainted } = await forEach.run(scope);
+      const expansions = await expansionsOf(step.definition, name, value, scope);
       const first = state.steps.length;
       const items = expansions.map(({ item }) => item);
-      const isStorable = !forEach.dependencies.isTainted;
       const names = expansions.map((one) => one.name);
-      this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(isStorable ? { items } : {}) });
+      this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(isTainted ? {} : { items }) });
       for (const [index, item] of items.entries()) state.step(first + index).item = item;
     } catch (error) {
       if (!(error instanceof FenError)) throw error;

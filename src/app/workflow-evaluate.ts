@@ -133,8 +133,10 @@ class Evaluator {
   async #steps({ definition, compiled, calls }: PlannedStep): Promise<StepDefinition[]> {
     const { forEach } = definition;
     if (forEach === undefined) return [{ ...definition, task: await this.#task(definition, compiled, {}) }];
-    if (calls === undefined || compiled.forEach?.dependencies.isTainted === true) return [definition];
-    const items = await compiled.forEach?.resolve(this.#scope);
+    if (calls === undefined) return [definition];
+    const evaluated = await compiled.forEach?.run(this.#scope);
+    if (evaluated?.isTainted === true) return [definition];
+    const items = evaluated?.value;
     const list = Array.isArray(items) ? items : Object.entries(Object(items)).map(([key, value]) => ({ key, value }));
     const { forEach: _forEach, ...rest } = definition;
     const steps: StepDefinition[] = [];
@@ -176,7 +178,8 @@ class Evaluator {
     }
     const { usesData, usesTime, isTainted } = value.dependencies;
     if (usesData || usesTime || isTainted) return raw;
-    return value.resolve(scope, { storable: true });
+    const evaluated = await value.run(scope);
+    return evaluated.isVolatile ? raw : evaluated.storable;
   }
 }
 

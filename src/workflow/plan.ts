@@ -176,15 +176,15 @@ class Planner {
     const { forEach } = compiled;
     if (forEach === undefined || definition.forEach === undefined)
       return { definition, compiled, calls: [await this.#call(definition, compiled, {}, definition.name)] };
-    if (!this.#isKnown(forEach, true))
+    const known = await this.#evaluate(forEach, {});
+    if (known === undefined)
       return {
         definition,
         compiled,
         calls: undefined,
         any: await this.#call(definition, compiled, undefined, definition.name),
       };
-    const list = await forEach.resolve(this.#scope());
-    const expansions = await expansionsOf(definition, compiled.name, list, this.#scope());
+    const expansions = await expansionsOf(definition, compiled.name, known.value, this.#scope());
     const calls: PlannedCall[] = [];
     for (const { name, item } of expansions)
       calls.push(await this.#call(definition, compiled, { [definition.forEach.item]: item }, name));
@@ -201,8 +201,9 @@ class Planner {
     const { task } = definition;
     const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
     const { values, open } = await this.#knownInputs(task.inputs, compiled, self); // also of a method's: what can't be resolved is told here
-    if (!this.#isKnown(compiled.target, self !== undefined)) return { name, target: { kind: "open", text } };
-    const target = asName(await compiled.target.resolve(this.#scope(self)), text, this.#workflow.file);
+    const known = await this.#evaluate(compiled.target, self);
+    if (known === undefined) return { name, target: { kind: "open", text } };
+    const target = asName(known.value, text, this.#workflow.file);
     if (task.type === "model_method") return { name, target: await this.#model(target, compiled, self) };
     const child = await this.#sources.workflow(target);
     return {
@@ -221,9 +222,9 @@ class Planner {
   ): Promise<PlannedCall["target"]> {
     const loaded = await this.#sources.model(name);
     const type = this.#sources.types.find(loaded.definition.type);
-    if (method === undefined || !this.#isKnown(method, self !== undefined))
-      return { kind: "model", loaded, method: undefined, mode: "exclusive" };
-    const called = String(await method.resolve(this.#scope(self)));
+    const known = method === undefined ? undefined : await this.#evaluate(method, self);
+    if (known === undefined) return { kind: "model", loaded, method: undefined, mode: "exclusive" };
+    const called = String(known.value);
     return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
   }
 
@@ -236,9 +237,9 @@ class Planner {
     const values: Record<string, unknown> = {};
     for (const key of Object.keys(inputs)) {
       const one = compiled.entry(key);
-      if (one !== undefined && this.#isKnown(one, self !== undefined))
-        values[key] = await one.resolve(this.#scope(self));
-      else open.add(key);
+      const known = one === undefined ? undefined : await this.#evaluate(one, self);
+      if (known === undefined) open.add(key);
+      else values[key] = known.value;
     }
     return { values, open };
   }
@@ -247,7 +248,23 @@ class Planner {
     return { ...this.#sources.scope, inputs: this.#inputs.values, self };
   }
 
-  /** True where it can be evaluated before the run. */
+  /** The value, where it is known before the run: undefined where it depends on data, also of another model's, on the time, or on what isn't known either. */
+  async #evaluate(
+    compiled: CompiledValue,
+    self: Readonly<Record<string, unknown>> | undefined,
+  ): Promise<{ readonly value: unknown } | undefined> {
+    if (!this.#isKnown(compiled, self !== undefined)) return undefined;
+    try {
+      const { value, isVolatile } = await compiled.run(this.#scope(self));
+      return isVolatile ? undefined : { value };
+    } catch (error) {
+      // What another model's arguments read may be made by this run.
+      if (error instanceof FenError && readsModels(compiled)) return undefined;
+      throw error;
+    }
+  }
+
+  /** False where that is certain without evaluating anything. */
   #isKnown({ dependencies }: CompiledValue, isSelfKnown: boolean): boolean {
     if (dependencies.usesData || dependencies.usesTime) return false;
     if (!isSelfKnown && dependencies.self.size > 0) return false;
@@ -256,6 +273,10 @@ class Planner {
       open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)))
     );
   }
+}
+
+function readsModels({ dependencies: { models, isOpen } }: CompiledValue): boolean {
+  return models.size > 0 || isOpen;
 }
 
 /** What was planned for a step of a run; undefined where that wasn't known. */
