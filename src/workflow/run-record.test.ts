@@ -78,12 +78,10 @@ describe("the record of a run", () => {
     expect(statuses).toContain("skipped");
   });
 
-  test("of 10,000 steps, with the journal, takes at most 2 KB a step, and a moment", () => {
+  test("of 10,000 steps, with the journal, takes at most 2 KB a step", () => {
     const entries = journalOf({ seed: 5, steps: 10_000 });
     const state = stateOf(entries);
-    const start = performance.now();
     const text = stringifyRunRecord(state, { logFile: "a/b.log" });
-    expect(performance.now() - start).toBeLessThan(2000);
     expect((textOf(entries).length + text.length) / state.work.length).toBeLessThan(2048);
   });
 });
