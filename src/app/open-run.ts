@@ -3,6 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import type { Appender, Owned } from "../store/contract.ts";
 import type { Author, JournalEntry } from "../workflow/entries.ts";
 import { Journal } from "../workflow/journal.ts";
+import { JournalReader, readOn } from "../workflow/journal-reader.ts";
 import { type RunFiles, runFiles } from "../workflow/run-files.ts";
 import { stringifyRunRecord } from "../workflow/run-record.ts";
 import { RunState } from "../workflow/run-state.ts";
@@ -61,7 +62,7 @@ export class OpenRun {
   static async reopen(
     workspace: Workspace,
     state: RunState,
-    resumed: { readonly at: number; readonly by: Author },
+    resumed: { readonly at: number; readonly by: Author; emit(event: AppEvent): void },
   ): Promise<OpenRun> {
     const { files: store, local } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
@@ -72,10 +73,14 @@ export class OpenRun {
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);
     const run = new OpenRun(workspace, { state, journal, log: await store.reopen(files.log), files, owned });
-    const entry = { e: "resume", ...resumed } as const;
+    const { at, by, emit } = resumed;
+    const entry = { e: "resume", at, by } as const;
     journal.write(entry);
     state.apply(entry);
     await journal.durable();
+    // Who looks on needs to know what was.
+    const lines = await readOn(local, files.journal, new JournalReader(local.locate(files.journal)));
+    for (const line of lines) emit({ event: "workflow.entry", run: state.id, entry: line });
     await run.#writeRecord();
     return run;
   }

@@ -4,8 +4,8 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
-import type { Files } from "../store/contract.ts";
-import type { RunEnd } from "../workflow/entries.ts";
+import type { Files, LockTable } from "../store/contract.ts";
+import type { Author, RunEnd } from "../workflow/entries.ts";
 import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
 import { entriesOfRecord, readRecordHead } from "../workflow/old-record.ts";
 import { runFiles, type RunRef } from "../workflow/run-files.ts";
@@ -42,7 +42,7 @@ const tailBytes = 4096;
 export class PastRuns {
   readonly #workspace: Workspace;
   readonly #files: Files;
-  #hasForeignLock: Promise<boolean> | undefined;
+  #table: Promise<LockTable> | undefined;
 
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
@@ -136,18 +136,22 @@ export class PastRuns {
     const timeline = new Timeline();
     for (const entry of others) state.apply(entry);
     for (const entry of [first, ...others]) timeline.note(entry);
-    const status = await this.#statusOfOld(state.status);
+    const status = await this.#statusOfRecord(state.status, state.by.pid === 0 ? undefined : state.by);
     if (status === "interrupted") timeline.loseOpen();
     return { ref, state, status, timeline, problems: [], lastAt: timeline.lastAt };
   }
 
-  /** The older program says only by its locks that it is at work. */
-  async #statusOfOld(status: RunEnd | "running"): Promise<PastStatus> {
+  /** A run without a journal here says only by the locks that it holds that it is at work. The older program doesn't say in its records which those are. */
+  async #statusOfRecord(status: RunEnd | "running", by: Author | undefined): Promise<PastStatus> {
     if (status !== "running") return status;
-    this.#hasForeignLock ??= this.#workspace.datastore.locks
-      .inspect("all")
-      .then(({ held }) => held.some(({ state }) => state === "foreign"));
-    return (await this.#hasForeignLock) ? "running" : "interrupted";
+    this.#table ??= this.#workspace.datastore.locks.inspect("all");
+    const { held } = await this.#table;
+    const isAlive = held.some(({ state, record }) =>
+      by === undefined
+        ? state === "foreign"
+        : state === "held" && record?.holder === by.holder && record.pid === by.pid,
+    );
+    return isAlive ? "running" : "interrupted";
   }
 
   async #text(path: string): Promise<string | undefined> {
@@ -181,11 +185,11 @@ export class PastRuns {
         hint: "Bring the file back from a copy, or remove it to do without the run.",
       });
     }
-    const { workflowName, status, startedAt, endedAt, tags } = readRecordHead(text, this.#files.locate(record));
+    const { workflowName, status, startedAt, endedAt, tags, by } = readRecordHead(text, this.#files.locate(record));
     return {
       ref,
       workflowName,
-      status: await this.#statusOfOld(status),
+      status: await this.#statusOfRecord(status, by),
       startedAt,
       ...(endedAt === undefined ? {} : { endedAt }),
       tags,

@@ -8,6 +8,7 @@ import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { takeUp } from "./take-up.ts";
+import type { AppEvent } from "./context.ts";
 import { OpenRun } from "./open-run.ts";
 import { resolveInputs } from "./step-inputs.ts";
 import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
@@ -95,8 +96,9 @@ async function goOn(
   await journal.durable();
   if (state.status === "succeeded") return { status: "succeeded" };
   const { machine, workspace } = surroundings;
-  const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine) });
-  for (const entry of entries) open.add(entry, (event) => engine.emit(event));
+  const emit = (event: AppEvent) => engine.emit(event);
+  const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine), emit });
+  for (const entry of entries) open.add(entry, emit);
   return finishNested(engine, open, run);
 }
 

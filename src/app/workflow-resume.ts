@@ -6,7 +6,7 @@ import { planRun, type PlannedRun } from "../workflow/plan.ts";
 import { type RunFiles, runFiles } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Workflows } from "../workflow/workflows.ts";
-import type { AppContext } from "./context.ts";
+import type { AppContext, AppEvent } from "./context.ts";
 import { findRun } from "./find-run.ts";
 import { OpenRun } from "./open-run.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
@@ -43,9 +43,10 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
       await takeLocks(surroundings, plan, (number, index) => !isOver(state, number, index, options.failed));
       const waitedMs = Math.round(context.machine.clock.monotonic() - start);
       const entries = await takeUp(surroundings, { plan, state, ...options });
-      const author = { at: context.machine.clock.now(), by: authorOf(context.machine) };
-      const open = await OpenRun.reopen(workspace, state, author);
-      for (const entry of entries) open.add(entry, (event) => surroundings.emit(event));
+      const emit = (event: AppEvent) => surroundings.emit(event);
+      const { machine } = context;
+      const open = await OpenRun.reopen(workspace, state, { at: machine.clock.now(), by: authorOf(machine), emit });
+      for (const entry of entries) open.add(entry, emit);
       return await carryOut(surroundings, open, { plan, waitedMs, concurrency: options.concurrency });
     } finally {
       await surroundings.locks.release();

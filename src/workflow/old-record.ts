@@ -1,8 +1,11 @@
-/** Runs that have a record but no journal, as the older program leaves them: read leniently, and told as a journal would tell them. */
+/**
+ * Runs that have a record but no journal here: those of the older program, and with a datastore in an object store those of other machines. Read leniently,
+ * and told as a journal would tell them.
+ */
 import { FenError } from "../kernel/errors.ts";
 import { isRecord, parseYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition } from "./definition.ts";
-import type { DataReference, EndStatus, JournalEntry, RunEnd } from "./entries.ts";
+import type { Author, DataReference, EndStatus, JournalEntry, RunEnd } from "./entries.ts";
 import type { RunRef } from "./run-files.ts";
 
 export interface RecordHead {
@@ -11,6 +14,8 @@ export interface RecordHead {
   readonly startedAt: number;
   readonly endedAt?: number;
   readonly tags: Readonly<Record<string, string>>;
+  /** Undefined where the older program does. */
+  readonly by?: Author;
 }
 
 /** What is said of the run as a whole. The jobs, nearly all of the text, are cut out before it is parsed. Throws `run_corrupt`, `yaml_invalid`. */
@@ -41,7 +46,7 @@ export function entriesOfRecord(text: string, path: string, ref: RunRef): Journa
       hash: "",
       inputs: {},
       tags: head.tags,
-      by: { holder: "", pid: 0, command: "" },
+      by: head.by ?? { holder: "", pid: 0, command: "" },
     },
     ...jobs.flatMap((job, j) => jobEntries(job, j, head)),
     ...steps.flatMap(({ step }, n) => stepEntries(step, n, head)),
@@ -55,7 +60,7 @@ function headOf(value: unknown, path: string): RecordHead {
       hint: "Remove the file, or bring it back from a copy.",
       facts: { path },
     });
-  const { status, workflowName, tags, completedAt } = value;
+  const { status, workflowName, tags, completedAt, by } = value;
   const endedAt = timeOf(completedAt);
   return {
     workflowName: textOf(workflowName),
@@ -63,6 +68,9 @@ function headOf(value: unknown, path: string): RecordHead {
     startedAt: Date.parse(value["startedAt"]),
     ...(endedAt === undefined ? {} : { endedAt }),
     tags: isRecord(tags) ? Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, textOf(tag)])) : {},
+    ...(isRecord(by) && typeof by["pid"] === "number"
+      ? { by: { holder: textOf(by["holder"]), pid: by["pid"], command: textOf(by["command"]) } }
+      : {}),
   };
 }
 
@@ -107,12 +115,13 @@ function jobEntries(job: Readonly<Record<string, unknown>>, j: number, head: Rec
 
 function stepEntries(step: Readonly<Record<string, unknown>>, n: number, head: RecordHead): JournalEntry[] {
   if (isTemplate(step)) return [{ e: "expand", at: head.startedAt, n, first: 0, names: [] }];
-  const { output, error, allowedFailure } = step;
+  const { output, error, allowedFailure, reason } = step;
   const started = timeOf(step["startedAt"]);
   const end = endOf(step["status"]);
-  const { model, runId } = isRecord(output) ? output : {};
+  const { model, runId, outputId } = isRecord(output) ? output : {};
   const called = {
     ...(typeof model === "string" ? { model } : {}),
+    ...(typeof outputId === "string" ? { out: outputId } : {}),
     ...(typeof runId === "string" ? { child: runId } : {}),
   };
   const data = listOf(step["dataArtifacts"]).flatMap(referenceOf);
@@ -127,6 +136,7 @@ function stepEntries(step: Readonly<Record<string, unknown>>, n: number, head: R
             n,
             s: end,
             ...(typeof error === "string" ? { error } : {}),
+            ...(typeof reason === "string" ? { why: reason } : {}),
             ...(allowedFailure === true ? { allowed: true as const } : {}),
             ...(data.length === 0 ? {} : { data }),
           },

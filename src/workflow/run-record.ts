@@ -1,5 +1,5 @@
 /**
- * The record of a run as the format has it, made from the run's state. Compact: what a step called and left is named, not copied.
+ * The record of a run as the format has it, made from the run's state, and `by`: who carries it out. Compact: what a step called and left is named, not copied.
  * Written step by step, so that a step whose text only the YAML library can write (an error with a colon in it) costs that step alone.
  */
 import { hasExpression } from "../expression/template.ts";
@@ -8,7 +8,7 @@ import { present } from "./present.ts";
 import type { JobState, RunState, StepState } from "./run-state.ts";
 
 export function stringifyRunRecord(state: RunState, { logFile }: { readonly logFile: string }): string {
-  const { id, definition, status, tags } = state;
+  const { id, definition, status, tags, by } = state;
   const isOver = state.endedAt !== undefined;
   const head = { id, workflowId: definition.id, workflowName: definition.name, status, ...timesOf(state) };
   const jobs = state.jobs.map((job) => {
@@ -16,7 +16,7 @@ export function stringifyRunRecord(state: RunState, { logFile }: { readonly logF
     const text = stringifyYaml({ jobName: job.name, ...recordOfJob(job, isOver) });
     return item(steps.length === 0 ? `${text}steps: []\n` : `${text}steps:\n`, "  ") + steps.join("");
   });
-  return `${stringifyYaml(head)}jobs:\n${jobs.join("")}${stringifyYaml({ tags, logFile })}`;
+  return `${stringifyYaml(head)}jobs:\n${jobs.join("")}${stringifyYaml({ tags, by, logFile })}`;
 }
 
 /** A job's steps without fan-outs that have been expanded: their expansions stand for them. */

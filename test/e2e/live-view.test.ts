@@ -170,3 +170,26 @@ test("followed from another terminal, a run shows what its own shows", async () 
   expect(other.window.text()).toContain("failed fleet in ");
   expect(other.window.lostTop).toBe(false);
 });
+
+test("a run that is taken up again shows what it had done, and tells as lines only what it does now", async () => {
+  workflow({ patch: { done: "true", slow: untilThere("go") } });
+  const first = repo.start("workflow", "run", "fleet");
+  await first.says("succeeded  patch/done ");
+  await first.says("starts     patch/slow");
+  first.kill("SIGTERM");
+  await first.done;
+  const terminal = run(`workflow resume ${await idOfRun()}`);
+  await terminal.shows("1 at work, 1 succeeded");
+  terminal.type("\u0003");
+  expect(await terminal.done).toBe(130);
+  repo.write("go", "");
+  const { stderr, exitCode } = await repo.fen("workflow", "resume", await idOfRun());
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/^ +0\.\d s {2}resumed {4}by /m);
+  expect(stderr).toMatch(/succeeded {2}patch\/slow/);
+  expect(stderr).not.toContain("patch/done");
+});
+
+async function idOfRun(): Promise<string> {
+  return (await repo.fen("workflow", "history", "search", "--json")).json().results[0].runId;
+}

@@ -1,8 +1,7 @@
 /** Looking back at runs and following those that go on: `workflow history search|list|get|logs|timeline|watch`, `workflow run search`. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cpSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Scratch, scratchRepo, until } from "../../support/cli.ts";
 import { documentOf, errorOf, eventsIn, textOf } from "../../support/documents.ts";
@@ -216,9 +215,17 @@ describe("a run that goes on", () => {
     const id = await begun();
     expect(await documentOf(repo, "workflow history get slow")).toMatchObject({ id, status: "running" });
     expect(await textOf(repo, "workflow history get slow")).toContain("fen workflow history watch");
-    expect(await documentOf(repo, "workflow run search --status running")).toMatchObject({ results: [{ runId: id }] });
+    const found = await documentOf(repo, "workflow run search --status running");
+    expect(found).toMatchObject({ results: [{ runId: id }] });
+    // What another machine sees, where only the record is in the datastore: the lock says that it is alive.
+    const journal = join(repo.path, `.swamp/workflow-runs/${found.results[0].workflowId}/workflow-run-${id}.journal`);
+    renameSync(journal, `${journal}.away`);
+    expect(await documentOf(repo, "workflow history get slow")).toMatchObject({ id, status: "running" });
     running.kill("SIGKILL");
     await running.done;
+    repo.write("go", ""); // ends what it had started
+    expect(await documentOf(repo, "workflow history get slow")).toMatchObject({ id, status: "interrupted" });
+    renameSync(`${journal}.away`, journal);
     const left = await documentOf(repo, "workflow history get slow");
     expect(left.status).toBe("interrupted");
     expect(left.jobs[0].status).toBe("interrupted");
@@ -228,7 +235,6 @@ describe("a run that goes on", () => {
     const watched = await repo.fen("workflow", "history", "watch", "slow");
     expect(watched.exitCode).toBe(1);
     expect(watched.stderr).toContain("interrupted slow");
-    repo.write("go", "");
   });
 
   test("is followed to its end with its exit code: as lines, as one document, as events", async () => {

@@ -3,12 +3,16 @@ import { resumeWorkflow } from "../../../app/workflow-resume.ts";
 import { FenError } from "../../../kernel/errors.ts";
 import type { Flags, Handler } from "../../command.ts";
 import type { Console } from "../../console.ts";
+import { viewed } from "../../render/run-view/index.ts";
 import { showRunEnd } from "../../render/workflow-run.ts";
 
-export const handler: Handler = async ({ context, args, flags, console, json }) => {
+export const handler: Handler = async (invocation) => {
+  const { args, flags, console, json } = invocation;
   const [run = ""] = args;
-  const resume = (unknown: UnknownChoice | undefined) =>
-    resumeWorkflow(context, { run, failed: flags.on("failed"), unknown, concurrency: flags.number("concurrency") });
+  const resume = (unknown: UnknownChoice | undefined) => {
+    const options = { run, failed: flags.on("failed"), unknown, concurrency: flags.number("concurrency") };
+    return viewed(invocation, (context) => resumeWorkflow(context, options), { past: "silent" });
+  };
   // A person is asked while nothing is locked.
   const document = await resume(choiceOf(flags)).catch(async (error: unknown) => {
     const needsChoice = error instanceof FenError && error.code === "resume_choice_needed";

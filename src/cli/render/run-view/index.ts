@@ -7,7 +7,7 @@ import { isTerminal } from "../../output.ts";
 import { eventPrinter, warning } from "../events.ts";
 import { LiveArea } from "../live-area.ts";
 import { KnownRun } from "./known.ts";
-import { RunLines } from "./lines.ts";
+import { type LineOptions, RunLines } from "./lines.ts";
 import { picture } from "./picture.ts";
 
 interface RunView {
@@ -17,13 +17,19 @@ interface RunView {
   finish(): void;
 }
 
-/** Does work on a run with a view of it, unless JSON is wanted; the view is gone when it has ended, so that what is said then stays. */
+/**
+ * Does work on a run with a view of it, unless JSON is wanted; the view is gone when it has ended, so that what is said then stays.
+ * `past`: whether lines tell what had happened before.
+ */
 export async function viewed<T>(
   { context, console, flags, json }: Invocation,
   work: (context: AppContext) => Promise<T>,
+  options: { readonly past: "told" | "silent" } = { past: "told" },
 ): Promise<T> {
   if (json) return work(context);
-  const view = runViewFor(console, context.machine.clock, { verbose: flags.on("verbose") });
+  const { clock } = context.machine;
+  const from = options.past === "told" ? -Infinity : clock.now();
+  const view = runViewFor(console, clock, { verbose: flags.on("verbose"), from });
   try {
     return await work({ ...context, emit: view.event });
   } finally {
@@ -34,7 +40,7 @@ export async function viewed<T>(
 /** Twelve a second. */
 const frameMs = 80;
 
-function runViewFor(console: Console, clock: Clock, options: { readonly verbose: boolean }): RunView {
+function runViewFor(console: Console, clock: Clock, options: LineOptions): RunView {
   if (isTerminal(2) && process.env["TERM"] !== "dumb" && !console.isQuiet) return liveView(console, clock);
   const lines = new RunLines(console, options);
   const others = eventPrinter(console, "text", options.verbose);

@@ -20,6 +20,7 @@ const keptFailures = 50;
 export class KnownRun {
   /** The outermost run; undefined until it has begun. */
   #root: RunState | undefined;
+  #since: number | undefined;
   readonly #runs = new Map<string, RunState>();
   /** Labels of the steps that called the other runs. */
   readonly #prefixes = new Map<string, string>();
@@ -32,6 +33,11 @@ export class KnownRun {
 
   get root(): RunState | undefined {
     return this.#root;
+  }
+
+  /** When it began, or was taken up again. */
+  get since(): number | undefined {
+    return this.#since;
   }
 
   get notice(): WaitNotice | undefined {
@@ -95,6 +101,7 @@ export class KnownRun {
       return;
     }
     state.apply(entry);
+    if (entry.e === "resume" && state === this.#root) this.#since = entry.at;
     if (entry.e === "again") for (const number of entry.steps) this.#sort(run, number);
     else if (entry.e === "resume") for (const { number } of state.steps) this.#sort(run, number);
     else if ("n" in entry) this.#sort(run, entry.n);
@@ -103,6 +110,7 @@ export class KnownRun {
   #begin(entry: Extract<JournalEntry, { e: "run" }>): void {
     const state = new RunState(entry);
     this.#root ??= state;
+    this.#since ??= entry.at;
     this.#runs.set(entry.run, state);
     this.#notice = undefined;
     const { parent } = entry;

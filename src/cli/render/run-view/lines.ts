@@ -6,20 +6,29 @@ import type { Console } from "../../console.ts";
 import { duration } from "../table.ts";
 import { KnownRun, type ShownStep } from "./known.ts";
 
+export interface LineOptions {
+  /** With what steps print. */
+  readonly verbose: boolean;
+  /** What happened before this time isn't told. */
+  readonly from: number;
+}
+
 export class RunLines {
   readonly #console: Console;
   readonly #known = new KnownRun();
-  readonly #verbose: boolean;
+  readonly #options: LineOptions;
 
-  constructor(console: Console, options: { readonly verbose: boolean }) {
+  constructor(console: Console, options: LineOptions) {
     this.#console = console;
-    this.#verbose = options.verbose;
+    this.#options = options;
   }
 
   note(event: AppEvent): void {
     this.#known.note(event);
-    if (event.event === "workflow.entry") this.#entry(event.run, event.entry);
-    else if (event.event === "workflow.output" && this.#verbose) {
+    const { from, verbose } = this.#options;
+    if (event.event === "workflow.entry") {
+      if (event.entry.at >= from) this.#entry(event.run, event.entry);
+    } else if (event.event === "workflow.output" && verbose) {
       const step = this.#known.step(event.run, event.step);
       this.#console.say(`${printable(step?.label ?? "")} | ${printable(event.line)}`);
     }
@@ -81,8 +90,7 @@ export class RunLines {
   }
 
   #say(at: number, word: string, text: string): void {
-    const { root } = this.#known;
-    const seconds = `${(Math.max(0, at - (root?.startedAt ?? at)) / 1000).toFixed(1)} s`.padStart(8);
+    const seconds = `${(Math.max(0, at - (this.#known.since ?? at)) / 1000).toFixed(1)} s`.padStart(8);
     const shown = word === "failed" || word === "succeeded" ? this.#console.status(word) : word;
     this.#console.say(`${seconds}  ${shown}${" ".repeat(Math.max(0, 9 - word.length))}  ${text}`);
   }

@@ -102,7 +102,7 @@ function bar(known: KnownRun, root: RunState, { console, width, now }: Frame & {
   const ended = all.succeeded + all.failed + all.skipped + all.cancelled;
   const total = ended + all.pending + all.waiting + all.running;
   const share = total === 0 ? 1 : ended / total;
-  const tail = ` ${ended}/${total}  ${Math.floor(share * 100)} %  ${duration(Math.max(0, (root.endedAt ?? now) - root.startedAt))}`;
+  const tail = ` ${ended}/${total}  ${Math.floor(share * 100)} %  ${duration(Math.max(0, (root.endedAt ?? now) - (known.since ?? now)))}`;
   const name = root.definition.name;
   const room = Math.min(40, width - columnsOf(tail) - Math.min(columnsOf(name), 30) - 2);
   if (room < 4) return fitted([[name, bold], [tail]], width);
