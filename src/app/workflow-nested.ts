@@ -93,8 +93,11 @@ async function goOn(
   const { state, entries } = run.former;
   engine.write({ e: "start", at: engine.now(), n: step.number, a: run.attempt, child: state.id });
   await journal.durable();
-  if (state.status === "succeeded") return { status: "succeeded" };
   const { machine, workspace } = surroundings;
+  if (state.status === "succeeded") {
+    await OpenRun.settle(workspace, state);
+    return { status: "succeeded" };
+  }
   const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine) });
   for (const entry of entries) open.add(entry, (event) => engine.emit(event));
   return finishNested(engine, open, run);

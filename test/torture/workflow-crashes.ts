@@ -15,6 +15,8 @@ import { bundleProgram } from "../support/bundle.ts";
 import { Chance } from "../support/chance.ts";
 import type { Death, WorkerSpec } from "./workflow-worker.ts";
 
+/** In memory where that can be: a killed process loses nothing that it has handed to the system, and nobody waits for a disk. */
+const scratch = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const models = Array.from({ length: 8 }, (_, n) => `m${n}`);
 
 export type Kill =
@@ -54,7 +56,7 @@ export class CrashLab {
   }
 
   static async open(): Promise<CrashLab> {
-    const template = mkdtempSync(join(tmpdir(), "fen-crash-"));
+    const template = mkdtempSync(join(scratch, "fen-crash-"));
     writeRepository(template);
     return new CrashLab(await bundleProgram("test/torture/workflow-worker"), template);
   }
@@ -106,7 +108,7 @@ export class CrashLab {
   }
 
   #copy(): string {
-    const root = mkdtempSync(join(tmpdir(), "fen-crash-"));
+    const root = mkdtempSync(join(scratch, "fen-crash-"));
     cpSync(this.#template, root, { recursive: true });
     return root;
   }
@@ -333,7 +335,56 @@ function writeRepository(root: string): void {
     {
       name: "last",
       dependsOn: [{ job: "fan", condition: { type: "completed" } }],
-      steps: [...chain("last", 40), step("nothing-1", 2, {}, "nothing"), step("nothing-2", 2, {}, "nothing")],
+      steps: [...chain("last", 55), step("nothing-1", 2, {}, "nothing"), step("nothing-2", 2, {}, "nothing")],
     },
   ]);
+}
+
+export interface TortureOptions {
+  /** Kill once at every line of the journals, and once in the middle of it. */
+  readonly lines: boolean;
+  /** So many runs that are killed at random moments. */
+  readonly runs: number;
+  readonly seed: number;
+  /** Crashes at once. */
+  readonly parallel: number;
+}
+
+/** Tells what broke; gives the sums. */
+export async function torture(
+  { lines, runs, seed, parallel }: TortureOptions,
+  tell: (what: string) => void,
+): Promise<string> {
+  using lab = await CrashLab.open();
+  const reference = await lab.reference();
+  const everyLine = Array.from({ length: lines ? reference.lines + 1 : 0 }, (_, n) =>
+    [false, true].map((torn) => ({ n, torn })),
+  );
+  const crashes = [
+    ...everyLine.flat().map(({ n, torn }) => ({
+      what: `line ${n}${torn ? " and a half" : ""}`,
+      kills: [{ at: "line" as const, lines: n, torn }],
+    })),
+    ...Array.from({ length: runs }, (_, n) => ({
+      what: `--seed ${seed + n} --runs 1`,
+      kills: randomKills(seed + n, reference),
+    })),
+  ];
+  const sum = { crashes: 0, killed: 0, ended: 0, again: 0, broken: 0 };
+  const work = async (): Promise<void> => {
+    for (let crash = crashes.shift(); crash !== undefined; crash = crashes.shift()) {
+      const { violations, killed, ended, again } = await lab.crash(crash, reference);
+      sum.crashes++;
+      sum.killed += killed;
+      sum.ended += ended;
+      sum.again += again;
+      if (violations.length > 0) {
+        sum.broken++;
+        tell(`${crash.what}:\n${violations.map((one) => `  ${one}`).join("\n")}`);
+      }
+      if (sum.crashes % 100 === 0) tell(`${sum.crashes} runs, ${sum.killed} kills, ${sum.broken} broken`);
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
+  return `${sum.crashes} runs of ${reference.ends.size} steps, ${sum.killed} kills: ${sum.ended} ended steps stayed ended, ${sum.again} that were at work began again, ${sum.broken} runs broken`;
 }

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab[Symbol.dispose]());
 
-const few = 20;
+const few = 12;
 
 test("the workflow is as large as it is said to be, and ends in every way", () => {
   expect(reference.ends.size).toBeGreaterThan(200);
