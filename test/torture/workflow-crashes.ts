@@ -19,16 +19,16 @@ import type { Death, WorkerSpec } from "./workflow-worker.ts";
 const scratch = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
 const models = Array.from({ length: 8 }, (_, n) => `m${n}`);
 
-export type Kill =
+type Kill =
   | Death
   /** By somebody else, so long after it has begun. */
   | { readonly at: "time"; readonly ms: number };
 
-export interface Crash {
+interface Crash {
   readonly kills: readonly Kill[];
 }
 
-export interface Reference {
+interface Reference {
   /** How each step ended, by its path through runs, jobs and fan-outs. */
   readonly ends: ReadonlyMap<string, string>;
   /** Lines of all journals. */
@@ -36,7 +36,7 @@ export interface Reference {
   readonly ms: number;
 }
 
-export interface CrashResult {
+interface CrashResult {
   readonly violations: readonly string[];
   /** How often it was killed before it had ended. */
   readonly killed: number;
@@ -46,7 +46,7 @@ export interface CrashResult {
   readonly again: number;
 }
 
-export class CrashLab {
+class CrashLab {
   readonly #script: string;
   readonly #template: string;
 
@@ -135,7 +135,7 @@ export class CrashLab {
 }
 
 /** Kills at any moment: at a call of the filesystem, or at a time; now and then again while it is resumed. */
-export function randomKills(seed: number, reference: Reference): readonly Kill[] {
+function randomKills(seed: number, reference: Reference): readonly Kill[] {
   const chance = new Chance(seed);
   const one = (): Kill =>
     chance.is(0.5)
@@ -341,50 +341,69 @@ function writeRepository(root: string): void {
 }
 
 export interface TortureOptions {
-  /** Kill once at every line of the journals, and once in the middle of it. */
-  readonly lines: boolean;
-  /** So many runs that are killed at random moments. */
+  /** At so many lines of the journals, over all of them, one run is killed behind the line and one within it; Infinity: at every line. */
+  readonly lines: number;
+  /** So many runs are killed at random moments. */
   readonly runs: number;
   readonly seed: number;
   /** Crashes at once. */
   readonly parallel: number;
 }
 
-/** Tells what broke; gives the sums. */
+export interface TortureResult {
+  readonly steps: number;
+  readonly runs: number;
+  readonly kills: number;
+  /** Steps that had ended at a kill. */
+  readonly ended: number;
+  /** Steps that were at work at a kill and began again. */
+  readonly again: number;
+  /** What broke, each with how to see it again. */
+  readonly broken: readonly string[];
+}
+
 export async function torture(
   { lines, runs, seed, parallel }: TortureOptions,
-  tell: (what: string) => void,
-): Promise<string> {
+  tell: (what: string) => void = () => undefined,
+): Promise<TortureResult> {
   using lab = await CrashLab.open();
   const reference = await lab.reference();
-  const everyLine = Array.from({ length: lines ? reference.lines + 1 : 0 }, (_, n) =>
-    [false, true].map((torn) => ({ n, torn })),
-  );
+  const places = Math.min(lines, reference.lines + 1);
+  const first = seed % Math.max(1, Math.floor(reference.lines / places));
   const crashes = [
-    ...everyLine.flat().map(({ n, torn }) => ({
-      what: `line ${n}${torn ? " and a half" : ""}`,
-      kills: [{ at: "line" as const, lines: n, torn }],
-    })),
+    ...Array.from({ length: places }, (_, n) => first + Math.floor((n * (reference.lines + 1)) / places)).flatMap(
+      (line) =>
+        [false, true].map((torn) => ({
+          what: `killed ${torn ? "within the line after" : "behind"} line ${line}`,
+          kills: [{ at: "line" as const, lines: line, torn }],
+        })),
+    ),
     ...Array.from({ length: runs }, (_, n) => ({
-      what: `--seed ${seed + n} --runs 1`,
+      what: `npm run torture -- --workflows --runs 1 --seed ${seed + n}`,
       kills: randomKills(seed + n, reference),
     })),
   ];
-  const sum = { crashes: 0, killed: 0, ended: 0, again: 0, broken: 0 };
+  const results: CrashResult[] = [];
+  const broken: string[] = [];
   const work = async (): Promise<void> => {
     for (let crash = crashes.shift(); crash !== undefined; crash = crashes.shift()) {
-      const { violations, killed, ended, again } = await lab.crash(crash, reference);
-      sum.crashes++;
-      sum.killed += killed;
-      sum.ended += ended;
-      sum.again += again;
-      if (violations.length > 0) {
-        sum.broken++;
-        tell(`${crash.what}:\n${violations.map((one) => `  ${one}`).join("\n")}`);
+      const result = await lab.crash(crash, reference);
+      results.push(result);
+      if (result.violations.length > 0) {
+        broken.push(`${crash.what}:\n${result.violations.map((one) => `  ${one}`).join("\n")}`);
+        tell(broken.at(-1) ?? "");
       }
-      if (sum.crashes % 100 === 0) tell(`${sum.crashes} runs, ${sum.killed} kills, ${sum.broken} broken`);
+      if (results.length % 100 === 0) tell(`${results.length} runs, ${broken.length} broken`);
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));
-  return `${sum.crashes} runs of ${reference.ends.size} steps, ${sum.killed} kills: ${sum.ended} ended steps stayed ended, ${sum.again} that were at work began again, ${sum.broken} runs broken`;
+  const sum = (pick: (result: CrashResult) => number) => results.reduce((total, one) => total + pick(one), 0);
+  return {
+    steps: reference.ends.size,
+    runs: results.length,
+    kills: sum((one) => one.killed),
+    ended: sum((one) => one.ended),
+    again: sum((one) => one.again),
+    broken,
+  };
 }

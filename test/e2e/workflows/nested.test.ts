@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { RunDocument } from "../../../src/app/workflow-run-document.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
 import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
 
@@ -44,7 +45,9 @@ test("lock-48, defect-16: of 10 child runs at once each has a complete log and r
       status: "succeeded",
       jobs: [{ steps: [{ stepName: "talk", status: "succeeded" }] }],
     });
-    expect(repo.record(id).jobs[0].steps.map((one: any) => one.output?.runId)).toContain(runId);
+    expect(repo.record(id).jobs[0].steps.map((one: { output?: { runId?: string } }) => one.output?.runId)).toContain(
+      runId,
+    );
   }
   await repo.expectNothingLeft();
 });
@@ -91,7 +94,9 @@ test("the workflows of an older repository end as its recorded runs did", async 
   try {
     cpSync(fileURLToPath(new URL("../../fixtures/existing-repo", import.meta.url)), path, { recursive: true });
     const document = await documentOf({ path }, `workflow run acme-greet-all --input '{"hosts":["a","b"]}'`);
-    const steps = document.jobs.flatMap((job: any) => job.steps.map((one: any) => [job.name, one.name, one.status]));
+    const steps = document.jobs.flatMap((job: RunDocument["jobs"][number]) =>
+      job.steps.map((one) => [job.name, one.name, one.status]),
+    );
     expect(steps).toEqual([
       ["greet", "greet-a", "succeeded"],
       ["greet", "greet-b", "succeeded"],
