@@ -3,7 +3,7 @@ import { isAbsolute, relative } from "node:path";
 import type { Appender, Owned } from "../store/contract.ts";
 import type { Author, JournalEntry } from "../workflow/entries.ts";
 import { Journal } from "../workflow/journal.ts";
-import { type RunFiles, runFiles } from "../workflow/run-files.ts";
+import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
 import { stringifyRunRecord } from "../workflow/run-record.ts";
 import { RunState } from "../workflow/run-state.ts";
 import type { AppEvent } from "./context.ts";
@@ -86,6 +86,14 @@ export class OpenRun {
     await store.write(files.record, stringifyRunRecord(state, { logFile: logNameOf(workspace, files) }));
     await local.remove(files.owner);
     await store.remove(files.cancel);
+  }
+
+  /** What is left of a run that died before its first line was there: nothing of it has happened. */
+  static async discard({ datastore: { files: store, local } }: Workspace, ref: RunRef): Promise<void> {
+    const { owner, log, journal } = runFiles(ref);
+    await local.remove(journal);
+    await store.remove(log);
+    await local.remove(owner);
   }
 
   /** A line that says what became of the run before it goes on. */

@@ -77,9 +77,12 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
   const prepared = surroundings.takenUp.get(step.child);
   surroundings.takenUp.delete(step.child);
   if (prepared !== undefined) return prepared;
-  const { journal } = runFiles({ workflowId: plan.workflow.workflow.id, id: step.child });
-  const read = await readJournal(surroundings.workspace.datastore.local, journal);
-  if (read === undefined) return undefined;
+  const ref = { workflowId: plan.workflow.workflow.id, id: step.child };
+  const read = await readJournal(surroundings.workspace.datastore.local, runFiles(ref).journal);
+  if (read === undefined) {
+    await OpenRun.discard(surroundings.workspace, ref);
+    return undefined;
+  }
   const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
   return { state: read.state, entries };
 }

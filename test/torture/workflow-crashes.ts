@@ -5,7 +5,7 @@
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseYaml } from "../../src/repo/yaml.ts";
 import type { JournalEntry } from "../../src/workflow/entries.ts";
@@ -221,12 +221,13 @@ function check(root: string, reference: Reference, done: ReadonlyMap<string, num
   for (const [path, step] of steps) violations.push(...checkOutput(root, path, step));
   for (const { state, record } of runs) {
     if (state.status === "running") violations.push(`the run of ${state.definition.name} hasn't ended`);
-    const told: unknown = Object(parseYaml(record, "record"))["status"];
-    if (told !== state.status) violations.push(`a record says ${String(told)} of a run that ${state.status}`);
+    const recorded: unknown = Object(parseYaml(record, "record"))["status"];
+    if (recorded !== state.status) violations.push(`a record says ${String(recorded)} of a run that ${state.status}`);
   }
   const left = readdirSync(join(root, ".swamp"), { recursive: true }).map(String);
-  // A run that died before its first line was there is none: nothing has happened, and nobody will ask for it.
-  const known = (file: string) => !file.endsWith(".owner") || runs.some((run) => file.includes(run.state.id));
+  // A run that died before its first line was there, and that nobody has called, is none: nobody will ask for it.
+  const told = JSON.stringify(runs.map((run) => run.entries));
+  const known = (file: string) => !file.endsWith(".owner") || told.includes(basename(file, ".owner"));
   for (const file of left.filter(known))
     if (/\.lock$|\.owner$|\.cancel$|\.claim$|staging\/[^/]+\/./.test(file)) violations.push(`left: ${file}`);
   return violations;
