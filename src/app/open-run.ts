@@ -4,7 +4,7 @@ import type { Appender, Owned } from "../store/contract.ts";
 import type { Author, JournalEntry } from "../workflow/entries.ts";
 import { Journal } from "../workflow/journal.ts";
 import { JournalReader, readOn } from "../workflow/journal-reader.ts";
-import { type RunFiles, runFiles } from "../workflow/run-files.ts";
+import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
 import { stringifyRunRecord } from "../workflow/run-record.ts";
 import { RunState } from "../workflow/run-state.ts";
 import type { AppEvent } from "./context.ts";
@@ -38,9 +38,7 @@ export class OpenRun {
     this.log = parts.log;
     this.files = parts.files;
     this.#owned = parts.owned;
-    const path = workspace.datastore.files.locate(parts.files.log);
-    const inside = relative(workspace.repository.layout.root, path);
-    this.logName = inside.startsWith("..") || isAbsolute(inside) ? path : inside;
+    this.logName = logNameOf(workspace, parts.files);
   }
 
   /** A new run, there for everybody to see once this resolves. */
@@ -85,6 +83,24 @@ export class OpenRun {
     return run;
   }
 
+  /** A run that has ended by its journal, but whose process died before it could say so elsewhere; the caller has made sure that nobody carries it out. */
+  static async settle(workspace: Workspace, state: RunState): Promise<void> {
+    const { files: store, local } = workspace.datastore;
+    const files = runFiles({ workflowId: state.definition.id, id: state.id });
+    if ((await local.owner(files.owner)) !== "dead") return;
+    await store.write(files.record, stringifyRunRecord(state, { logFile: logNameOf(workspace, files) }));
+    await local.remove(files.owner);
+    await store.remove(files.cancel);
+  }
+
+  /** What is left of a run that died before its first line was there: nothing of it has happened. */
+  static async discard({ datastore: { files: store, local } }: Workspace, ref: RunRef): Promise<void> {
+    const { owner, log, journal } = runFiles(ref);
+    await local.remove(journal);
+    await store.remove(log);
+    await local.remove(owner);
+  }
+
   /** A line that says what became of the run before it goes on. */
   add(entry: JournalEntry, emit: (event: AppEvent) => void): void {
     this.journal.write(entry);
@@ -110,4 +126,11 @@ export class OpenRun {
     const text = stringifyRunRecord(this.state, { logFile: this.logName });
     await this.#workspace.datastore.files.write(this.files.record, text);
   }
+}
+
+/** Relative to the repository where it is inside. */
+function logNameOf({ datastore, repository }: Workspace, { log }: RunFiles): string {
+  const path = datastore.files.locate(log);
+  const inside = relative(repository.layout.root, path);
+  return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
 }

@@ -78,9 +78,12 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
   const prepared = surroundings.takenUp.get(step.child);
   surroundings.takenUp.delete(step.child);
   if (prepared !== undefined) return prepared;
-  const { journal } = runFiles({ workflowId: plan.workflow.workflow.id, id: step.child });
-  const read = await readJournal(surroundings.workspace.datastore.local, journal);
-  if (read === undefined) return undefined;
+  const ref = { workflowId: plan.workflow.workflow.id, id: step.child };
+  const read = await readJournal(surroundings.workspace.datastore.local, runFiles(ref).journal);
+  if (read === undefined) {
+    await OpenRun.discard(surroundings.workspace, ref);
+    return undefined;
+  }
   const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
   return { state: read.state, entries };
 }
@@ -94,8 +97,11 @@ async function goOn(
   const { state, entries } = run.former;
   engine.write({ e: "start", at: engine.now(), n: step.number, a: run.attempt, child: state.id });
   await journal.durable();
-  if (state.status === "succeeded") return { status: "succeeded" };
   const { machine, workspace } = surroundings;
+  if (state.status === "succeeded") {
+    await OpenRun.settle(workspace, state);
+    return { status: "succeeded" };
+  }
   const emit = (event: AppEvent) => engine.emit(event);
   const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine), emit });
   for (const entry of entries) open.add(entry, emit);

@@ -36,6 +36,7 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   try {
     const state = await readRun(workspace, files, ref.id);
     refuseNested(state);
+    if (state.status !== "running") await OpenRun.settle(workspace, state);
     refuseEnded(state, options.failed);
     const { surroundings, plan } = await planAgain(context, workspace, state);
     try {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { RunDocument } from "../../../src/app/workflow-run-document.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
 import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
 
@@ -93,7 +94,7 @@ test("the workflows of an older repository end as its recorded runs did", async 
   try {
     cpSync(fileURLToPath(new URL("../../fixtures/existing-repo", import.meta.url)), path, { recursive: true });
     const document = await documentOf({ path }, `workflow run acme-greet-all --input '{"hosts":["a","b"]}'`);
-    const steps = document.jobs.flatMap((job: { name: string; steps: { name: string; status: string }[] }) =>
+    const steps = document.jobs.flatMap((job: RunDocument["jobs"][number]) =>
       job.steps.map((one) => [job.name, one.name, one.status]),
     );
     expect(steps).toEqual([

@@ -1,5 +1,6 @@
 /** What steps of a run do, on the built program: conditions, fan-outs, failures, limits, retries, tags, data. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { RunDocument } from "../../../src/app/workflow-run-document.ts";
 import { runFen } from "../../support/cli.ts";
 import { documentOf } from "../../support/documents.ts";
 import { isAtWork } from "../../support/processes.ts";
@@ -13,19 +14,20 @@ beforeAll(async () => {
 });
 afterAll(() => repo.remove());
 
+type Job = RunDocument["jobs"][number];
+type Step = Job["steps"][number];
+
 /** By name, "succeeded", or "skipped: why". */
 // oxlint-disable-next-line typescript/no-explicit-any -- a document
 const ends = (document: any): Record<string, string> =>
   Object.fromEntries(
-    document.jobs.flatMap(
-      (job: { name: string; status: string; steps: { name: string; status: string; reason?: string }[] }) => [
-        [job.name, job.status],
-        ...job.steps.map((one) => [
-          `${job.name}/${one.name}`,
-          `${one.status}${one.reason === undefined ? "" : `: ${one.reason}`}`,
-        ]),
-      ],
-    ),
+    document.jobs.flatMap((job: Job) => [
+      [job.name, job.status],
+      ...job.steps.map(({ name, status, reason }) => [
+        `${job.name}/${name}`,
+        `${status}${reason === undefined ? "" : `: ${reason}`}`,
+      ]),
+    ]),
   );
 
 describe("conditions", () => {
@@ -211,9 +213,7 @@ describe("data", () => {
       { tags: { team: "sre" } },
     );
     const { id, jobs } = await documentOf(repo, "workflow run varied --tag day=today");
-    expect(
-      jobs[0].steps.map((one: { dataArtifacts: { name: string }[] }) => one.dataArtifacts.map((data) => data.name)),
-    ).toEqual([
+    expect(jobs[0].steps.map((one: Step) => one.dataArtifacts?.map((data) => data.name))).toEqual([
       ["result-a", "log"],
       ["result-b", "log"],
     ]);
