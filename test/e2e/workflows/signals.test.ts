@@ -24,7 +24,7 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     // It takes its time to end: whoever waits for its model must not get it before.
     repo.model(
       "slow",
-      `${leavesPid("child")}; trap 'sleep 0.4; touch ended; exit 1' TERM; ${waitFor("go")} & wait $!; ${waitFor("go")}`,
+      `trap 'sleep 0.4; touch ended; exit 1' TERM; ${leavesPid("child")}; ${waitFor("go")} & wait $!; ${waitFor("go")}`,
     );
     repo.model("quick", "echo quick >> quick");
     repo.workflow("w", [
