@@ -9,10 +9,18 @@ export type EventMode = "text" | "json" | "stream";
 
 export function eventPrinter(console: Console, mode: EventMode, verbose: boolean): (event: AppEvent) => void {
   if (mode === "stream") return (event) => console.out(JSON.stringify(plain(event)));
+  let isWaiting = false;
   return (event) => {
-    if (event.event === "lock.waiting")
+    if (event.event === "lock.waiting") {
+      isWaiting = true;
       console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
-    else if (event.event === "warning") console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
+    } else if (event.event === "lock.granted") {
+      // Who wasn't told of a wait needn't be told of its end.
+      if (isWaiting && mode === "text")
+        console.say(console.dim(`got the lock on ${shortList(event.resources)} after ${duration(event.waitedMs)}`));
+      isWaiting = false;
+    } else if (event.event === "warning")
+      console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
     else if (mode === "text") printRun(console, event, verbose);
   };
 }
@@ -27,8 +35,6 @@ function printRun(console: Console, event: AppEvent, verbose: boolean): void {
     else console.say(event.line);
   } else if (event.event === "run.data" && verbose)
     console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
-  else if (event.event === "lock.granted" && event.waitedMs >= 250)
-    console.say(console.dim(`got the lock on ${shortList(event.resources)} after ${duration(event.waitedMs)}`));
 }
 
 function shortList(names: readonly string[]): string {

@@ -153,7 +153,14 @@ describe.concurrent("every command", () => {
   test.each(inside.map(({ path, arguments: args = [] }) => [...path, ...args.map(() => "x")].join(" ")))(
     "fen %s needs a repository",
     async (line) => {
-      const needed = line.includes("lock release") ? `${line} --force` : line;
+      const needs = {
+        "lock release": "--force",
+        "setup s3": "--bucket b",
+        "setup filesystem": "--path p",
+        evaluate: "--all",
+      };
+      const flag = Object.entries(needs).find(([words]) => line.endsWith(words))?.[1] ?? "";
+      const needed = `${line} ${flag}`.trim();
       expect(await errorOf(outside, needed, { input: "name: x\n" })).toMatchObject({
         code: "repository_missing",
         exitCode: 78,
