@@ -32,7 +32,7 @@ export class Turns {
     const line = this.#lines.get(key) ?? { active: 0, activeMode: mode, waiting: [], served: 0 };
     this.#lines.set(key, line);
     if (line.waiting.length === line.served && admits(line, mode)) this.#begin(line, mode);
-    else await this.#wait(line, mode, signal);
+    else await this.#wait(key, line, { mode, signal });
     let isOver = false;
     return () => {
       if (isOver) return;
@@ -42,10 +42,15 @@ export class Turns {
     };
   }
 
-  #wait(line: Line, mode: LockMode, signal: AbortSignal): Promise<void> {
+  #wait(
+    key: string,
+    line: Line,
+    { mode, signal }: { readonly mode: LockMode; readonly signal: AbortSignal },
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const forget = this.#stops.on(signal, (reason) => {
         line.waiting.splice(line.waiting.indexOf(asker), 1);
+        this.#advance(key, line); // who was only behind this one needn't wait any more
         reject(reason);
       });
       const asker: Asker = {

@@ -105,6 +105,51 @@ describe("lock: run", () => {
   });
 });
 
+describe("names that depend on data", () => {
+  const latest = (model: string) => `\${{ data.latest('${model}', 'result').attributes.stdout }}`;
+
+  test("are locked when they are known: of what was made in the same run, and not before", async () => {
+    repo.model("chooser", "echo target-2");
+    repo.model("target-1", "true");
+    repo.model("target-2", `touch begun; ${waitFor("go")}`);
+    repo.workflow("w", [step("choose", "chooser"), step("call", latest("chooser"), after("choose", "succeeded"))]);
+    expect(await documentOf(repo, "workflow run w --explain")).toMatchObject({
+      locks: [{ model: "chooser" }],
+      open: [{ step: "only/call", expression: expect.stringContaining("chooser") }],
+    });
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("begun");
+    expect(await heldNames()).toEqual(["target-2"]);
+    repo.write("go", "");
+    expect((await run.done).exitCode).toBe(0);
+    await repo.expectNothingLeft();
+  });
+
+  test("lock-35: of two runs that wait for each other one gives way, the other goes on", async () => {
+    for (const [name, other] of [
+      ["left", "right"],
+      ["right", "left"],
+    ] as const) {
+      repo.model(`choose-${name}`, `echo ${other}; touch ${name}.begun; ${waitFor("go")}`);
+      repo.model(name, "true");
+      repo.workflow(`run-${name}`, [
+        step("choose", `choose-${name}`),
+        step("call", latest(`choose-${name}`), after("choose", "succeeded")),
+        step("own", name, after("call", "completed")),
+      ]);
+    }
+    const runs = ["left", "right"].map((name) => repo.start("workflow", "run", `run-${name}`, "--json"));
+    await Promise.all([repo.appears("left.begun"), repo.appears("right.begun")]);
+    repo.write("go", "");
+    const done = await Promise.all(runs.map((run) => run.done));
+    const calls = done.map((one) => one.json().jobs[0].steps[1]);
+    expect(calls.map((one) => one.status).sort()).toEqual(["failed", "succeeded"]);
+    expect(calls.find((one) => one.status === "failed").error).toContain("wait for each other in a circle");
+    expect(done.flatMap((one) => one.json().jobs[0].steps[2].status)).toContain("succeeded");
+    await repo.expectNothingLeft();
+  });
+});
+
 describe("lock: step", () => {
   test("each step takes its own, and holds nothing before and after", async () => {
     repo.model("first", `touch begun; ${waitFor("go")}`);

@@ -1,0 +1,159 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Lease, LockRequest } from "../lock/lease.ts";
+import { type LockMode, resourceKey } from "../store/contract.ts";
+import { type PlannedUse, RunLocks, type TakeLocks } from "./run-locks.ts";
+
+const request = (model: string, mode: LockMode = "exclusive"): LockRequest => ({
+  resource: { kind: "model", type: "t", id: model },
+  mode,
+});
+const use = (model: string, mode?: LockMode): PlannedUse => ({ request: request(model, mode), isOver: false });
+const signal = new AbortController().signal;
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** A store that grants at once what nobody has, and takes a moment to get it back. */
+class FakeStore {
+  /** What is held, and in which mode. */
+  readonly held = new Map<string, LockMode>();
+  readonly taken: string[][] = [];
+  readonly besides: (string | undefined)[] = [];
+  failRelease: Error | undefined;
+
+  readonly take: TakeLocks = async (requests, { beside }) => {
+    await settle();
+    const strongest = new Map<string, LockMode>();
+    for (const { resource, mode } of requests)
+      if (strongest.get(resource.kind === "model" ? resource.id : "") !== "exclusive")
+        strongest.set(resource.kind === "model" ? resource.id : "", mode);
+    for (const model of strongest.keys()) if (this.held.has(model)) throw new Error(`${model} is held already`);
+    for (const [model, mode] of strongest) this.held.set(model, mode);
+    this.taken.push([...strongest.keys()].sort());
+    this.besides.push(beside?.owner);
+    return this.#lease([...strongest]);
+  };
+
+  #lease(models: readonly (readonly [string, LockMode])[]): Lease {
+    const part = {
+      grants: models.map(([id, mode]) => ({ resource: { kind: "model", type: "t", id }, mode, holding: {} })),
+      signal,
+      owner: "own",
+      rest: () => undefined,
+      wake: () => undefined,
+      split: () => models.map((one) => this.#lease([one])),
+      release: async () => {
+        await settle();
+        if (this.failRelease !== undefined) throw this.failRelease;
+        for (const [model] of models) this.held.delete(model);
+      },
+    };
+    return part as unknown as Lease; // what RunLocks uses of one
+  }
+}
+
+describe("locks of a run", () => {
+  test("all known ones are taken at once, the stronger mode of each; each goes back with its last use", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    const uses = [use("a", "shared"), use("b"), use("a")];
+    await locks.takeAll(uses, { signal });
+    expect([store.taken, store.held.get("a"), locks.size]).toEqual([[["a", "b"]], "exclusive", 2]);
+    for (const one of uses.slice(0, 2)) await locks.end(one);
+    expect([...store.held.keys()]).toEqual(["a"]);
+    await locks.end(uses[0] ?? use("a")); // a second time changes nothing
+    expect([...store.held.keys()]).toEqual(["a"]);
+    await locks.end(uses[2] ?? use("a"));
+    expect(store.held.size).toBe(0);
+  });
+
+  test("what is known later is taken beside what is held, once for all who want it at the time", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    await locks.takeAll([use("a")], { signal });
+    const leases = await Promise.all(
+      [request("b"), request("b", "shared"), request("a")].map((one) => locks.hold(one, { signal })),
+    );
+    expect(leases[0]).toBe(leases[1]);
+    expect([store.taken, store.besides]).toEqual([
+      [["a"], ["b"]],
+      [undefined, "own"],
+    ]);
+    await locks.done(request("b"));
+    expect(store.held.has("b")).toBe(true);
+    await locks.done(request("b"));
+    expect(store.held.has("b")).toBe(false);
+  });
+
+  test("one that is held to read is taken anew to write", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: false });
+    await locks.takeAll([use("a", "shared")], { signal });
+    await locks.hold(request("a"), { signal });
+    expect(store.held.get("a")).toBe("exclusive");
+    expect(store.besides).toEqual([undefined, undefined]);
+  });
+
+  test("a lock on its way back is waited for by whoever wants it again, and by the end of the run", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    const one = use("a");
+    await locks.takeAll([one], { signal });
+    void locks.end(one);
+    await locks.hold(request("a"), { signal }); // the store would refuse it while it is held
+    void locks.done(request("a"));
+    await locks.release();
+    expect(store.held.size).toBe(0);
+  });
+
+  test("what goes wrong while locks are given back is told at the end", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    const one = use("a");
+    await locks.takeAll([one], { signal });
+    store.failRelease = new Error("no");
+    await locks.end(one);
+    await expect(locks.release()).rejects.toThrow("could not be given back");
+  });
+
+  test("in any order of planned and later uses: held exactly while somebody wants it", async () => {
+    const model = fc.constantFrom("a", "b", "c");
+    const mode = fc.constantFrom<LockMode>("shared", "exclusive");
+    const acts = fc.array(
+      fc.record({
+        kind: fc.constantFrom("hold" as const, "done" as const, "end" as const),
+        model,
+        mode,
+        pick: fc.nat(),
+      }),
+      { maxLength: 30 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.tuple(model, mode), { maxLength: 6 }), acts, async (planned, actions) => {
+        const store = new FakeStore();
+        const locks = new RunLocks(store.take, { together: true });
+        const open = planned.map(([one, how]) => use(one, how));
+        await locks.takeAll(open, { signal });
+        const held: LockRequest[] = [];
+        const wanted = () =>
+          new Set([...open.map((one) => one.request), ...held].map((one) => resourceKey(one.resource).slice(2)));
+        expect(new Set(store.held.keys())).toEqual(wanted());
+        for (const { kind, model: one, mode: how, pick } of actions) {
+          if (kind === "hold") {
+            await locks.hold(request(one, how), { signal });
+            held.push(request(one, how));
+          } else if (kind === "done") {
+            const [over] = held.splice(pick % Math.max(1, held.length), 1);
+            if (over !== undefined) await locks.done(over);
+          } else {
+            const [over] = open.splice(pick % Math.max(1, open.length), 1);
+            if (over !== undefined) await locks.end(over);
+          }
+          expect(new Set(store.held.keys())).toEqual(wanted());
+        }
+        await locks.release();
+        expect(store.held.size).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
