@@ -38,3 +38,11 @@ export async function findRun(files: Files, idOrPrefix: string): Promise<RunRef>
     });
   return first;
 }
+
+/** A run within another can't be gone on with, or ended, alone. */
+export function nestedRun(id: string, parent: string, hint: string): FenError {
+  return new FenError("run_nested", `The run ${id} belongs to a step of the run ${parent}.`, {
+    hint,
+    facts: { run: id, parent },
+  });
+}

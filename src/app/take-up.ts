@@ -3,6 +3,7 @@
  * begin again. Asked under the locks of the run.
  */
 import { FenError } from "../kernel/errors.ts";
+import type { RetryCause } from "../workflow/definition.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { plannedCallOf, type PlannedRun } from "../workflow/plan.ts";
@@ -15,6 +16,8 @@ import { modelLock } from "./workspace.ts";
 
 /** What becomes of a step of which nobody knows how far it got. */
 export type UnknownChoice = "retry" | "skip";
+
+const died = "The run died while the step was at work.";
 
 interface TakeUpOptions {
   readonly plan: PlannedRun;
@@ -34,7 +37,8 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
     if (step.status !== "running" || step.output === undefined || step.expansions !== undefined) continue;
     const ended = await endOf(surroundings, step, at);
     if (ended !== undefined) entries.push(ended);
-    else if (step.definition.retry?.on.includes("interrupted") === true) entries.push(againOrFailed(step, at));
+    else if (step.definition.retry?.on.includes("interrupted") === true)
+      entries.push(againOrFailed(step, at, { cause: "interrupted", error: died }));
     else unknown.push(step);
   }
   entries.push(...decide(unknown, options, at));
@@ -77,7 +81,7 @@ function childUnknown({ id }: RunState, step: string): FenError {
   );
 }
 
-/** How a step ended that the journal doesn't know to have ended: its outputs tell, if they were committed. */
+/** How a step ended that the journal doesn't know to have ended: its outputs tell, if they were committed, or else its record. */
 async function endOf(surroundings: RunSurroundings, step: StepState, at: number): Promise<JournalEntry | undefined> {
   const { context, workspace, locks, models, settled } = surroundings;
   const found = step.model === undefined ? undefined : await models.find(step.model).catch(() => undefined); // it is gone
@@ -88,28 +92,36 @@ async function endOf(surroundings: RunSurroundings, step: StepState, at: number)
     await settlePast(context, workspace, { definition: found.definition, lease });
     settled.add(lease);
     const versions = await workspace.data.madeBy(found.definition, step.output);
-    if (versions.length === 0) return undefined;
-    const isFailed = versions.some(({ metadata }) => metadata.tags["status"] !== undefined);
-    return {
-      e: "end",
-      at,
-      n: step.number,
-      s: isFailed ? "failed" : "succeeded",
-      ...(isFailed && step.definition.allowFailure ? { allowed: true as const } : {}),
-      ...(isFailed ? { error: "The method failed; the run died before it could say how." } : {}),
-      data: versions.map(({ metadata: { id, name, version } }) => [id, name, version] as const),
-    };
+    const data = versions.map(({ metadata: { id, name, version } }) => [id, name, version] as const);
+    const marked = versions.find(({ metadata }) => metadata.tags["status"] !== undefined)?.metadata.tags["status"];
+    const status = versions.length > 0 ? (marked ?? "succeeded") : await recordedStatus(surroundings, step.output);
+    if (status === "succeeded") return { e: "end", at, n: step.number, s: "succeeded", data };
+    if (status !== "failed") return undefined; // it was stopped, or nobody knows
+    const error = "The method failed; the run died before it could say how.";
+    return { ...againOrFailed(step, at, { cause: "failure", error }), ...(mayRepeat(step, "failure") ? {} : { data }) };
   } finally {
     await locks.done(request);
   }
 }
 
-function againOrFailed(step: StepState, at: number): JournalEntry {
-  const error = "The run died while the step was at work.";
+/** A method that leaves no data has its record; it is written once, when the method has ended. */
+async function recordedStatus({ workspace }: RunSurroundings, output: string): Promise<string | undefined> {
+  return (await workspace.outputs.find(output).catch(() => undefined))?.record.status; // it ended before it had one
+}
+
+function mayRepeat({ definition: { retry }, attempt }: StepState, cause: RetryCause): boolean {
+  return retry?.on.includes(cause) === true && attempt < retry.attempts;
+}
+
+/** What its retry policy says. */
+function againOrFailed(
+  step: StepState,
+  at: number,
+  { cause, error }: { readonly cause: RetryCause; readonly error: string },
+): JournalEntry {
   const { number: n, attempt: a } = step;
-  return a < (step.definition.retry?.attempts ?? 1)
-    ? { e: "retry", at, n, a, error }
-    : { e: "end", at, n, s: "failed", error, ...(step.definition.allowFailure ? { allowed: true as const } : {}) };
+  if (mayRepeat(step, cause)) return { e: "retry", at, n, a, error };
+  return { e: "end", at, n, s: "failed", error, ...(step.definition.allowFailure ? { allowed: true as const } : {}) };
 }
 
 function decide(steps: readonly StepState[], options: TakeUpOptions, at: number): JournalEntry[] {
@@ -118,7 +130,7 @@ function decide(steps: readonly StepState[], options: TakeUpOptions, at: number)
   if (choice === undefined) throw choiceNeeded(options.state, steps);
   return steps.map((step): JournalEntry =>
     choice === "retry"
-      ? { e: "retry", at, n: step.number, a: step.attempt, error: "The run died while the step was at work." }
+      ? { e: "retry", at, n: step.number, a: step.attempt, error: died }
       : {
           e: "end",
           at,

@@ -1,8 +1,9 @@
 /** `workflow cancel`: asks whoever carries a run out to end it: children first, then the records, then the locks. */
 import { FenError } from "../kernel/errors.ts";
+import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import type { AppContext } from "./context.ts";
-import { findRun } from "./find-run.ts";
+import { findRun, nestedRun } from "./find-run.ts";
 import { openWorkspace } from "./workspace.ts";
 
 export interface CancelDocument {
@@ -14,20 +15,22 @@ export interface CancelDocument {
 
 const lookEveryMs = 50;
 
-/** Waits up to `waitMs` for the end. Throws `run_missing`, `run_ended` where nobody carries it out (any more). */
+/** Waits up to `waitMs` for the end. Throws `run_missing`, `run_nested`, `run_ended` where nobody carries it out (any more). */
 export async function cancelRun(
   context: AppContext,
   options: { readonly run: string; readonly waitMs: number },
 ): Promise<CancelDocument> {
   const { datastore } = await openWorkspace(context);
   const ref = await findRun(datastore.files, options.run);
-  const { owner, cancel } = runFiles(ref);
+  const { owner, cancel, journal } = runFiles(ref);
   const isAlive = async () => (await datastore.local.owner(owner)) === "alive";
   if (!(await isAlive()))
     throw new FenError("run_ended", `Nobody is carrying out the run ${ref.id}: it has ended, or died.`, {
       hint: `Look at it: fen workflow history get ${ref.id}   Go on with it: fen workflow resume ${ref.id}`,
       facts: { run: ref.id },
     });
+  const parent = (await readJournal(datastore.local, journal))?.state.parent?.run;
+  if (parent !== undefined) throw nestedRun(ref.id, parent, `End that one: fen workflow cancel ${parent}`);
   await datastore.files.write(cancel, "", { durable: false });
   const { clock } = context.machine;
   for (const end = clock.monotonic() + options.waitMs; clock.monotonic() < end;) {

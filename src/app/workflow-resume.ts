@@ -7,7 +7,7 @@ import { type RunFiles, runFiles } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
-import { findRun } from "./find-run.ts";
+import { findRun, nestedRun } from "./find-run.ts";
 import { OpenRun } from "./open-run.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
@@ -86,11 +86,7 @@ async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: stri
 
 /** Its locks, and inputs that no journal keeps, are those of the run that called it. */
 function refuseNested({ id, parent }: RunState): void {
-  if (parent === undefined) return;
-  throw new FenError("run_nested", `The run ${id} belongs to a step of the run ${parent.run}.`, {
-    hint: `Go on with that one: fen workflow resume ${parent.run}`,
-    facts: { run: id, parent: parent.run },
-  });
+  if (parent !== undefined) throw nestedRun(id, parent.run, `Go on with that one: fen workflow resume ${parent.run}`);
 }
 
 function refuseEnded(state: RunState, failed: boolean): void {

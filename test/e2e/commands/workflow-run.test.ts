@@ -185,6 +185,22 @@ describe("workflow cancel", () => {
     expect(await textOf(repo, "model output search slow")).toContain("cancelled");
   });
 
+  test("a run within another is ended with the one that it belongs to", async () => {
+    repo.model("slow", "touch begun; while :; do sleep 0.05; done");
+    repo.workflow("outer", [nested("n", "inner")]);
+    repo.workflow("inner", [step("a", "slow")]);
+    const running = repo.start("workflow", "run", "outer", "--json");
+    await repo.appears("begun");
+    const [outer = "", inner = ""] = repo
+      .runIds()
+      .toSorted((one) => (repo.record(one).workflowName === "outer" ? -1 : 1));
+    expect(await errorOf(repo, `workflow cancel ${inner}`)).toMatchObject({ code: "run_nested", parent: outer });
+    expect(await documentOf(repo, `workflow cancel ${outer}`)).toMatchObject({ status: "ended" });
+    await running.done;
+    expect([outer, inner].map((id) => repo.record(id).status)).toEqual(["cancelled", "cancelled"]);
+    await repo.expectNothingLeft();
+  });
+
   test("says to people what has become of the run", async () => {
     repo.model("slow", "touch begun; while :; do sleep 0.05; done");
     repo.workflow("w", [step("a", "slow")]);
