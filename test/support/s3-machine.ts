@@ -1,8 +1,9 @@
-/** A machine of its own for the built program: a clone of the repository, a home and a cache, on a datastore in S3. */
+/** A machine of its own for the built program: a clone of the repository, a home, a cache and (where that is permitted) a host name, on a datastore in S3. */
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Result, type Running, runFen, type Scratch, scratchRepo, startFen } from "./cli.ts";
+import { program, type Result, type Running, runFen, type Scratch, scratchRepo, startFen } from "./cli.ts";
 import type { S3Server } from "./s3-server.ts";
 
 export interface S3Machine {
@@ -23,6 +24,7 @@ export async function s3World(prefix: string): Promise<S3World> {
   const repo = await scratchRepo();
   const root = mkdtempSync(join(tmpdir(), "fen-s3-"));
   let machines = 0;
+  const mayBeNamed = spawnSync("unshare", ["--uts", "hostname", "another"]).status === 0;
   return {
     repo,
     machine: (server, more = {}) => {
@@ -41,10 +43,11 @@ export async function s3World(prefix: string): Promise<S3World> {
         AWS_REGION: server.region,
         ...more,
       };
+      const options = { cwd: path, env, ...(mayBeNamed ? { as: withHostName(`machine-${machines}`) } : {}) };
       return {
         path,
-        fen: (...args) => runFen(args, { cwd: path, env }),
-        start: (...args) => startFen(args, { cwd: path, env }),
+        fen: (...args) => runFen(args, options),
+        start: (...args) => startFen(args, options),
       };
     },
     remove: () => {
@@ -52,4 +55,9 @@ export async function s3World(prefix: string): Promise<S3World> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** The program in a world where the host is called so; its process id stays that of the child. */
+function withHostName(name: string): string[] {
+  return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, process.execPath, program];
 }

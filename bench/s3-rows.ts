@@ -1,0 +1,412 @@
+/** The rows of bench/s3.mjs, which bundles this and starts the server. A machine is a home, a cache, a clone of the repository and a host name of its own. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CasLocks } from "../src/lock/cas/locks.ts";
+import { LockManager } from "../src/lock/manager.ts";
+import { S3ConditionalStore } from "../src/store/drivers/s3/conditional.ts";
+import { S3Objects } from "../src/store/drivers/s3/objects.ts";
+import { until } from "../test/support/cli.ts";
+import { clientOf, machineFor, makeBucket, newPrefix } from "../test/support/s3-client.ts";
+import { type S3Machine, type S3World, s3World } from "../test/support/s3-machine.ts";
+import { type Passing, type S3Proxy, startProxy } from "../test/support/s3-proxy.ts";
+import type { S3Server } from "../test/support/s3-server.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const words = process.argv.slice(2);
+const numberAfter = (flag: string, usual: number) =>
+  words.includes(flag) ? Number(words[words.indexOf(flag) + 1]) : usual;
+const objectCount = numberAfter("--objects", 20_000);
+const only = words.find((word, at) => !word.startsWith("-") && words[at - 1]?.startsWith("--") !== true);
+
+/** AWS S3 Standard, us-east-1, list price in dollars per 1,000 requests; DELETE is free. */
+const price = { write: 0.005, read: 0.0004 };
+const profileMs = 60;
+const ttlMs = 10_000;
+
+interface Row {
+  readonly name: string;
+  readonly value: string;
+  readonly reach: string;
+  /** Undefined where nothing is to be reached. */
+  readonly ok: boolean | undefined;
+  readonly figures: Readonly<Record<string, number>>;
+}
+const rows: Row[] = [];
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+const quantile = (values: readonly number[], share: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * share)] ?? Number.NaN;
+const median = (values: readonly number[]): number => quantile(values, 0.5);
+const show = (value: number, digits = 0): string => (Number.isFinite(value) ? value.toFixed(digits) : "-");
+const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at));
+
+const env = process.env;
+const server: S3Server = {
+  endpoint: env["AWS_ENDPOINT_URL_S3"] ?? "",
+  region: env["AWS_REGION"] ?? "",
+  accessKeyId: env["AWS_ACCESS_KEY_ID"] ?? "",
+  secretAccessKey: env["AWS_SECRET_ACCESS_KEY"] ?? "",
+};
+const proxy: S3Proxy = await startProxy(server, { latencyMs: profileMs });
+const worlds: S3World[] = [];
+
+async function world(): Promise<S3World> {
+  const made = await s3World(newPrefix());
+  worlds.push(made);
+  return made;
+}
+
+const run = (model: string) => ["model", "method", "run", model, "execute", "--json"];
+
+async function timed(machine: S3Machine, args: readonly string[]): Promise<number> {
+  const start = performance.now();
+  const { exitCode, stderr } = await machine.fen(...args);
+  if (exitCode !== 0) throw new Error(`${args.join(" ")}: ${stderr}`);
+  return performance.now() - start;
+}
+
+/** What passes the proxy meanwhile. */
+async function counted(work: () => Promise<unknown>): Promise<readonly Passing[]> {
+  const before = proxy.passed.length;
+  await work();
+  return proxy.passed.slice(before);
+}
+
+function kindOf({ method, path }: Passing): "write" | "read" | "free" {
+  if (method === "DELETE" || path.includes("delete=")) return "free";
+  return method === "PUT" || method === "POST" || path.includes("list-type=") ? "write" : "read";
+}
+
+/** Of so many requests, one set of a thousand, in dollars. */
+function dollars(requests: readonly Passing[]): number {
+  const count = (kind: string) => requests.filter((one) => kindOf(one) === kind).length;
+  return count("write") * price.write + count("read") * price.read;
+}
+
+// ------------------------------------------------------------------ rows
+
+async function alone(): Promise<void> {
+  const { repo, machine } = await world();
+  repo.model("web", "echo hello");
+  const there = machine(proxy);
+  const direct = machine(server);
+  const folder = machine(server, { SWAMP_DATASTORE: "" });
+  for (const one of [folder, direct, there]) await timed(one, run("web"));
+  const [base, near, far]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < 15; round++) {
+    base.push(await timed(folder, run("web")));
+    near.push(await timed(direct, run("web")));
+    far.push(await timed(there, run("web")));
+  }
+  const over = median(far) - median(base);
+  rows.push({
+    name: `uncontended run at ${profileMs} ms: over the same run on a folder`,
+    value: `${show(over)} ms (${show(median(far))} against ${show(median(base))}; direct ${show(median(near))})`,
+    reach: "<= 350 ms",
+    ok: over <= 350,
+    figures: { overMs: over, farMs: median(far), folderMs: median(base), directMs: median(near) },
+  });
+  const requests = await counted(() => timed(there, run("web")));
+  const outputs = requests.filter(({ method, path }) => method === "PUT" && path.includes("/data/")).length;
+  rows.push({
+    name: `requests of that run, ${outputs} outputs among them`,
+    value: `${requests.length}; 1,000 runs cost $${show(dollars(requests), 4)}`,
+    reach: "<= 8 + outputs",
+    ok: requests.length <= 8 + outputs,
+    figures: { requests: requests.length, outputs, dollarsPer1000: dollars(requests) },
+  });
+}
+
+async function lockManager(prefix: string): Promise<LockManager> {
+  const limits = { wholeMs: ttlMs * 0.4, quietMs: ttlMs * 0.25 };
+  const client = await clientOf(proxy, { prefix, connections: 16, limits, attempts: 3 });
+  const machine = machineFor(server);
+  const store = new S3ConditionalStore(client, { folder: ".fen", etagForm: "bare" });
+  return new LockManager(new CasLocks(store, machine, { ttlMs }), machine);
+}
+
+/** From the call that gives the lock back to the next one's having it, ten waiters with connections of their own. */
+async function handOvers(holdMs: number, rounds: number): Promise<number[]> {
+  const gaps: number[] = [];
+  const request = [{ resource: { kind: "model", type: "a", id: "b" }, mode: "exclusive" }] as const;
+  for (let round = 0; round < rounds; round++) {
+    const prefix = newPrefix();
+    const managers = await Promise.all(times(11, () => lockManager(prefix)));
+    const turns = await Promise.all(
+      managers.map(async (manager, at) => {
+        await sleep(at * 30);
+        const lease = await manager.acquire(request, { timeoutMs: undefined, signal: new AbortController().signal });
+        const enter = performance.now();
+        await sleep(holdMs);
+        const leave = performance.now();
+        await lease.release();
+        return { enter, leave };
+      }),
+    );
+    turns.sort((a, b) => a.enter - b.enter);
+    gaps.push(...turns.slice(1).map(({ enter }, at) => enter - (turns[at]?.leave ?? Number.NaN)));
+  }
+  return gaps;
+}
+
+async function handover(): Promise<void> {
+  for (const { holdMs, rounds } of [
+    { holdMs: 100, rounds: 4 },
+    { holdMs: 1000, rounds: 1 },
+  ]) {
+    const gaps = await handOvers(holdMs, rounds);
+    const [p50, p99] = [median(gaps), quantile(gaps, 0.99)];
+    const overlaps = gaps.filter((gap) => gap < 0).length;
+    rows.push({
+      name: `hand-over, 10 waiters, ${holdMs} ms each, ${profileMs} ms`,
+      value: `${show(p50)} / ${show(p99)} ms (p50 / p99)${overlaps > 0 ? `, ${overlaps} OVERLAPS` : ""}`,
+      reach: "<= 200 / 500 ms",
+      ok: p50 <= 200 && p99 <= 500 && overlaps === 0,
+      figures: { p50, p99, overlaps },
+    });
+  }
+}
+
+async function waiter(): Promise<void> {
+  const prefix = newPrefix();
+  const [holder, next] = [await lockManager(prefix), await lockManager(prefix)];
+  const request = [{ resource: { kind: "model", type: "a", id: "b" }, mode: "exclusive" }] as const;
+  const lease = await holder.acquire(request, { timeoutMs: undefined, signal: new AbortController().signal });
+  const patience = new AbortController();
+  const seconds = 30;
+  const waiting = next.acquire(request, { timeoutMs: undefined, signal: patience.signal }).catch(() => undefined);
+  await sleep(5000); // it is in the queue, and has looked as often as it does in the beginning
+  const passed = await counted(() => sleep(seconds * 1000));
+  patience.abort(new Error("enough"));
+  await waiting;
+  await lease.release();
+  // The holder renews: one request each quarter of the TTL.
+  const perMinute = (passed.length * 60) / seconds - 60_000 / (ttlMs / 4);
+  rows.push({
+    name: "requests a minute of one that waits and is next (others fewer)",
+    value: show(perMinute),
+    reach: "<= 20",
+    ok: perMinute <= 20,
+    figures: { perMinute },
+  });
+}
+
+/** The same work and the same puts as of a run, with no lock around them: what 0.9 is a share of. */
+async function many(): Promise<void> {
+  const { repo, machine } = await world();
+  const [count, workS] = [50, 2];
+  const names = times(count, (at) => `m${at}`);
+  for (const name of names) repo.model(name, `sleep ${workS}; echo ${name}`);
+  const machines = times(5, () => machine(server));
+  const folders = times(5, () => machine(server, { SWAMP_DATASTORE: "" }));
+  for (const one of [...machines, ...folders]) await timed(one, ["datastore", "status"]);
+  const pick = <T>(list: readonly T[], at: number): T => list[at % list.length] ?? raise();
+  const start = performance.now();
+  const results = await Promise.all(names.map((name, at) => pick(machines, at).fen(...run(name))));
+  const locked = performance.now() - start;
+  const failed = results.filter(({ exitCode }) => exitCode !== 0).length;
+  const waits = results.filter(({ stderr }) => /wait/i.test(stderr)).length;
+  const puts = new S3Objects(await clientOf(server, { prefix: newPrefix(), connections: 50 }));
+  const bytes = new TextEncoder().encode("hello");
+  const again = performance.now();
+  await Promise.all(
+    names.map(async (name, at) => {
+      await pick(folders, at).fen(...run(name));
+      await Promise.all(times(4, (n) => puts.put(`data/${name}/${n}`, bytes)));
+    }),
+  );
+  const unlocked = performance.now() - again;
+  const share = unlocked / locked;
+  rows.push({
+    name: `${count} models run at once from 5 machines, ${workS} s each`,
+    value: `${waits} waits, ${failed} failed; ${show(locked / 1000, 1)} s, on folders with unlocked puts after ${show(unlocked / 1000, 1)} s: ${show(share, 2)} x`,
+    reach: "0 waits, >= 0.9 x",
+    ok: waits === 0 && failed === 0 && share >= 0.9,
+    figures: { waits, failed, lockedMs: locked, unlockedMs: unlocked, share },
+  });
+}
+
+function raise(): never {
+  throw new Error("there is none");
+}
+
+async function takeover(): Promise<void> {
+  const delays: number[] = [];
+  for (let trial = 0; trial < 3; trial++) {
+    const { repo, machine } = await world();
+    const file = join(tmpdir(), `fen-bench-takeover-${process.pid}-${trial}`);
+    repo.model("web", `date +%s%N >> ${file}; [ $(wc -l < ${file}) -gt 1 ] || sleep 3`);
+    const [one, two] = [machine(server), machine(server)];
+    const dying = one.start(...run("web"));
+    await until(
+      () => noteCount(file) === 1,
+      () => "the first one's work",
+    );
+    const next = two.start(...run("web"));
+    await sleep(1000 + trial * 900);
+    dying.kill("SIGKILL");
+    const killed = Date.now();
+    const { exitCode, stderr } = await next.done;
+    if (exitCode !== 0) throw new Error(stderr);
+    delays.push(Number(readFileSync(file, "utf8").trim().split("\n")[1]) / 1e6 - killed);
+    rmSync(file);
+  }
+  const most = Math.max(...delays);
+  rows.push({
+    name: `takeover after kill -9 on another machine, ${delays.length} trials`,
+    value: `${show(median(delays) / 1000, 1)} s, at most ${show(most / 1000, 1)} s`,
+    reach: `<= ${(ttlMs + 1000) / 1000} s`,
+    ok: most <= ttlMs + 1000,
+    figures: { median: median(delays), most },
+  });
+}
+
+function noteCount(file: string): number {
+  try {
+    return readFileSync(file, "utf8").split("\n").length - 1;
+  } catch {
+    return 0; // not yet
+  }
+}
+
+const idOf = (number: number) => `${String(number).padStart(8, "0")}-0000-4000-a000-ffffffffffff`;
+
+/** Versions as the older program leaves them, two objects each, ten of a model: until the time is over or there are `count` objects. */
+async function fill(prefix: string, count: number): Promise<number> {
+  const objects = new S3Objects(await clientOf(server, { prefix, connections: 32 }));
+  const content = new TextEncoder().encode("hello");
+  let made = 0;
+  const one = async (): Promise<void> => {
+    for (let at = made; at < count; at = made) {
+      made += 2;
+      const [model, number] = [Math.floor(at / 20), (Math.floor(at / 2) % 10) + 1];
+      const folder = `data/command/shell/${idOf(model)}/result/${number}`;
+      await objects.put(`${folder}/raw`, content);
+      await objects.put(`${folder}/metadata.yaml`, new TextEncoder().encode(metadataOf(model, number)));
+    }
+  };
+  await Promise.all(times(32, one));
+  return made;
+}
+
+function metadataOf(model: number, version: number): string {
+  return `id: ${idOf(model * 100 + version)}\nname: result\nversion: ${version}\ncontentType: application/json\nlifetime: infinite\ngarbageCollection: 10\nstreaming: false\ntags: {}\nownerDefinition: {ownerType: model-method, ownerRef: x}\ncreatedAt: "2026-01-01T00:00:00.000Z"\nsize: 5\nchecksum: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824\n`;
+}
+
+interface Bucket {
+  readonly objects: number;
+  readonly world: S3World;
+  readonly names: readonly string[];
+}
+
+/** A world with so many objects, ten models that have a head, and one that nobody has touched yet. */
+async function bucket(count: number): Promise<Bucket> {
+  const prefix = newPrefix();
+  const made = await s3World(prefix);
+  worlds.push(made);
+  const names = times(10, (at) => `p${at}`);
+  for (const name of names) made.repo.model(name, "echo hello");
+  made.repo.model("untouched", "echo hello", { id: idOf(3) });
+  const objects = await fill(prefix, count);
+  const first = made.machine(server);
+  for (const name of names) await timed(first, run(name));
+  return { objects, world: made, names };
+}
+
+async function large(): Promise<void> {
+  const [small, big] = [await bucket(1000), await bucket(objectCount)];
+  for (const { what, model, data } of [
+    { what: "model with a manifest", model: "p1", data: "result" },
+    { what: "model of the older program, untouched", model: "untouched", data: "result" },
+  ]) {
+    const [few, lots] = [await pull(small, model, data), await pull(big, model, data)];
+    const ratio = median(lots.ms) / median(few.ms);
+    rows.push({
+      name: `pull of a ${what}: ${big.objects} objects against ${small.objects}`,
+      value: `${lots.requests} against ${few.requests} requests, ${show(median(lots.ms))} against ${show(median(few.ms))} ms`,
+      reach: "the same",
+      ok: lots.requests === few.requests && ratio <= 1.25,
+      figures: { objects: big.objects, requests: lots.requests, few: few.requests, ratio },
+    });
+  }
+  const machines = big.names.map(() => big.world.machine(server));
+  for (const one of machines) await timed(one, ["datastore", "status"]);
+  const start = performance.now();
+  const done = await Promise.all(big.names.map((name, at) => machines[at]?.fen(...run(name)) ?? raise()));
+  const ms = performance.now() - start;
+  const failed = done.filter(({ exitCode }) => exitCode !== 0).length;
+  rows.push({
+    name: `10 pushers, ${big.objects / 2} versions in the bucket`,
+    value: `all done after ${show(ms / 1000, 1)} s, ${failed} failed`,
+    reach: "<= 10 s",
+    ok: ms <= 10_000 && failed === 0,
+    figures: { ms, failed, versions: big.objects / 2 },
+  });
+}
+
+/** By machines that have nothing in their caches. */
+async function pull({ world: { machine } }: Bucket, model: string, data: string) {
+  const ms: number[] = [];
+  let requests = 0;
+  for (let trial = 0; trial < 5; trial++) {
+    const fresh = machine(proxy);
+    await timed(fresh, ["datastore", "lock", "status"]); // it knows what the store can do
+    requests = (await counted(async () => ms.push(await timed(fresh, ["data", "get", model, data])))).length;
+  }
+  return { ms, requests };
+}
+
+// ------------------------------------------------------------------ all of them
+
+const benches = { alone, handover, waiter, many, takeover, large };
+
+function print(): void {
+  const cells = rows.map(({ name, value, reach, ok }) => [
+    name,
+    value,
+    reach,
+    ok === undefined ? "" : ok ? "ok" : "MISSED",
+  ]);
+  const all = [["what", "fen", "reach", ""], ...cells];
+  const widths = times(4, (column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  for (const row of all)
+    console.log(
+      row
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  console.log(
+    `Prices: AWS S3 Standard, us-east-1, list price: $${price.write} per 1,000 PUT, POST and LIST, $${price.read} per 1,000 GET and HEAD, DELETE free.`,
+  );
+}
+
+try {
+  await makeBucket(server, "conformance");
+  for (const [name, bench] of Object.entries(benches)) {
+    if (only !== undefined && only !== name) continue;
+    console.error(`${name} ...`);
+    await bench();
+  }
+} finally {
+  for (const one of worlds) one.remove();
+  await proxy.close();
+}
+const results = {
+  at: new Date().toISOString(),
+  node: process.version,
+  cores: cpus().length,
+  cpu: cpus()[0]?.model,
+  load: loadavg()[0],
+  price,
+  rows,
+};
+if (only === undefined) {
+  mkdirSync(join(root, "bench/results"), { recursive: true });
+  writeFileSync(join(root, "bench/results/s3.json"), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+if (words.includes("--json")) console.log(JSON.stringify(results, undefined, 2));
+else print();
+process.exit(rows.every(({ ok }) => ok !== false) ? 0 : 1);

@@ -1,0 +1,26 @@
+// Measures a datastore in S3 against the real server of the tests (scripts/ceph.mjs), direct and through 60 ms. Prints a table, writes
+// bench/results/s3.json. One word narrows: node bench/s3.mjs handover. --objects N: how many objects are in the large bucket (default 20,000).
+import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+// As deep as the sources, so that what they say of the project's folder is true.
+const folder = join(root, "node_modules/.fen-bench-s3");
+try {
+  const bundle = await rolldown({
+    input: join(root, "bench/s3-rows.ts"),
+    platform: "node",
+    external: [/^fs-native-extensions/],
+    logLevel: "warn",
+    transform: { target: "node20.18" },
+  });
+  await bundle.write({ dir: folder, format: "esm", entryFileNames: "rows.mjs" });
+  await bundle.close();
+  const args = [join(root, "scripts/ceph.mjs"), process.execPath, join(folder, "rows.mjs"), ...process.argv.slice(2)];
+  process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
