@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { ContentCache } from "../data/objects/content-cache.ts";
 import { CasHeads } from "../data/objects/heads.ts";
+import { ObjectSync } from "../data/objects/sync.ts";
 import { ObjectVersions } from "../data/objects/object-versions.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { CasLocks } from "../lock/cas/locks.ts";
@@ -12,6 +13,7 @@ import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.t
 import { type ClientOptions, S3Client } from "../store/drivers/s3/client.ts";
 import { S3ConditionalStore } from "../store/drivers/s3/conditional.ts";
 import { credentialSource } from "../store/drivers/s3/credentials.ts";
+import { keyOf } from "../store/drivers/s3/keys.ts";
 import { S3Objects } from "../store/drivers/s3/objects.ts";
 import { placeOf, type S3Place, type S3Settings } from "../store/drivers/s3/place.ts";
 import {
@@ -34,6 +36,8 @@ const forLocks = (ttlMs: number): ClientOptions => ({
 });
 const forContent: ClientOptions = { connections: 8, limits: { wholeMs: 30_000, quietMs: 20_000 }, attempts: 5 };
 
+/** Of older programs: a line for each file. */
+const maxIndexBytes = 512 * 1024 * 1024;
 const verdictPath = ".fen/trial.json";
 
 /** `runtimeDir`: where this machine keeps what isn't in the bucket yet. Throws what `placeOf` and `capabilitiesOf` throw. */
@@ -60,7 +64,11 @@ export async function openS3Datastore(
   };
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));
   const heads = new CasHeads(conditional, machine);
-  return { datastore, versions: new ObjectVersions({ machine, local, objects, heads, cache }) };
+  const versions = new ObjectVersions({ machine, local, objects, heads, cache });
+  const root = new S3ConditionalStore(client(forContent), { etagForm, maxBytes: maxIndexBytes });
+  const keys = (path: string) => keyOf(place.prefix, path);
+  const sync = new ObjectSync({ machine, objects, heads, cache, versions, conditional: root, keyOf: keys });
+  return { datastore, versions, sync };
 }
 
 /** Tries a place anew, whatever was found before. Throws what `placeOf` and `tryStore` throw. */

@@ -1,19 +1,21 @@
 /** What runs that died have left of a model: finished or removed, and their records say so. First thing under the model's lock. */
+import type { Settled } from "../data/contract.ts";
+import type { ModelRef } from "../data/layout.ts";
 import type { Lease } from "../lock/lease.ts";
-import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
 import type { Workspace } from "./workspace.ts";
 
 export async function settlePast(
   context: AppContext,
   workspace: Workspace,
-  held: { readonly definition: ModelDefinition; readonly lease: Lease },
-): Promise<void> {
+  held: { readonly definition: ModelRef; readonly lease: Lease },
+): Promise<readonly Settled[]> {
   const { definition, lease } = held;
   // Beside a caller, or others who share the lock, what is staged may be theirs.
   const isAlone = lease.grants.every(({ mode, holding }) => mode === "exclusive" && holding.under === undefined);
-  if (!isAlone) return;
-  for (const { runId, committed, keptAside } of await workspace.data.store.settle(definition, lease)) {
+  if (!isAlone) return [];
+  const settled = await workspace.data.store.settle(definition, lease);
+  for (const { runId, committed, keptAside } of settled) {
     if (keptAside !== undefined)
       context.emit({
         event: "warning",
@@ -31,4 +33,5 @@ export async function settlePast(
     await workspace.datastore.files.sync([`${stem}.log`]);
     await workspace.outputs.write(stem, { ...stored.record, status: "interrupted", error }, { durable: true });
   }
+  return settled;
 }

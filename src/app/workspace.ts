@@ -2,6 +2,7 @@
 import type { VersionStore } from "../data/contract.ts";
 import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
+import type { DataSync } from "../data/sync.ts";
 import { DataVersions } from "../data/versions.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import { type AcquireOptions, LockManager } from "../lock/manager.ts";
@@ -23,6 +24,8 @@ export interface Workspace {
   readonly workflows: Workflows;
   readonly data: DataVersions;
   readonly outputs: Outputs;
+  /** Undefined where the datastore is on this machine. */
+  readonly sync: DataSync | undefined;
   /** Takes locks with the command's timeout, signal and notices. Dispose of the lease, or release it. */
   lock(requests: readonly LockRequest[], options?: LockOptions): Promise<Lease>;
 }
@@ -33,12 +36,13 @@ export type LockOptions = Pick<AcquireOptions, "signal" | "onWait" | "beside" | 
 export interface OpenedDatastore {
   readonly datastore: Datastore;
   readonly versions: VersionStore;
+  readonly sync?: DataSync;
 }
 
 /** Throws `repository_missing`, `repository_invalid`, and for one in S3 what keeps it from being used. */
 export async function openWorkspace(context: AppContext): Promise<Workspace> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
-  const { datastore, versions } = await openDatastore(repository, context);
+  const { datastore, versions, sync } = await openDatastore(repository, context);
   let locks: LockManager | undefined;
   const manager = () => (locks ??= new LockManager(datastore.locks, context.machine));
   return {
@@ -52,6 +56,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     workflows: new Workflows(repository),
     data: new DataVersions(versions),
     outputs: new Outputs(datastore.files),
+    sync,
     lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),
   };
 }

@@ -19,8 +19,16 @@ export function versionFolder(model: ModelRef, name: string, version: number): s
   return `${dataFolder(model, name)}/${version}`;
 }
 
+export const stagingRoot = ".fen/staging";
+
 export function stagingFolder(model: ModelRef): string {
-  return `.fen/staging/${encodeURIComponent(`${model.type}/${model.id}`)}`;
+  return `${stagingRoot}/${encodeURIComponent(`${model.type}/${model.id}`)}`;
+}
+
+/** The model that a name between slashes (as in `stagingFolder`) stands for; undefined for what isn't one. */
+export function modelRefOf(name: string): ModelRef | undefined {
+  const [, type, id] = /^(.+)\/([0-9a-f-]{36})$/i.exec(decodeURIComponent(name)) ?? [];
+  return type === undefined || id === undefined ? undefined : { type, id };
 }
 
 /** What every common filesystem takes as the name of a folder. */

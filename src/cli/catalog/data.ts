@@ -106,6 +106,22 @@ export const dataCommands: readonly CommandSpec[] = [
     load: () => import("../commands/datastore/setup-filesystem.ts"),
   },
   {
+    path: ["datastore", "sync"],
+    summary: "Finish what could not reach the store, fill the cache, write what older programs read",
+    details:
+      "For datastores in S3. Commands don't need it: what they commit is there for all at once, and they fetch what they read.",
+    flags: {
+      pull: { type: "switch", summary: "Only bring the content of all versions into the cache of this machine" },
+      push: {
+        type: "switch",
+        summary: "Only commit what runs left here, and write metadata.yaml and the index of older programs",
+      },
+    },
+    locks: true,
+    examples: ["fen datastore sync", "fen datastore sync --push"],
+    load: () => import("../commands/datastore/sync.ts"),
+  },
+  {
     path: ["datastore", "lock", "status"],
     summary: "Who holds and who waits for which lock",
     flags: { watch: { type: "switch", short: "w", summary: "Follow live; with --json a line for each change" } },

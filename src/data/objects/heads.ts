@@ -11,7 +11,7 @@ import { isRecord } from "../../repo/yaml.ts";
 import type { ConditionalStore } from "../../store/conditional.ts";
 import { type Grant, type Resource, resourceKey } from "../../store/contract.ts";
 import type { Held } from "../contract.ts";
-import type { ModelRef } from "../layout.ts";
+import { type ModelRef, modelRefOf } from "../layout.ts";
 
 export interface Heads {
   /** What was committed last; undefined where nothing ever was. Whoever has the model alone knows it without asking. */
@@ -55,7 +55,8 @@ export class CasHeads implements Heads {
 
   async models(): Promise<readonly ModelRef[]> {
     const prefix = "locks/";
-    return (await this.#store.list(prefix)).flatMap(({ key }) => modelOf(key.slice(prefix.length)));
+    // Records of what is held within another's lock carry a sign that no id has.
+    return (await this.#store.list(prefix)).flatMap(({ key }) => modelRefOf(key.slice(prefix.length)) ?? []);
   }
 
   /** Beside others who share the lock, within a caller's, or under the datastore's: on condition of what was read, and of the entry that covers us. */
@@ -145,11 +146,4 @@ function grantOf(model: ModelRef, held: Held): Grant {
 function aloneWith(grant: Grant): CasGrant | undefined {
   const isAlone = grant.resource.kind === "model" && grant.mode === "exclusive" && grant.holding.under === undefined;
   return isAlone && grant instanceof CasGrant ? grant : undefined;
-}
-
-/** Records of what is held within another's lock carry a sign that no id has. */
-function modelOf(name: string): ModelRef[] {
-  const key = decodeURIComponent(name);
-  const [, type, id] = /^(.+)\/([0-9a-f-]{36})$/i.exec(key) ?? [];
-  return type === undefined || id === undefined ? [] : [{ type, id }];
 }

@@ -9,6 +9,7 @@ import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, parseMetadata } from "../metadata.ts";
 import { adopted, modelsIn } from "./adopt.ts";
 import {
+  type Entry,
   entryOf,
   type Manifest,
   numbersOf,
@@ -37,6 +38,8 @@ export class ObjectVersions implements VersionStore {
   readonly #parts: ObjectParts;
   readonly #pushes: Pushes;
   readonly #known = new Map<string, Known>();
+  /** The page that was read last: who asks for one of its versions asks for others. */
+  #page: { readonly path: string; readonly entries: Promise<readonly Entry[]> } | undefined;
 
   constructor(parts: ObjectParts) {
     this.local = parts.local;
@@ -92,9 +95,18 @@ export class ObjectVersions implements VersionStore {
 
   async #paged(model: ModelRef, name: string, { number, page }: { number: number; page: { readonly sha256: string } }) {
     const path = pagePath(model, page.sha256);
-    const bytes = await this.#parts.objects.get(path, { maxBytes: maxPageBytes, sha256: page.sha256 });
-    if (bytes === undefined) return undefined;
-    return parsePageText(new TextDecoder().decode(bytes), name, path).find((entry) => entry.number === number);
+    if (this.#page?.path !== path) this.#page = { path, entries: this.#readPage(path, name, page.sha256) };
+    return (await this.#page.entries).find((entry) => entry.number === number);
+  }
+
+  async #readPage(path: string, name: string, sha256: string): Promise<readonly Entry[]> {
+    try {
+      const bytes = await this.#parts.objects.get(path, { maxBytes: maxPageBytes, sha256 });
+      return bytes === undefined ? [] : parsePageText(new TextDecoder().decode(bytes), name, path);
+    } catch (error) {
+      this.#page = undefined;
+      throw error;
+    }
   }
 
   async #adoptedMetadata(version: VersionRef): Promise<Metadata | undefined> {

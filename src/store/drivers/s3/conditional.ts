@@ -11,25 +11,31 @@ import { listAll } from "./lists.ts";
 export type EtagForm = "quoted" | "bare";
 
 /** Records and manifests stay far below; what is larger isn't one. */
-const maxObjectBytes = 8 * 1024 * 1024;
+const usualMaxBytes = 8 * 1024 * 1024;
 
 export class S3ConditionalStore implements ConditionalStore {
   readonly #client: S3Client;
   readonly #prefix: string;
   readonly #etagForm: EtagForm;
+  readonly #maxBytes: number;
 
-  /** `folder` within the datastore, such as `.fen`: keys are relative to it. */
-  constructor(client: S3Client, options: { readonly folder: string; readonly etagForm: EtagForm }) {
+  /** `folder` within the datastore, such as `.fen`: keys are relative to it. Without one: to the datastore. */
+  constructor(
+    client: S3Client,
+    options: { readonly folder?: string; readonly etagForm: EtagForm; readonly maxBytes?: number },
+  ) {
     this.#client = client;
-    this.#prefix = keyOf(client.place.prefix, options.folder);
+    const { prefix } = client.place;
+    this.#prefix = options.folder === undefined ? prefix : keyOf(prefix, options.folder);
     this.#etagForm = options.etagForm;
+    this.#maxBytes = options.maxBytes ?? usualMaxBytes;
   }
 
   async get(key: string): Promise<Versioned | undefined> {
     const what = `read ${key}`;
     const answer = await this.#client.send(
       { method: "GET", key: keyOf(this.#prefix, key), what, repeat: "always" },
-      { maxBytes: maxObjectBytes },
+      { maxBytes: this.#maxBytes },
     );
     if (answer.is === "absent") return undefined;
     if (answer.is === "condition") throw strange(what);
@@ -57,7 +63,10 @@ export class S3ConditionalStore implements ConditionalStore {
 
   async list(prefix: string): Promise<readonly Listed[]> {
     const listed: Listed[] = [];
-    for await (const { key, etag } of listAll(this.#client, `${this.#prefix}/${prefix}`)) {
+    for await (const { key, etag } of listAll(
+      this.#client,
+      `${this.#prefix === "" ? "" : `${this.#prefix}/`}${prefix}`,
+    )) {
       const path = pathOf(this.#prefix, key);
       if (path !== undefined) listed.push({ key: path, etag });
     }
