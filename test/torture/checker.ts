@@ -182,7 +182,10 @@ export class Checker {
     if (sure && token !== undefined) this.#mustGrow(event, line, token);
     if (waiter !== undefined) {
       if (token !== undefined && token > waiter.passedBy)
-        this.#broken(event, `token ${token}, though one with ${waiter.passedBy} overtook it: its lock wasn't taken away`);
+        this.#broken(
+          event,
+          `token ${token}, though one with ${waiter.passedBy} overtook it: its lock wasn't taken away`,
+        );
       this.#mustBeNext(event, waiter);
       this.#measure(event, waiter, line);
     }
@@ -228,7 +231,8 @@ export class Checker {
     // Where a command waits for everything, one who works within a lock passes those who don't: they wait for that command, and it for the lock.
     const passes = (other: Waiter) => own.nested && !other.nested && this.#everythingWantedAt >= own.askedAtLine;
     for (const other of this.#line(event.resource).waiters.values())
-      if (isEarlier(other) && !passes(other) && !isOver(other)) this.#broken(event, `overtook ${other.worker} (${other.id})`);
+      if (isEarlier(other) && !passes(other) && !isOver(other))
+        this.#broken(event, `overtook ${other.worker} (${other.id})`);
     if (event.resource === everything || own.nested) return;
     for (const other of this.#line(everything).waiters.values())
       if (isEarlier(other)) this.#broken(event, `overtook ${other.worker} (${other.id}), who waits for everything`);
