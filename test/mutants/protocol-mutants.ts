@@ -170,6 +170,15 @@ const queue: readonly Mutant[] = [
     test: "lock-4: the ticket of a dead one before us is passed and buried",
   },
   {
+    name: "what the dead left beside the record stays there, until the disk is full of it",
+    scenarios: [4],
+    file: `${here}/place.ts`,
+    from: `removeAsides(this.#recordPath(), last.nonce);`,
+    to: `void removeAsides;`,
+    check: `${here}/place`,
+    test: "lock-4: what a dead one before us left beside the record goes with its ticket",
+  },
+  {
     name: "dead tickets are waited for",
     scenarios: [4],
     file: `${here}/queue.ts`,

@@ -36,6 +36,16 @@ describe("broken logs", () => {
       "a ask *; a queued *; b ask m; b enter m; b leave m; a enter *; a leave *",
       "overtook a",
     ],
+    [
+      "one overtaken by one who works within a lock, when nobody wants everything any more",
+      `f ask m; f queued m; a ask *; a queued *; a quit *; a gone *; c enter n; c2 asknested m; c2 enter m; c2 leave m; c leave n; f enter m; f leave m`,
+      "overtook f",
+    ],
+    [
+      "one overtaken whose lock wasn't taken away, though somebody tried",
+      `a ask m; a queued m; b ask m; b queued m; a revoking m; b enter m 1; b leave m; a enter m 2; a leave m`,
+      "wasn't taken away",
+    ],
     ["a wait without an end", "a ask m; a queued m", "never heard of it again"],
     ["a hold without an end", "a enter m", "never left"],
     [
@@ -73,6 +83,14 @@ describe("sound logs", () => {
     [
       "one who holds something already past everything",
       "c enter n; a ask *; a queued *; c2 asknested m; c2 enter m; c2 leave m; c leave n; a enter *; a leave *",
+    ],
+    [
+      "one who works within a lock past others, where one who wanted everything is about to leave",
+      `f ask m; f queued m; c enter n; a ask *; a queued *; a quit *; c2 asknested m; c2 enter m; a gone *; c2 leave m; c leave n; f enter m; f leave m`,
+    ],
+    [
+      "one who works within a lock past others, where one who wants everything is being killed",
+      `f ask m; f queued m; c enter n; a ask *; a queued *; a kill; c2 asknested m; c2 enter m; c2 leave m; c leave n; f enter m; f leave m`,
     ],
     ["a holder whose lock was taken away", `a enter m 1; a revoking m; a revoked m; b enter m 2${done("a", "b")}`],
     [

@@ -7,6 +7,8 @@ import type { TortureEvent } from "./events.ts";
 export const everything = "*";
 /** A free lock with a waiter that nobody paused or killed: longer than this is a wake-up that was lost. */
 const stallUs = 10_000_000;
+/** A process that is killed may be there for so long still, with its tickets. */
+const dyingUs = 1_000_000;
 
 interface Hold {
   readonly id: string;
@@ -25,6 +27,8 @@ interface Waiter {
   readonly nested: boolean;
   queuedAtLine: number;
   queuedAt: number;
+  /** The least token of those who came in before it, and rightly only if its lock had been taken away. */
+  passedBy: number;
 }
 
 interface Line {
@@ -67,16 +71,20 @@ export class Checker {
   readonly #excused: Record<string, number> = {};
   #counts = { grants: 0, structural: 0, kills: 0, pauses: 0, quits: 0, loans: 0, revocations: 0 };
   #lineNumber = 0;
-  /** The last line at which somebody had or wanted everything. */
+  /** The last line at which somebody had or wanted everything, or seemed to. */
   #everythingWantedAt = 0;
+  /** Those who give everything back or stop wanting it, and whose tickets may still be seen; and until when those of killed ones may. */
+  readonly #departing = new Map<string, { readonly worker: string }>();
+  #dyingUntil = 0;
   #pausedUntil = 0;
   #now = 0;
 
   take(event: TortureEvent): void {
     this.#lineNumber++;
-    const { waiters, holds } = this.#line(everything);
-    if (waiters.size + holds.size > 0) this.#everythingWantedAt = this.#lineNumber;
     this.#now = Math.max(this.#now, event.at);
+    const { waiters, holds } = this.#line(everything);
+    if (waiters.size + holds.size + this.#departing.size > 0 || this.#now < this.#dyingUntil)
+      this.#everythingWantedAt = this.#lineNumber;
     switch (event.name) {
       case "ask":
       case "asknested":
@@ -94,6 +102,9 @@ export class Checker {
       case "quit":
         this.#counts.quits++;
         this.#line(event.resource).waiters.delete(event.id);
+        return this.#depart(event);
+      case "gone":
+        this.#departing.delete(event.id);
         return undefined;
       case "check":
         this.#checks.set(event.id, this.#lineNumber);
@@ -148,6 +159,7 @@ export class Checker {
       nested: name === "asknested",
       queuedAtLine: Infinity,
       queuedAt: Infinity,
+      passedBy: Infinity,
     });
   }
 
@@ -169,6 +181,11 @@ export class Checker {
     if (sure) this.#mustBeAlone(event);
     if (sure && token !== undefined) this.#mustGrow(event, line, token);
     if (waiter !== undefined) {
+      if (token !== undefined && token > waiter.passedBy)
+        this.#broken(
+          event,
+          `token ${token}, though one with ${waiter.passedBy} overtook it: its lock wasn't taken away`,
+        );
       this.#mustBeNext(event, waiter);
       this.#measure(event, waiter, line);
     }
@@ -204,13 +221,18 @@ export class Checker {
 
   /** Nobody whose place was visible before ours was asked for, and who conflicts, may still wait. */
   #mustBeNext(event: TortureEvent, own: Waiter): void {
-    // One whose lock somebody takes away had been granted it, also where it hadn't come to say so yet.
-    const isEarlier = (other: Waiter) =>
-      other.queuedAtLine < own.askedAtLine && conflict(other, own) && !this.#doubted.has(other.id);
+    const isEarlier = (other: Waiter) => other.queuedAtLine < own.askedAtLine && conflict(other, own);
+    // One whose lock somebody takes away had been granted it, also where it hadn't come to say so yet: then its token shows it.
+    const isOver = (other: Waiter) => {
+      if (!this.#doubted.has(other.id)) return false;
+      other.passedBy = Math.min(other.passedBy, event.token ?? Infinity);
+      return true;
+    };
     // Where a command waits for everything, one who works within a lock passes those who don't: they wait for that command, and it for the lock.
     const passes = (other: Waiter) => own.nested && !other.nested && this.#everythingWantedAt >= own.askedAtLine;
     for (const other of this.#line(event.resource).waiters.values())
-      if (isEarlier(other) && !passes(other)) this.#broken(event, `overtook ${other.worker} (${other.id})`);
+      if (isEarlier(other) && !passes(other) && !isOver(other))
+        this.#broken(event, `overtook ${other.worker} (${other.id})`);
     if (event.resource === everything || own.nested) return;
     for (const other of this.#line(everything).waiters.values())
       if (isEarlier(other)) this.#broken(event, `overtook ${other.worker} (${other.id}), who waits for everything`);
@@ -229,7 +251,7 @@ export class Checker {
     if (took > stallUs) this.#broken(event, `the lock was free for ${(took / 1e6).toFixed(1)} s`);
   }
 
-  #leave({ id, resource, at }: TortureEvent): void {
+  #leave({ id, resource, at, worker }: TortureEvent): void {
     const line = this.#line(resource);
     line.holds.delete(id);
     this.#holds.delete(id);
@@ -238,6 +260,11 @@ export class Checker {
     this.#doubted.delete(id);
     if (at !== 0) line.freedAt = at;
     else line.freedAt = this.#now;
+    this.#depart({ id, resource, worker });
+  }
+
+  #depart({ id, resource, worker }: Pick<TortureEvent, "id" | "resource" | "worker">): void {
+    if (resource === everything && !this.#killed.has(worker)) this.#departing.set(id, { worker });
   }
 
   /** A child shows that the lock is held (still, or again for certain after its parent was killed). */
@@ -264,6 +291,10 @@ export class Checker {
     this.#counts.kills++;
     this.#killed.add(worker);
     this.#paused.delete(worker);
+    const { waiters, holds } = this.#line(everything);
+    for (const { worker: who } of [...waiters.values(), ...holds.values(), ...this.#departing.values()])
+      if (who === worker) this.#dyingUntil = at + dyingUs;
+    for (const [id, one] of this.#departing) if (one.worker === worker) this.#departing.delete(id);
     for (const line of this.#lines.values()) {
       for (const one of line.waiters.values()) if (one.worker === worker) line.waiters.delete(one.id);
       for (const one of line.holds.values()) {

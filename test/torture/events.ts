@@ -15,6 +15,8 @@ export type EventName =
   | "leave"
   /** About to leave the queue. */
   | "quit"
+  /** After "leave" or "quit" of everything: no ticket says any more that it is wanted. */
+  | "gone"
   /** A child works under the lock from here on, and no longer. */
   | "lent"
   | "returned"

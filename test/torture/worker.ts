@@ -77,6 +77,10 @@ type Take = (wanted: Wanted) => Promise<Taken>;
 const say = (name: EventName, hold: Omit<Hold, "token"> & { token?: number }, note?: string) =>
   log.write({ worker: spec.name, name, ...hold, note });
 
+const sayGone = (hold: Omit<Hold, "token">) => {
+  if (hold.resource === everything) say("gone", hold);
+};
+
 function watchedDriver(inner: LockDriver): LockDriver {
   const watchPlace = (place: Place, hold: Omit<Hold, "token">): Place => ({
     async attempt() {
@@ -85,17 +89,19 @@ function watchedDriver(inner: LockDriver): LockDriver {
       return attempt;
     },
     changed: (maxMs, signal) => place.changed(maxMs, signal),
-    leave() {
+    async leave() {
       say("quit", hold);
-      return place.leave();
+      await place.leave();
+      sayGone(hold);
     },
   });
   const watchGrant = (grant: Grant, hold: Omit<Hold, "token">): void => {
     say("enter", { ...hold, token: grant.token });
     const release = grant.release.bind(grant);
-    grant.release = () => {
+    grant.release = async () => {
       say("leave", hold);
-      return release();
+      await release();
+      sayGone(hold);
     };
   };
   return {
@@ -108,6 +114,7 @@ function watchedDriver(inner: LockDriver): LockDriver {
         return watchPlace(place, hold);
       } catch (error) {
         say("quit", hold);
+        sayGone(hold);
         throw error;
       }
     },
@@ -153,13 +160,15 @@ function library(): Take {
         holds,
         assertHeld: () => lease.assertHeld(),
         lend: () => lease.inherit(),
-        release: () => {
+        release: async () => {
           for (const hold of holds) say("leave", hold);
-          return lease.release();
+          await lease.release();
+          holds.forEach(sayGone);
         },
       };
     } catch (error) {
       for (const one of asked) say("quit", one);
+      asked.forEach(sayGone);
       throw error;
     }
   };

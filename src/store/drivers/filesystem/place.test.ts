@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   blockedBy,
@@ -63,6 +64,17 @@ describe("the queue", () => {
     const grant = granted(await place.attempt());
     expect(existsSync(dead)).toBe(false);
     await grant.release();
+  });
+
+  test("lock-4: what a dead one before us left beside the record goes with its ticket, what others have there stays", async () => {
+    const beside = (name: string) => join(dirname(world.recordPath(web)), name);
+    const left = [".dead.new.tmp", ".dead.put.tmp", ".dead.old.tmp"].map(beside);
+    const others = [".living.new.tmp", ".deader.new.tmp", "dead.new.tmp"].map(beside);
+    mkdirSync(beside(""), { recursive: true });
+    for (const path of [...left, ...others]) writeFileSync(path, "");
+    world.deadTicket(web, "000000000001.x.dead");
+    await granted(await (await world.ask(web)).attempt()).release();
+    expect([...left, ...others].filter((path) => existsSync(path))).toEqual(others);
   });
 
   test("the ticket of a living one before us is never buried", async () => {

@@ -20,7 +20,15 @@ import type { LockFolder } from "./lock-folder.ts";
 import type { Slot } from "./lock-table.ts";
 import { advance, inTheWay, type Progress, type Request, type Seen, start } from "./protocol.ts";
 import type { OwnTicket, Ticket } from "./queue.ts";
-import { isOwnRecord, RecordDraft, recordTtlMs, refreshRecord, removeRecord, replaceRecord } from "./records.ts";
+import {
+  isOwnRecord,
+  RecordDraft,
+  recordTtlMs,
+  refreshRecord,
+  removeAsides,
+  removeRecord,
+  replaceRecord,
+} from "./records.ts";
 import { TokenFile } from "./tokens.ts";
 import { TicketWatch } from "./ticket-watch.ts";
 
@@ -183,6 +191,7 @@ export class FilesystemPlace implements Place {
       }),
     ];
     for (let last = before.at(-1); last !== undefined && !queue.isAlive(last); last = before.at(-1)) {
+      if (this.#request.kind !== "share") removeAsides(this.#recordPath(), last.nonce); // first: the ticket alone says their names
       queue.bury(last);
       before.pop();
     }

@@ -262,8 +262,15 @@ function takeAway(path: string, by: string, isMeant: (found: FoundRecord) => boo
   return isRight;
 }
 
+/** What one who died may have left beside the record's place. Nobody else ever needs it, and nobody else knows the names. */
+export function removeAsides(path: string, nonce: string): void {
+  for (const what of asides) removeQuietly(asideOf(path, nonce, what));
+}
+
+const asides = ["new", "put", "old"] as const;
+
 /** Two of one owner are never at work at once, so its nonce makes the name unique. */
-function asideOf(path: string, nonce: string, what: "new" | "put" | "old"): string {
+function asideOf(path: string, nonce: string, what: (typeof asides)[number]): string {
   return join(dirname(path), `.${nonce}.${what}.tmp`);
 }
 
