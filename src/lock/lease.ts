@@ -30,6 +30,13 @@ export interface Lease extends AsyncDisposable {
   token(resource: Resource): number;
   /** Throws `lock_lost` unless the store says that every lock is still ours. Call before each commit. */
   assertHeld(): Promise<void>;
+  /** What was committed last on one resource, as of the grant; see `Grant.head`. */
+  head(resource: Resource): string | undefined;
+  /**
+   * Replaces the head of one resource; throws `lock_lost` where the store refused, and then nothing was changed. `last` gives that lock back in the
+   * same write. Only where the store can fence (`Grant.commit`).
+   */
+  commit(resource: Resource, head: string, options?: { readonly last?: boolean }): Promise<void>;
   /** A lease for each grant, in its place: each is given back on its own, and hands down only itself and what is above. This one is spent. */
   split(): readonly Lease[];
   /** Holds on with as little as possible until `wake`: of many leases, few are worked under. */
@@ -59,6 +66,8 @@ export class HeldLease implements Lease {
   readonly #above: readonly Holding[];
   readonly #lost = new AbortController();
   readonly #timers: Disposable[];
+  /** Given back with their last commit. */
+  readonly #left = new Set<Grant>();
   #released: Promise<void> | undefined;
 
   /** `above`: what the command that called us holds. */
@@ -90,19 +99,44 @@ export class HeldLease implements Lease {
   }
 
   token(resource: Resource): number {
+    return this.#grantOf(resource).token;
+  }
+
+  head(resource: Resource): string | undefined {
+    return this.#grantOf(resource).head;
+  }
+
+  async commit(resource: Resource, head: string, { last = false } = {}): Promise<void> {
+    const grant = this.#grantOf(resource);
+    if (grant.commit === undefined) throw new Error(`nothing can be committed to the lock of ${resourceKey(resource)}`);
+    if (last) this.#left.add(grant); // at once: it may be checked while the write is on its way
+    let done = false;
+    try {
+      done = await grant.commit(head, { last });
+    } finally {
+      if (!done) this.#left.delete(grant);
+    }
+    if (!done) throw this.#lose(grant);
+  }
+
+  #grantOf(resource: Resource): Grant {
     const key = resourceKey(resource);
     const grant = this.grants.find((one) => resourceKey(one.resource) === key);
     if (grant === undefined) throw new Error(`the lease doesn't hold ${key}`);
-    return grant.token;
+    return grant;
+  }
+
+  #lose(grant: Grant): unknown {
+    this.#lost.abort(lockLost(grant));
+    return this.#lost.signal.reason;
   }
 
   async assertHeld(): Promise<void> {
     if (this.#lost.signal.aborted) throw this.#lost.signal.reason;
     if (this.#released !== undefined) throw new Error("the lease was given back");
     for (const grant of this.grants) {
-      if ((await grant.check()) === "held" || this.#released !== undefined) continue;
-      this.#lost.abort(lockLost(grant));
-      throw this.#lost.signal.reason;
+      if (this.#left.has(grant) || (await grant.check()) === "held") continue;
+      if (this.#released === undefined && !this.#left.has(grant)) throw this.#lose(grant);
     }
   }
 
@@ -115,7 +149,8 @@ export class HeldLease implements Lease {
   }
 
   split(): readonly Lease[] {
-    if (this.#released !== undefined) throw new Error("a lease that was given back can't be split");
+    if (this.#released !== undefined || this.#left.size > 0)
+      throw new Error("a lease that was given back can't be split");
     this.#stop();
     this.#released = Promise.resolve();
     const { owner } = this;

@@ -211,6 +211,8 @@ export interface LockDriver {
   inspect(scope: "all" | "live" | Resource): Promise<LockTable>;
   /** Checks what a caller says that it handed down, against the live locks. Anything that isn't so is left out. */
   inherit(said: readonly Holding[]): Promise<Inherited>;
+  /** Where the store can fence: what was committed last on a resource, read without a lock. */
+  head?(resource: Resource): Promise<string | undefined>;
   /**
    * Break-glass: takes the lock from the holder with this nonce; without a nonce, removes a record that can't be read. Needs no lock itself.
    * The former holder fails its next `check`. `false` where that holds nothing (any more).
@@ -237,6 +239,17 @@ export interface Grant {
   readonly holding: Holding;
   /** Asks the store: is it still ours? Cheap; called before every commit. */
   check(): Promise<"held" | "lost">;
+  /**
+   * Where the store can fence (`commit` is there too): the text in the lock's record, the root of what the lock protects, as it was at the grant or
+   * as we committed it. Whoever shares the lock may have changed it since.
+   */
+  readonly head?: string | undefined;
+  /**
+   * Puts `head`, a text that is used once, in its place, if the lock is still ours: false where it isn't, and then nothing was changed, however late
+   * the write comes. `last` gives the lock back in the same write; only `release` may follow. Throws where nobody knows what became of it. For
+   * exclusive locks.
+   */
+  commit?(head: string, options?: { readonly last?: boolean }): Promise<boolean>;
   /** Keeps the record fresh for older clients. */
   refresh(): Promise<void>;
   /**

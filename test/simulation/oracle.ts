@@ -17,6 +17,7 @@ export class Oracle {
   readonly #world: World;
   readonly #beliefs = new Set<Belief>();
   readonly #committed = new Set<string>();
+  readonly #refused = new Set<string>();
   /** When claims were made and structural commands announced, by nonce. */
   readonly #claimedAt = new Map<string, number>();
   /** Entries whose owner left, as `record/nonce`. */
@@ -68,9 +69,13 @@ export class Oracle {
     if (passed !== undefined) this.#world.fail(`${nonce} overtook the structural ${passed.nonce}`);
   }
 
-  told(head: string): void {
-    this.commits++;
-    if (!this.#committed.has(head)) this.#world.fail(`${head} was reported as committed, but the store never took it`);
+  told(head: string, isCommitted: boolean): void {
+    if (isCommitted) this.commits++;
+    else this.#refused.add(head);
+    if (this.#committed.has(head) === isCommitted) return;
+    this.#world.fail(
+      `${head} was reported as ${isCommitted ? "committed, but the store never" : "lost, but the store"} took it`,
+    );
   }
 
   /** One that is paused or dead believes until its own clock says that it is over; what it does after that is up to the fence. */
@@ -84,6 +89,7 @@ export class Oracle {
     if (after.token < old.token) this.#world.fail(`the token of ${key} went back`);
     if (after.head !== old.head && after.head !== undefined) {
       this.#committed.add(after.head);
+      if (this.#refused.has(after.head)) this.#world.fail(`${after.head} was reported as lost, and came late`);
       const [nonce] = after.head.split("#");
       if (!old.holders.some((one) => one.nonce === nonce && one.mode === "exclusive"))
         this.#world.fail(`${after.head} was committed by one who doesn't hold ${key}`);

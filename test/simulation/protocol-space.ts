@@ -21,7 +21,12 @@ import type { Space, Step } from "./explore.ts";
 import { brokenOrder } from "./oracle.ts";
 
 /** What one process does: takes these one after the other, commits to each that it may, gives back last taken first. */
-export type Script = readonly { readonly key: "a" | "b" | "datastore"; readonly mode: "shared" | "exclusive" }[];
+export type Script = readonly {
+  readonly key: "a" | "b" | "datastore";
+  readonly mode: "shared" | "exclusive";
+  /** Its commit is the release. */
+  readonly last?: true;
+}[];
 
 export interface Faults {
   readonly crashes: number;
@@ -68,6 +73,8 @@ interface World {
 }
 
 const times = timing();
+/** After so long without a change every claim is dead, whoever looks. */
+const quietStepMs = times.waiterQuietMs + times.ttlMs;
 const who = { holder: "", hostname: "", pid: 0, command: "", since: "" };
 const nonceOf = (proc: number, line: number): string => `${"ABC"[proc]}${line}`;
 const ownerOf = (nonce: string): number => "ABC".indexOf(nonce[0] ?? "");
@@ -200,8 +207,8 @@ function running(world: World, index: number, rules: Rules, steps: Step<World>[]
   if (proc.taken.some((one) => asked(one) !== undefined))
     perform(world, index, { label: name, taken: proc.taken, more: {} }, steps);
   else if (current !== undefined && standing(current) === "waiting") {
-    put("looks at the record:", wakeUp(current, "record"));
-    if (world.hurt) put("looks at the claims:", wakeUp(current, "claims"));
+    put("looks at the record:", wakeUp(current, "record", world.now));
+    if (world.hurt) put("looks at the claims:", wakeUp(current, "claims", world.now));
   } else if (proc.phase === "taking") {
     const line = proc.script[proc.taken.length];
     if (line !== undefined) {
@@ -216,7 +223,9 @@ function running(world: World, index: number, rules: Rules, steps: Step<World>[]
       const taken = proc.taken.map((one) => (one === current ? giveBack(one) : one));
       perform(world, index, { label: `${name} gives back:`, taken, more: { phase: "leaving" } }, steps);
     } else {
-      const taken = proc.taken.map((one, place) => (place === at ? commitHead(one, nonceOf(index, at)) : one));
+      const taken = proc.taken.map((one, place) =>
+        place === at ? commitHead(one, nonceOf(index, at), proc.script[at]?.last === true) : one,
+      );
       const more = { applied: false, committed: at };
       // Its request may be on its way for as long as it is paused.
       if (world.left.pauses > 0)
@@ -297,24 +306,31 @@ function settle(world: World, index: number, label: string): Step<World> {
   const proc = world.procs[index];
   const current = proc?.taken.at(-1);
   if (proc === undefined || current === undefined) return { label, next: world };
-  const lost = proc.taken.some((one) => standing(one) === "lost" || (proc.overdue && standing(one) === "held"));
   const is = standing(current);
-  if (lost && !proc.taken.some((one) => asked(one) !== undefined))
-    return { label: `${label}, lost`, next: loseAll(world, index) };
+  if (proc.overdue && is === "held" && !proc.taken.some((one) => standing(one) === "lost")) {
+    const [renewed, isRenewed] = renewClaims(world, proc);
+    if (isRenewed) return settle(change(renewed, index, { overdue: false }), index, `${label}, renews`);
+    return { label: `${label}, can't renew and is lost`, next: loseAll(world, index) };
+  }
+  if (proc.taken.some((one) => standing(one) === "lost") && !proc.taken.some((one) => asked(one) !== undefined)) {
+    const wrong = proc.taken.some(({ main: { goal } }) => goal.want === "commit" && !goal.unsure) && proc.applied;
+    const broken = wrong ? "a commit was taken for lost that the store took" : undefined;
+    return { label: `${label}, lost`, next: loseAll(world, index), broken };
+  }
   if (proc.phase === "taking" && is === "held" && proc.taken.length === proc.script.length)
     return { label: `${label}, holds all`, next: change(world, index, { phase: "working" }) };
   const line = proc.script[proc.committed];
+  const main = proc.taken[proc.committed]?.main;
   if (
     proc.phase === "working" &&
-    proc.taken[proc.committed]?.main.at.is === "held" &&
+    (main?.at.is === "held" || main?.goal.want === "leave") &&
     line !== undefined &&
     commits(line)
-  )
-    return {
-      label: `${label}, is told that it committed`,
-      next: change(world, index, { committed: proc.committed + 1 }),
-      broken: proc.applied ? undefined : "a commit was reported that the store never took",
-    };
+  ) {
+    const then: Partial<Proc> = { committed: proc.committed + 1, ...(line.last && { phase: "leaving" }) };
+    const step = settle(change(world, index, then), index, `${label}, is told that it committed`);
+    return { ...step, broken: proc.applied ? undefined : "a commit was reported that the store never took" };
+  }
   if (is === "gone") {
     const taken = proc.taken.slice(0, proc.taken.findLastIndex((one) => standing(one) !== "gone") + 1);
     return { label, next: change(world, index, { taken, phase: taken.length === 0 ? "out" : "leaving" }) };
@@ -372,27 +388,35 @@ function loseAll(world: World, index: number): World {
 
 /** One quiet period passes: all who run have renewed; who finds a claim of his ended has lost. */
 function timePasses(world: World, rules: Rules): Step<World> {
-  let next: World = { ...world, now: world.now + times.quietMs };
+  let next: World = { ...world, now: world.now + quietStepMs };
   for (const [index, proc] of world.procs.entries()) {
     if (proc.life === "paused") next = change(next, index, { life: "expired" });
     if (proc.life !== "running") continue;
-    let lost = false;
-    for (const turn of proc.taken.flatMap((one) => [one.main, ...(one.gate ? [one.gate] : [])])) {
-      if (turn.at.is === "gone" || removing(turn)) continue;
-      const id = claimId(turn.key, turn.me.nonce);
-      const claim = next.claims[id];
-      // Whoever doesn't know yet whether its claim exists can't have renewed it.
-      if (turn.claimEtag === undefined) lost ||= claim !== undefined;
-      else if (claim === undefined || claim.state.ended) lost = true;
-      else {
-        const version = next.version + 1;
-        next = { ...next, version, claims: { ...next.claims, [id]: { ...claim, version } } };
-      }
-    }
-    if (!lost && proc.overdue) next = change(next, index, { overdue: false });
-    if (lost && proc.phase !== "leaving" && rules.hasGivenUp(0, times.quietMs, times)) next = loseAll(next, index);
+    const [renewed, isRenewed] = renewClaims(next, proc);
+    next = isRenewed && proc.overdue ? change(renewed, index, { overdue: false }) : renewed;
+    if (!isRenewed && proc.phase !== "leaving" && rules.hasGivenUp(0, times.quietMs, times))
+      next = loseAll(next, index);
   }
   return { label: "time passes", next };
+}
+
+/** All claims of one process; false where one of them is ended or gone. */
+function renewClaims(world: World, proc: Proc): [World, boolean] {
+  let next = world;
+  let lost = false;
+  for (const turn of proc.taken.flatMap((one) => [one.main, ...(one.gate ? [one.gate] : [])])) {
+    if (turn.at.is === "gone" || removing(turn)) continue;
+    const id = claimId(turn.key, turn.me.nonce);
+    const claim = next.claims[id];
+    // Whoever doesn't know yet whether its claim exists can't have renewed it.
+    if (turn.claimEtag === undefined) lost ||= claim !== undefined;
+    else if (claim === undefined || claim.state.ended) lost = true;
+    else {
+      const version = next.version + 1;
+      next = { ...next, version, claims: { ...next.claims, [id]: { ...claim, version } } };
+    }
+  }
+  return [next, !lost];
 }
 
 function removing(turn: Turn): boolean {
@@ -413,11 +437,16 @@ function holds(world: World): Hold[] {
       ? proc.taken
           .filter(
             ({ main, gate }) =>
-              (main.at.is === "held" || main.goal.want === "commit") && (gate === undefined || gate.at.is === "held"),
+              (main.at.is === "held" || isCommitting(main, proc)) && (gate === undefined || gate.at.is === "held"),
           )
           .map(({ main }) => ({ by, key: main.key, mode: main.me.mode }))
       : [],
   );
+}
+
+/** After the last commit there is nothing that it would do as a holder. */
+function isCommitting({ goal }: Turn, { applied }: Proc): boolean {
+  return goal.want === "commit" && !(goal.last && applied);
 }
 
 function brokenState(world: World): string | undefined {
@@ -506,7 +535,7 @@ function turnText(world: World, turn: Turn): string {
   const { at, seen, drain } = turn;
   const current =
     seen.etag === (world.records[turn.key] === undefined ? undefined : String(world.records[turn.key]?.version));
-  let text = `${turn.key[0]}${turn.me.nonce}${at.is}${turn.goal.want}${turn.covered ? "c" : ""}${turn.claimEtag === undefined ? "" : "e"}`;
+  let text = `${turn.key[0]}${turn.me.nonce}${at.is}${turn.goal.want}${turn.goal.want === "commit" ? `${turn.goal.last}${turn.goal.unsure}` : ""}${turn.covered ? "c" : ""}${turn.claimEtag === undefined ? "" : "e"}`;
   text += current ? "=" : `<${stateText(seen.state)}>`;
   if (turn.doubt !== undefined) text += turn.doubt.etag === seen.etag && current ? "?" : "¿";
   if (at.is === "asking")
@@ -535,7 +564,7 @@ function freshness(world: World, turn: Turn, key: string, nonce: string): string
   if (sighting === undefined) return "-";
   const version = world.claims[claimId(key, nonce)]?.version;
   if (sighting.etag !== (version === undefined ? undefined : String(version))) return "s";
-  return world.now - sighting.since >= times.quietMs ? "o" : "f";
+  return `${world.now > sighting.since ? "o" : "f"}${sighting.waits ? "w" : ""}`;
 }
 
 function told(ask: Ask): string {

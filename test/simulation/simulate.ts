@@ -2,9 +2,9 @@
 import { FenError } from "../../src/kernel/errors.ts";
 import { CasGrant, CasLocks } from "../../src/lock/cas/locks.ts";
 import { type Rules, soundRules } from "../../src/lock/cas/rules.ts";
-import type { LockRequest } from "../../src/lock/lease.ts";
+import type { Lease, LockRequest } from "../../src/lock/lease.ts";
 import { LockManager } from "../../src/lock/manager.ts";
-import type { Resource } from "../../src/store/contract.ts";
+import type { Grant, Resource } from "../../src/store/contract.ts";
 import { Oracle } from "./oracle.ts";
 import { Computer, World } from "./world.ts";
 
@@ -138,14 +138,31 @@ class Actor {
     lease.signal.addEventListener("abort", stop);
     try {
       await clock.sleep(chance.is(0.2) ? chance.between(1000, 12_000) : chance.between(0, 500), lease.signal);
-      for (const grant of grants) {
+      for (const [at, grant] of grants.entries()) {
         if (grant.mode !== "exclusive" || grant.resource.kind === "datastore") continue;
         const head = `${grant.nonce}#1`;
-        if (await grant.commit(head)) oracle.told(head);
+        const last = chance.is(0.5);
+        if (last) over[at]?.();
+        oracle.told(head, await isCommitted(lease, grant, { head, last }));
       }
     } finally {
       stop();
       await lease.release();
     }
+  }
+}
+
+/** False where it was lost; throws where nobody knows. */
+async function isCommitted(
+  lease: Lease,
+  { resource }: Grant,
+  { head, last }: { readonly head: string; readonly last: boolean },
+): Promise<boolean> {
+  try {
+    await lease.commit(resource, head, { last });
+    return true;
+  } catch (error) {
+    if (error instanceof FenError && error.code === "lock_lost") return false;
+    throw error;
   }
 }

@@ -32,12 +32,12 @@ export function answered(all: Acquisition, answer: Answer, now: number): Acquisi
   return link(replace(all, heard(active(all), answer, now)));
 }
 
-export function wakeUp(all: Acquisition, look: "record" | "claims"): Acquisition {
-  return replace(all, wake(active(all), look));
+export function wakeUp(all: Acquisition, look: "record" | "claims", now: number): Acquisition {
+  return replace(all, wake(active(all), look, now));
 }
 
-export function commitHead(all: Acquisition, head: string): Acquisition {
-  return { ...all, main: commit(all.main, head) };
+export function commitHead(all: Acquisition, head: string, last: boolean): Acquisition {
+  return { ...all, main: commit(all.main, head, last) };
 }
 
 /** Gives everything back, or up. */

@@ -10,7 +10,7 @@ import { type Acquisition, acquire, answered, asked, commitHead, giveBack, stand
 import type { Answer, Ask } from "./ask.ts";
 import { type Beat, firstBeat, heardBeat, renew } from "./beat.ts";
 import type { LockObjects } from "./objects.ts";
-import type { Entry } from "./record.ts";
+import { type Entry, has } from "./record.ts";
 import type { Rules, Timing } from "./rules.ts";
 import type { Turn } from "./turn.ts";
 
@@ -37,7 +37,6 @@ export class Hold {
   #busy: Promise<unknown> = Promise.resolve();
   /** The first look at the record, made while the claim is announced. */
   #early: { readonly key: string; readonly answer: Promise<Answer> } | undefined;
-  #heldBefore = false;
   #closed = false;
 
   constructor(key: string, me: Entry, means: Means) {
@@ -56,12 +55,16 @@ export class Hold {
     return this.#all.gate;
   }
 
+  get #isCommitting(): boolean {
+    return this.turn.goal.want === "commit";
+  }
+
   /** What is true now, by our own word. */
   get standing(): "waiting" | "held" | "lost" | "gone" {
     const is = standing(this.#all);
     if (is === "gone") return "gone";
     if (this.#isLost()) return "lost";
-    return is === "held" ? "held" : "waiting";
+    return is === "held" || this.#isCommitting ? "held" : "waiting";
   }
 
   /** Asks on until there is nothing to ask for now. Throws when the store doesn't answer; then `close` it. */
@@ -69,19 +72,26 @@ export class Hold {
     return this.#oneAtATime(async () => {
       // After a pause the renewal goes out first: it is in time where the look finds the lock free.
       this.#renewIfDue();
-      if (look !== undefined) this.#all = wakeUp(this.#all, look);
+      if (look !== undefined) this.#all = wakeUp(this.#all, look, this.#now());
       await this.#run(() => this.#isLost());
-      this.#heldBefore = this.standing === "held";
+      // One that waited and was named may hold only when it has renewed.
+      if (standing(this.#all) === "held" && this.#now() >= this.deadline)
+        await this.renewWithin(this.#means.times.holderBeatMs);
     });
   }
 
-  /** Swaps `head`; false where the lock was lost before. */
-  commit(head: string): Promise<boolean> {
+  /**
+   * Swaps `head`; false where the lock was lost before. `last`: and gives back in the same write; what is left to do then is for `close`. Throws where
+   * nobody knows.
+   */
+  commit(head: string, last: boolean): Promise<boolean> {
     return this.#oneAtATime(async () => {
       if (this.standing !== "held") return false;
-      this.#all = commitHead(this.#all, head);
-      await this.#run(() => false);
-      return standing(this.#all) === "held" && this.#all.main.seen.state.head === head;
+      this.#all = commitHead(this.#all, head, last);
+      await this.#run(() => asked(this.#all)?.do === "remove-claim");
+      const { goal } = this.turn;
+      if (goal.want === "commit" && goal.unsure) throw noAnswer();
+      return goal.want !== "commit";
     });
   }
 
@@ -97,10 +107,11 @@ export class Hold {
     });
   }
 
-  /** Renews the claims now; resolves when they are, or are lost. */
-  renew(): Promise<void> {
-    this.#renewing ??= this.#renewAll().finally(() => (this.#renewing = undefined));
-    return this.#renewing;
+  /** Renews the claims now; resolves when they are, or are lost, or no answer came in time. */
+  async renewWithin(ms: number): Promise<void> {
+    const told = new AbortController();
+    await Promise.race([this.#renew(), this.#means.machine.clock.sleep(ms, told.signal).catch(() => undefined)]);
+    told.abort(); // only ends the sleep
   }
 
   /** When we give up, unless renewed before; on our own clock. */
@@ -123,6 +134,7 @@ export class Hold {
       unanswered = answer.is === "unknown" ? unanswered + 1 : 0;
       this.#all = answered(this.#all, answer, this.#now());
       this.#noteClaims();
+      this.#renewIfDue();
       if (answer.is !== "unknown") continue;
       if (unanswered >= tries) throw answer.error ?? noAnswer();
       await this.#pause(unanswered);
@@ -158,12 +170,19 @@ export class Hold {
     return [this.#all.main, this.#all.gate].filter((turn) => turn !== undefined);
   }
 
-  /** A waiter is renewed half as often as a holder. */
+  #renew(): Promise<void> {
+    this.#renewing ??= this.#renewAll().finally(() => (this.#renewing = undefined));
+    return this.#renewing;
+  }
+
+  /** A waiter more rarely than a holder; one that was named is a holder as soon as it sees that. */
   #renewIfDue(): void {
+    if (this.#closed) return;
     const { holderBeatMs, waiterBeatMs } = this.#means.times;
+    const isHolder = this.#turns().some(({ seen, me }) => has(seen.state.holders, me.nonce));
     const sinceMs = Math.max(0, ...[...this.#beats.keys()].map((key) => this.#now() - this.#renewedAt(key)));
-    if (sinceMs < (this.#heldBefore ? holderBeatMs : waiterBeatMs) * 0.9) return;
-    void this.renew().catch(() => undefined); // told by `check` and by the next request
+    if (sinceMs < (isHolder ? holderBeatMs : waiterBeatMs) * 0.9) return;
+    void this.#renew().catch(() => undefined); // told by `check` and by the next request
   }
 
   async #renewAll(): Promise<void> {
@@ -194,7 +213,7 @@ export class Hold {
     const is = standing(this.#all);
     this.#lost ||= is === "lost";
     // Who only waits may be late: it has its place until somebody takes it away. It holds nothing unless renewed in time.
-    if (is === "held")
+    if (is === "held" || this.#isCommitting)
       this.#lost ||= [...this.#announcedAt.keys()].some((key) =>
         rules.hasGivenUp(this.#renewedAt(key), this.#now(), times),
       );

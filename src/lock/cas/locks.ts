@@ -20,11 +20,11 @@ import {
 import { active } from "./acquisition.ts";
 import { breakGlass } from "./break-glass.ts";
 import { Hold, type Means } from "./hold.ts";
-import { inspectRecords, keyUnder, recordOf } from "./inspect.ts";
+import { inspectRecords, keyUnder, recordOf, tellOrThrow } from "./inspect.ts";
 import { LockObjects, recordPath } from "./objects.ts";
 import type { Entry } from "./record.ts";
 import { type Rules, soundRules, timing } from "./rules.ts";
-import { datastoreKey, inTheWay, nextDeath, type Turn } from "./turn.ts";
+import { datastoreKey, inTheWay, nextDeath, placeOf, type Turn } from "./turn.ts";
 
 export interface CasOptions {
   readonly ttlMs?: number;
@@ -57,6 +57,12 @@ export class CasLocks implements LockDriver {
   async inherit(said: readonly Holding[]): Promise<Inherited> {
     const live = await Promise.all(said.map((holding) => isHeld(this.#means, holding)));
     return { holdings: said.filter((_, index) => live[index]), unshared: [] };
+  }
+
+  async head(resource: Resource): Promise<string | undefined> {
+    const found = await tellOrThrow(this.#means, { do: "read-record", key: resourceKey(resource) });
+    if (found.is === "unreadable") throw unreadable(resource);
+    return found.is === "record" ? found.state.head : undefined;
   }
 
   revoke(resource: Resource, nonce: string | undefined): Promise<boolean> {
@@ -140,12 +146,8 @@ class CasPlace implements Place {
   }
 
   async #look(): Promise<void> {
-    const { nextLookMs, farLookMs } = this.#means.times;
     const now = this.#now();
-    const due = Math.min(
-      this.#claimsSeenAt + (this.#place() <= 1 ? nextLookMs : farLookMs),
-      nextDeath(this.#waiting()),
-    );
+    const due = Math.min(this.#claimsSeenAt + this.#means.times.lookMs, nextDeath(this.#waiting()));
     // At the claims, if the look after this one would come too late for them.
     const look = now + this.#lookIn(now) > due ? "claims" : "record";
     if (look === "claims") this.#claimsSeenAt = now;
@@ -153,6 +155,7 @@ class CasPlace implements Place {
   }
 
   async #advance(look?: "record" | "claims"): Promise<void> {
+    const startedAt = this.#now();
     try {
       await this.#hold.advance(look);
     } catch (error) {
@@ -162,9 +165,9 @@ class CasPlace implements Place {
       throw error;
     }
     const turn = this.#waiting();
-    const seen = [turn.key, this.#place(), ...inTheWay(turn).map((one) => one.nonce)].join();
-    this.#lookedAt = this.#now();
-    if (seen !== this.#lastSeen) this.#changedAt = this.#lookedAt;
+    const seen = [turn.key, placeOf(turn), ...inTheWay(turn).map((one) => one.nonce)].join();
+    this.#lookedAt = look === undefined ? this.#now() : startedAt;
+    if (seen !== this.#lastSeen) this.#changedAt = this.#now();
     this.#lastSeen = seen;
   }
 
@@ -178,17 +181,6 @@ class CasPlace implements Place {
     return active({ main: turn, ...(gate && { gate }) });
   }
 
-  /** 1 = next in line. */
-  #place(): number {
-    const { seen, me } = this.#waiting();
-    return (
-      Math.max(
-        0,
-        seen.state.queue.findIndex((one) => one.nonce === me.nonce),
-      ) + 1
-    );
-  }
-
   /** As the rules say, but not after the moment at which one in the way may turn out to be dead. */
   #nextLookAt(): number {
     const usual = this.#lookedAt + this.#lookIn(this.#lookedAt);
@@ -198,11 +190,16 @@ class CasPlace implements Place {
 
   #lookIn(now: number): number {
     const { rules, times } = this.#means;
-    return rules.nextLook(now - this.#changedAt, this.#place(), times);
+    return rules.nextLook(now - this.#changedAt, placeOf(this.#waiting()), times);
   }
 
   #blocked(): Attempt {
-    return { outcome: "blocked", resource: this.#wanted.resource, by: this.#blockedBy(), place: this.#place() };
+    return {
+      outcome: "blocked",
+      resource: this.#wanted.resource,
+      by: this.#blockedBy(),
+      place: placeOf(this.#waiting()),
+    };
   }
 
   #blockedBy(): BlockedBy {
@@ -219,6 +216,14 @@ class CasPlace implements Place {
 async function isHeld(means: Means, { resource, nonce, token }: Holding): Promise<boolean> {
   const { held } = await inspectRecords(means, resource);
   return held.some(({ record }) => record?.nonce === nonce && record.token === token);
+}
+
+function unreadable(resource: Resource): FenError {
+  const [key, path] = [resourceKey(resource), recordPath(resourceKey(resource))];
+  return new FenError("data_corrupt", `The record of ${key} can't be read: ${path}`, {
+    hint: "See: fen datastore lock status",
+    facts: { path },
+  });
 }
 
 function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
@@ -265,11 +270,8 @@ export class CasGrant implements Grant {
   async check(): Promise<"held" | "lost"> {
     if (this.#released !== undefined) return "lost";
     const { clock } = this.#means.machine;
-    const told = new AbortController();
-    const patience = Math.max(0, this.#hold.deadline - this.#means.rules.now(clock));
     if (this.#hold.standing === "held")
-      await Promise.race([this.#hold.renew(), clock.sleep(patience, told.signal).catch(() => undefined)]);
-    told.abort(); // only ends the sleep
+      await this.#hold.renewWithin(Math.max(0, this.#hold.deadline - this.#means.rules.now(clock)));
     return this.#hold.standing === "held" ? "held" : "lost";
   }
 
@@ -278,14 +280,15 @@ export class CasGrant implements Grant {
     return this.#hold.deadline;
   }
 
-  /** What was committed last, as of the last time that we saw the record. */
   get head(): string | undefined {
     return this.#hold.turn.seen.state.head;
   }
 
-  /** Swaps `head` for a word that is used once, if the lock is still ours: false where it isn't, however late that comes out. */
-  async commit(head: string): Promise<boolean> {
-    return this.#released === undefined && (await this.#hold.commit(head));
+  async commit(head: string, { last = false }: { readonly last?: boolean } = {}): Promise<boolean> {
+    const done = this.#released === undefined && (await this.#hold.commit(head, last));
+    // What is left of that is to remove the claim: whoever waits for `release` hears of it.
+    if (done && last) void this.release().catch(() => undefined);
+    return done;
   }
 
   /** No client of an object store reads anything but the claims, which renew themselves. */

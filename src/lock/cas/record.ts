@@ -77,10 +77,21 @@ export function enqueue(state: LockState, me: Entry): LockState {
   return { ...state, queue: [...state.queue, me] };
 }
 
-/** Without the entry of this nonce; the same state where it has none. */
+/** Without the entry of this nonce, and with its successors among the holders; the same state where it has none. */
 export function withdraw(state: LockState, nonce: string): LockState {
+  const left = remove(state, nonce);
+  return left === state ? state : nameSuccessors(left);
+}
+
+export function remove(state: LockState, nonce: string): LockState {
   if (!has(state.holders, nonce) && !has(state.queue, nonce)) return state;
   return { ...state, holders: without(state.holders, nonce), queue: without(state.queue, nonce) };
+}
+
+/** Whoever has nobody in the way any more holds: it needs only to see that. Not one that stands back: it isn't ready. */
+export function nameSuccessors(state: LockState): LockState {
+  const next = state.queue.find((one) => one.yields !== true && blockers(state, one).length === 0);
+  return next === undefined ? state : nameSuccessors(enter(state, next));
 }
 
 /** `me` from the holders back to the head of the queue. */

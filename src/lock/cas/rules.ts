@@ -24,11 +24,12 @@ export interface Timing {
   readonly waiterBeatMs: number;
   /** After its last renewal began, a holder that couldn't renew again is lost by its own word. */
   readonly giveUpMs: number;
-  /** A claim that didn't change for so long is dead. The distance from `giveUpMs` must cover the drift of two clocks. */
+  /** A holder's claim that didn't change for so long is dead. The distance from `giveUpMs` must cover the drift of two clocks. */
   readonly quietMs: number;
-  /** How often the next in line, and one further back, looks at least. */
-  readonly nextLookMs: number;
-  readonly farLookMs: number;
+  /** The same of one that only waits: it renews more rarely. */
+  readonly waiterQuietMs: number;
+  /** How often a waiter looks at least. Whom others made holder must have renewed within `quietMs`, so this is less. */
+  readonly lookMs: number;
   /** The first look after a change, times the place. */
   readonly quickLookMs: number;
 }
@@ -36,20 +37,21 @@ export interface Timing {
 export function timing(ttlMs = 10_000): Timing {
   return {
     ttlMs,
-    holderBeatMs: ttlMs * 0.25,
-    waiterBeatMs: ttlMs * 0.5,
-    giveUpMs: ttlMs * 0.6,
-    quietMs: ttlMs * 0.75,
-    nextLookMs: ttlMs * 0.3,
-    farLookMs: ttlMs * 0.75,
+    holderBeatMs: ttlMs * 0.2,
+    waiterBeatMs: ttlMs * 1.5,
+    giveUpMs: ttlMs * 0.55,
+    quietMs: ttlMs * 0.65,
+    waiterQuietMs: ttlMs * 2,
+    lookMs: ttlMs * 0.39,
     quickLookMs: Math.min(50, ttlMs * 0.005),
   };
 }
 
-/** What one process saw of a claim: this etag (undefined = no such object), first at this time of its own. */
+/** What one process saw of a claim: this etag (undefined = no such object) of a holder or a waiter, first at this time of its own. */
 export interface Sighting {
   readonly etag: string | undefined;
   readonly since: number;
+  readonly waits: boolean;
 }
 
 export interface Rules {
@@ -65,7 +67,8 @@ export interface Rules {
   readonly changeIf: (etag: string | undefined) => PutCondition;
   /** How the claim of one who is dead is ended; undefined: it isn't. */
   readonly end: (claim: ClaimName, seen: Sighting) => Ask | undefined;
-  readonly isDead: (seen: Sighting, now: number, times: Timing) => boolean;
+  /** How long a claim must have been as it was seen, for its owner to be dead: asked by one at this place in the queue. */
+  readonly quiet: (seen: Sighting, place: number, times: Timing) => number;
   readonly hasGivenUp: (renewedAt: number, now: number, times: Timing) => boolean;
   /** What a write whose answer was lost is taken for. */
   readonly lostAnswer: "read again" | "refused" | "done";
@@ -92,11 +95,14 @@ export const soundRules: Rules = {
     state.holders.some((one) => one.nonce === nonce && one.mode === "exclusive") ? { ...state, head } : undefined,
   changeIf: onlyIf,
   end: (claim, seen) => ({ do: "write-claim", claim, state: { beat: 0, ended: true }, if: onlyIf(seen.etag) }),
-  isDead: (seen, now, times) => now - seen.since >= times.quietMs,
+  // The next in line goes first: where others were faster, it would learn of that only at its next look.
+  quiet: ({ waits }, place, times) => (waits ? times.waiterQuietMs : times.quietMs) + (place > 1 ? times.ttlMs / 2 : 0),
   hasGivenUp: (renewedAt, now, times) => now - renewedAt >= times.giveUpMs,
   lostAnswer: "read again",
   failedRead: "read again",
-  nextLook: (sinceChangeMs, place, times) =>
-    Math.min(Math.max(times.quickLookMs * place, sinceChangeMs / 4), place <= 1 ? times.nextLookMs : times.farLookMs),
+  nextLook: (sinceChangeMs, place, times) => {
+    const share = (sinceChangeMs / 8) * Math.max(1, sinceChangeMs / times.holderBeatMs);
+    return Math.min(Math.max(times.quickLookMs * place, share * Math.max(1, 4 * (place - 1))), times.lookMs);
+  },
   now: (clock) => clock.monotonic(),
 };

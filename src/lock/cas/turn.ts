@@ -7,6 +7,7 @@
  *     a structural:  entered -> drain: wait for the models' holders -> held
  *   held -> commit ... -> leave -> gone.     `lost` = somebody ended the claim or took the entry out.
  *
+ * Whoever leaves names its successors in the same write; a waiter that finds itself among the holders has entered.
  * Every change of the record is decided from the record as last seen (`decide`), which is safe to repeat: refused and unknown lead back to reading it.
  */
 import type { Answer, Ask, ClaimName } from "./ask.ts";
@@ -18,14 +19,18 @@ export const datastoreKey = "datastore";
 
 type Goal =
   | { readonly want: "hold" | "yield" | "leave" }
-  /** `head` is used once, so that a lost answer can be settled by it. */
-  | { readonly want: "commit"; readonly head: string };
+  /**
+   * `head` is used once, so that a lost answer can be settled by it. `last`: and leave, in the same write. `unsure`: of one such write nobody knows
+   * what became of it.
+   */
+  | { readonly want: "commit"; readonly head: string; readonly last: boolean; readonly unsure?: true };
 
 type Reply =
   | "claimed"
   | "claim-settled"
   | "record"
   | "written"
+  | "commit-settled"
   | "gate"
   | "looked"
   | "ended"
@@ -98,10 +103,12 @@ export function startTurn(
 }
 
 /** Looks again: at the record (who is in the way?), or at the claims (is everybody in the way alive?). */
-export function wake(turn: Turn, look: "record" | "claims"): Turn {
+export function wake(turn: Turn, look: "record" | "claims", now: number): Turn {
   if (turn.at.is === "draining") return listAll(turn);
   if (turn.at.is !== "waiting") return turn;
-  return look === "record" ? readRecord(turn) : ask(turn, { do: "list-claims", key: turn.key }, "looked");
+  if (look === "record") return readRecord(turn);
+  // Whoever was quiet for long enough is ended without another look: that is done only if its claim still didn't change.
+  return firstDead(turn, blocking(turn), now) ?? ask(turn, { do: "list-claims", key: turn.key }, "looked");
 }
 
 /** An intention on the datastore is held: the model may be entered. */
@@ -109,14 +116,14 @@ export function cover(turn: Turn): Turn {
   return turn.at.is === "yielded" ? readRecord({ ...turn, covered: true, goal: { want: "hold" } }) : turn;
 }
 
-/** Swaps `head`. Only from `held`; ends there, or `lost`. */
-export function commit(turn: Turn, head: string): Turn {
-  return turn.at.is === "held" ? decide({ ...turn, goal: { want: "commit", head } }) : turn;
+/** Swaps `head`. Only from `held`; ends there or, if it is the `last`, with the claim to be removed; or `lost`. */
+export function commit(turn: Turn, head: string, last = false): Turn {
+  return turn.at.is === "held" ? decide({ ...turn, goal: { want: "commit", head, last } }) : turn;
 }
 
 /** Takes our entry out and removes the claim, from wherever we are. */
 export function leave(turn: Turn): Turn {
-  if (turn.at.is === "gone") return turn;
+  if (turn.at.is === "gone" || (turn.at.is === "asking" && turn.goal.want === "leave")) return turn;
   const leaving: Turn = { ...turn, goal: { want: "leave" } };
   if (turn.at.is !== "asking" && turn.doubt === undefined && turn.at.is !== "lost") return decide(leaving);
   const writing = turn.at.is === "asking" && turn.at.ask.do === "write-record" && turn.at.ask.key === turn.key;
@@ -133,10 +140,18 @@ export function inTheWay(turn: Turn): readonly Entry[] {
   return turn.rules.blockers(turn.seen.state, turn.me);
 }
 
+/** 1 = next in line. */
+export function placeOf({ seen, me }: Turn): number {
+  return Math.max(1, seen.state.queue.findIndex((one) => one.nonce === me.nonce) + 1);
+}
+
 /** When the first of those in the way will have been quiet for too long, if it stays so; on our own clock. */
 export function nextDeath(turn: Turn): number {
-  const sightings = inTheWay(turn).flatMap((one) => turn.sightings.get(one.nonce) ?? []);
-  return Math.min(...sightings.map((one) => one.since)) + turn.times.quietMs;
+  return Math.min(...inTheWay(turn).map((one) => deathOf(turn, turn.sightings.get(one.nonce))));
+}
+
+function deathOf(turn: Turn, seen: Sighting | undefined): number {
+  return seen === undefined ? Infinity : seen.since + turn.rules.quiet(seen, placeOf(turn), turn.times);
 }
 
 /** The next step after an answer to `turn.at.ask`. */
@@ -165,6 +180,9 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
       return answer.is === "unreadable" ? cannotRead(turn) : decide(recordSeen(turn, answer));
     case "written":
       return written(turn, at.ask, answer);
+    case "commit-settled":
+      // Only who ended the claim before takes an entry out. So it was our own write, whatever others have committed since.
+      return answer.is === "claim" && !answer.state.ended ? committed(turn) : lose(turn);
     case "gate":
       return answer.is === "unreadable" || (answer.is === "record" && turn.rules.structuralIn(answer.state))
         ? decide({ ...turn, goal: { want: "yield" } })
@@ -202,17 +220,25 @@ function decide(turn: Turn): Turn {
     case "yield":
       return holding ? write(turn, rules.standBack(state, me)) : { ...turn, at: { is: "yielded" } };
     case "commit": {
-      const after = state.head === goal.head ? state : rules.commit(state, me.nonce, goal.head);
-      if (after === undefined) return lose(turn);
-      return after === state ? { ...turn, goal: { want: "hold" }, at: { is: "held" } } : write(turn, after);
+      if (state.head === goal.head) return committed(turn);
+      const after = rules.commit(state, me.nonce, goal.head);
+      if (after !== undefined) return write(turn, goal.last ? rules.withdraw(after, me.nonce) : after);
+      return goal.unsure ? ask(turn, { do: "read-claim", claim: nameOf(turn) }, "commit-settled") : lose(turn);
     }
     case "leave": {
       const after = rules.withdraw(state, me.nonce);
       // A write that may still come must find another etag, or it would put us in after we left.
       if (after !== state || turn.doubt !== undefined) return write(turn, after);
-      return ask(turn, { do: "remove-claim", claim: nameOf(turn) }, "left");
+      return removeClaim(turn);
     }
   }
+}
+
+function committed(turn: Turn): Turn {
+  const isLast = turn.goal.want === "commit" && turn.goal.last;
+  return isLast
+    ? removeClaim({ ...turn, goal: { want: "leave" } })
+    : { ...turn, goal: { want: "hold" }, at: { is: "held" } };
 }
 
 function decideHold(turn: Turn): Turn {
@@ -240,7 +266,10 @@ function write(turn: Turn, state: LockState): Turn {
 }
 
 function written(turn: Turn, asked: Ask, answer: Answer): Turn {
-  if (answer.is === "unknown") return readRecord({ ...turn, doubt: { etag: turn.seen.etag } });
+  if (answer.is === "unknown") {
+    const goal: Goal = turn.goal.want === "commit" ? { ...turn.goal, unsure: true } : turn.goal;
+    return readRecord({ ...turn, goal, doubt: { etag: turn.seen.etag } });
+  }
   if (answer.is !== "done" || asked.do !== "write-record") return readRecord(turn);
   return decide({ ...settled(turn), seen: { state: asked.state, etag: answer.etag } });
 }
@@ -254,7 +283,7 @@ function recordSeen(turn: Turn, answer: Answer): Turn {
 
 /** A record that says nothing is waited for, never replaced; what we had in it is gone. */
 function cannotRead(turn: Turn): Turn {
-  if (turn.goal.want === "leave") return ask(turn, { do: "remove-claim", claim: nameOf(turn) }, "left");
+  if (turn.goal.want === "leave") return removeClaim(turn);
   return turn.goal.want === "hold" ? { ...turn, unreadable: true, at: { is: "waiting" } } : lose(turn);
 }
 
@@ -265,40 +294,35 @@ function settled({ doubt: _doubt, ...turn }: Turn): Turn {
 
 // ---------------------------------------------------------------- the dead
 
-function looked(turn: Turn, answer: Answer, now: number): Turn {
-  const claims = answer.is === "claims" ? answer.claims : [];
-  const blocking = turn.rules.blockers(turn.seen.state, turn.me);
-  const seen = { ...turn, sightings: sight(turn.sightings, blocking, claims, now) };
-  const dead = firstDead(
-    seen,
-    blocking.map((one) => ({ key: turn.key, nonce: one.nonce })),
-    now,
-  );
-  if (dead !== undefined) return dead;
-  const left = blocking.some((one) => !claims.some((claim) => claim.nonce === one.nonce));
-  return left ? readRecord(seen) : { ...seen, at: { is: "waiting" } };
+/** The claims of those in the way, as far as the record was seen. */
+function blocking({ key, me, rules, seen }: Turn): ClaimName[] {
+  return rules.blockers(seen.state, me).map(({ nonce }) => ({ key, nonce }));
 }
 
-function sight(
-  before: ReadonlyMap<string, Sighting>,
-  entries: readonly { readonly nonce: string }[],
-  claims: readonly { readonly nonce: string; readonly etag: string }[],
-  now: number,
-): ReadonlyMap<string, Sighting> {
-  const after = new Map<string, Sighting>();
-  for (const { nonce } of entries) {
+function looked(turn: Turn, answer: Answer, now: number): Turn {
+  const claims = answer.is === "claims" ? answer.claims : [];
+  const names = blocking(turn);
+  const sightings = new Map<string, Sighting>();
+  for (const { nonce } of names) {
     const etag = claims.find((claim) => claim.nonce === nonce)?.etag;
-    const known = before.get(nonce);
-    after.set(nonce, known !== undefined && known.etag === etag ? known : { etag, since: now });
+    sightings.set(nonce, sight(turn, nonce, { etag, waits: has(turn.seen.state.queue, nonce), since: now }));
   }
-  return after;
+  const seen = { ...turn, sightings };
+  const left = names.some((one) => !claims.some((claim) => claim.nonce === one.nonce));
+  return firstDead(seen, names, now) ?? (left ? readRecord(seen) : { ...seen, at: { is: "waiting" } });
+}
+
+/** It counts from when it was first seen like this. Who became holder meanwhile, perhaps without knowing it, gets time to renew. */
+function sight({ sightings }: Turn, nonce: string, seen: Sighting): Sighting {
+  const known = sightings.get(nonce);
+  return known !== undefined && known.etag === seen.etag && known.waits === seen.waits ? known : seen;
 }
 
 /** Ends the first of `names` that is dead. */
 function firstDead(turn: Turn, names: readonly ClaimName[], now: number): Turn | undefined {
   for (const victim of names) {
     const sighting = turn.sightings.get(victim.nonce);
-    if (sighting === undefined || !turn.rules.isDead(sighting, now, turn.times)) continue;
+    if (sighting === undefined || now < deathOf(turn, sighting)) continue;
     const ending = turn.rules.end(victim, sighting);
     return ending === undefined ? drop(turn, victim) : ask(turn, ending, "ended", victim);
   }
@@ -312,7 +336,9 @@ function ended(turn: Turn, at: Asking, answer: Answer): Turn {
   if (answer.is === "done" || (answer.is === "claim" && answer.state.ended)) return drop(turn, victim);
   const sightings = new Map(turn.sightings);
   sightings.delete(victim.nonce);
-  return { ...turn, sightings, at: { is: turn.drain.waitFor.length > 0 ? "draining" : "waiting" } };
+  // It lives, or somebody else ended it and perhaps named us.
+  const seen = { ...turn, sightings };
+  return victim.key === turn.key ? readRecord(seen) : { ...seen, at: { is: "draining" } };
 }
 
 /** Takes a dead one's entry out: with our own next change, or out of a model's record that a structural command waits for. */
@@ -341,13 +367,12 @@ function drainListed(turn: Turn, answer: Answer, now: number): Turn {
   const { drain } = turn;
   const unsettled = claims.filter((one) => !drain.harmless.has(one.nonce));
   const keys = new Set([...unsettled.map((one) => one.key), ...drain.waitFor.map((one) => one.key)]);
-  const known = [...new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])];
-  const sightings = sight(
-    turn.sightings,
-    known.map((nonce) => ({ nonce })),
-    claims,
-    now,
-  );
+  const sightings = new Map<string, Sighting>();
+  for (const nonce of new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])) {
+    const etag = claims.find((claim) => claim.nonce === nonce)?.etag;
+    const waits = turn.sightings.get(nonce)?.waits ?? false;
+    sightings.set(nonce, sight(turn, nonce, { etag, waits, since: now }));
+  }
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead: [...keys], waitFor: [] } }, now);
 }
 
@@ -362,7 +387,13 @@ function drainRead(turn: Turn, asked: Ask, answer: Answer, now: number): Turn {
   const rest = [...state.holders, ...state.queue].filter((one) => !found.includes(one));
   const harmless = new Set([...drain.harmless, ...rest.map((one) => one.nonce)]);
   const waitFor = [...drain.waitFor, ...found.map((entry) => ({ key, nonce: entry.nonce, entry }))];
-  return drainNext({ ...turn, drain: { ...drain, toRead, harmless, waitFor } }, now);
+  const sightings = new Map(turn.sightings);
+  for (const { nonce } of found) {
+    const known = turn.sightings.get(nonce);
+    if (known !== undefined)
+      sightings.set(nonce, sight(turn, nonce, { ...known, waits: has(state.queue, nonce), since: now }));
+  }
+  return drainNext({ ...turn, sightings, drain: { ...drain, toRead, harmless, waitFor } }, now);
 }
 
 function drainNext(turn: Turn, now: number): Turn {
@@ -395,6 +426,10 @@ function readRecord(turn: Turn): Turn {
 
 function listAll(turn: Turn): Turn {
   return ask(turn, { do: "list-claims", key: undefined }, "drain-list");
+}
+
+function removeClaim(turn: Turn): Turn {
+  return ask(turn, { do: "remove-claim", claim: nameOf(turn) }, "left");
 }
 
 function nameOf(turn: Turn): ClaimName {
