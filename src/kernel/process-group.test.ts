@@ -23,7 +23,7 @@ test("a group lives as long as one of its processes", async () => {
 
 test("what has ended but was never reaped counts as gone", async () => {
   // `set -m` gives the background job a group of its own; `exec` leaves it a parent that never reaps.
-  child = spawn("bash", ["-c", "set -m; sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  child = spawn("bash", ["-c", "set -m; sleep 0.5 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
   const group = await firstNumber(child);
   while (groupLives(group)) await new Promise((resolve) => setTimeout(resolve, 1));
   expect(() => process.kill(-group, 0)).not.toThrow(); // the kernel still knows the group
