@@ -149,8 +149,7 @@ export class HeldLease implements Lease {
   }
 
   split(): readonly Lease[] {
-    if (this.#released !== undefined || this.#left.size > 0)
-      throw new Error("a lease that was given back can't be split");
+    if (this.#released !== undefined || this.#left.size > 0) throw new Error("given back: it can't be split");
     this.#stop();
     this.#released = Promise.resolve();
     const { owner } = this;

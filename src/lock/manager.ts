@@ -155,11 +155,8 @@ function refuseAncestor(request: LockRequest, { by }: Blocked, above: readonly H
   const owner = by.kind === "holder" ? by.record.owner : undefined;
   const ancestor = owner === undefined ? undefined : above.find((holding) => holding.owner === owner);
   if (by.kind !== "holder" || ancestor === undefined) return;
-  throw wouldDeadlock(request, {
-    ...ancestor,
-    resource: by.resource ?? request.resource,
-    mode: by.record.mode ?? "exclusive",
-  });
+  const { resource = request.resource, record } = by;
+  throw wouldDeadlock(request, { ...ancestor, resource, mode: record.mode ?? "exclusive" });
 }
 
 /** One acquire's waiting: a deadline over all resources, notices that aren't a flood. */
