@@ -7,7 +7,7 @@ import { CasLocks } from "../src/lock/cas/locks.ts";
 import { LockManager } from "../src/lock/manager.ts";
 import { S3ConditionalStore } from "../src/store/drivers/s3/conditional.ts";
 import { S3Objects } from "../src/store/drivers/s3/objects.ts";
-import { until } from "../test/support/cli.ts";
+import { type Result, until } from "../test/support/cli.ts";
 import { clientOf, machineFor, makeBucket, newPrefix } from "../test/support/s3-client.ts";
 import { type S3Machine, type S3World, s3World } from "../test/support/s3-machine.ts";
 import { type Passing, type S3Proxy, startProxy } from "../test/support/s3-proxy.ts";
@@ -206,7 +206,7 @@ async function many(): Promise<void> {
   const start = performance.now();
   const results = await Promise.all(names.map((name, at) => pick(machines, at).fen(...run(name))));
   const locked = performance.now() - start;
-  const failed = results.filter(({ exitCode }) => exitCode !== 0).length;
+  const failed = failures(results);
   const waits = results.filter(({ stderr }) => /wait/i.test(stderr)).length;
   const puts = new S3Objects(await clientOf(server, { prefix: newPrefix(), connections: 50 }));
   const bytes = new TextEncoder().encode("hello");
@@ -226,6 +226,13 @@ async function many(): Promise<void> {
     ok: waits === 0 && failed === 0 && share >= 0.9,
     figures: { waits, failed, lockedMs: locked, unlockedMs: unlocked, share },
   });
+}
+
+/** How many; the first one's words are shown. */
+function failures(results: readonly Result[]): number {
+  const failed = results.filter(({ exitCode }) => exitCode !== 0);
+  if (failed[0] !== undefined) console.error(failed[0].stderr);
+  return failed.length;
 }
 
 function raise(): never {
@@ -336,7 +343,7 @@ async function large(): Promise<void> {
   const start = performance.now();
   const done = await Promise.all(big.names.map((name, at) => machines[at]?.fen(...run(name)) ?? raise()));
   const ms = performance.now() - start;
-  const failed = done.filter(({ exitCode }) => exitCode !== 0).length;
+  const failed = failures(done);
   rows.push({
     name: `10 pushers, ${big.objects / 2} versions in the bucket`,
     value: `all done after ${show(ms / 1000, 1)} s, ${failed} failed`,

@@ -61,7 +61,8 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
   };
 }
 
-async function openDatastore(
+/** Where the repository's datastore is now. */
+export async function openDatastore(
   { datastore: config, layout }: Repository,
   { machine }: AppContext,
 ): Promise<OpenedDatastore> {
@@ -73,7 +74,8 @@ async function openDatastore(
   return { datastore, versions: new FolderVersions(datastore.local) };
 }
 
-async function lockWith(
+/** With the command's timeout, signal and notices. */
+export async function lockWith(
   context: AppContext,
   locks: LockManager,
   { requests, ...options }: LockOptions & { readonly requests: readonly LockRequest[] },

@@ -60,6 +60,11 @@ export interface VersionStore {
   ): Promise<number>;
   /** Removes all data of a model, staged outputs included. */
   forget(model: ModelRef, held: Held): Promise<void>;
+  /**
+   * Brings versions from elsewhere, with the numbers that they have; again does no harm. What has the same number and other content is left as it is, and
+   * thrown as `data_exists`. All of a model's are there once this resolves; before, some may be. Only under the datastore's exclusive lock.
+   */
+  bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void>;
   /** Removes what nobody reads, left by writers that died. Only under the datastore's exclusive lock. */
   tidy(): Promise<void>;
 }
@@ -81,4 +86,10 @@ export interface Settled {
   readonly committed: boolean;
   /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
   readonly keptAside?: string;
+}
+
+/** A version from elsewhere; its content is a file in `local` until it is brought. Size and hash are known, and true. */
+export interface Brought {
+  readonly metadata: Metadata & { readonly size: number; readonly checksum: string };
+  readonly file: string;
 }

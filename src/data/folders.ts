@@ -4,12 +4,16 @@
  */
 import type { LocalFiles } from "../store/contract.ts";
 import { commitFolder, settleFolders } from "./commit.ts";
-import type { Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
+import { hashOf, otherContent } from "./brought.ts";
+import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
 import { dataFolder, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
 import { removeLeftovers } from "./leftovers.ts";
-import { type Metadata, parseMetadata } from "./metadata.ts";
+import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
 
 const maxMetadataBytes = 1024 * 1024;
+
+/** Versions on their way here from elsewhere. */
+const bringing = ".fen/bringing";
 
 export class FolderVersions implements VersionStore {
   readonly local: LocalFiles;
@@ -110,6 +114,24 @@ export class FolderVersions implements VersionStore {
     await held.assertHeld();
     for (const name of await this.names(model)) await this.local.remove(`${modelFolder(model)}/${name}`);
     await this.local.remove(stagingFolder(model));
+  }
+
+  async bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void> {
+    await held.assertHeld();
+    for (const { metadata, file } of versions) {
+      const folder = `${bringing}/${metadata.id}`;
+      const target = versionFolder(model, metadata.name, metadata.version);
+      await this.local.write(`${folder}/metadata.yaml`, stringifyMetadata(metadata));
+      const raw = await this.local.create(`${folder}/raw`);
+      for await (const chunk of this.local.stream(file)) raw.append(chunk);
+      await raw.close();
+      await this.local.settle(folder);
+      if ((await this.local.adopt(folder, target)) === "taken") await this.local.remove(folder);
+      if ((await hashOf(this.local.stream(`${target}/raw`))) !== metadata.checksum)
+        throw otherContent(metadata, this.local.locate(target));
+    }
+    for (const name of new Set(versions.map(({ metadata }) => metadata.name))) await this.setLatest(model, name);
+    await this.local.remove(bringing);
   }
 
   async tidy(): Promise<void> {

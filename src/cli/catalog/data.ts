@@ -1,6 +1,11 @@
 /** Commands on data and on where it lives. */
-import type { CommandSpec } from "../command.ts";
+import type { CommandSpec, FlagSpec } from "../command.ts";
 import { model, query, dataName, force, dryRun, limit, stream, version } from "./parts.ts";
+
+const migration: Readonly<Record<string, FlagSpec>> = {
+  "dry-run": dryRun,
+  "skip-migration": { type: "switch", summary: "Leave what the datastore has now where it is" },
+};
 
 export const dataCommands: readonly CommandSpec[] = [
   {
@@ -82,7 +87,7 @@ export const dataCommands: readonly CommandSpec[] = [
     path: ["datastore", "setup", "s3"],
     summary: "Use a bucket in S3, or in what speaks S3, as the datastore",
     details:
-      "The store is tried first: one whose conditional writes don't work is refused. Credentials come from the environment, a profile, SSO or a role, as for other AWS tools. Data isn't moved.",
+      "The store is tried first: one whose conditional writes don't work is refused. Credentials come from the environment, a profile, SSO or a role, as for other AWS tools. What the datastore has now is copied there and stays where it is; begin again if it was ended in the middle.",
     flags: {
       bucket: { type: "text", value: "NAME", summary: "The bucket" },
       prefix: { type: "text", value: "PATH", summary: "Below which everything lies (default: the whole bucket)" },
@@ -90,7 +95,9 @@ export const dataCommands: readonly CommandSpec[] = [
       endpoint: { type: "text", value: "URL", summary: "Another server than AWS (also AWS_ENDPOINT_URL_S3)" },
       "force-path-style": { type: "switch", summary: "The bucket in the path, not in the name of the host" },
       "allow-http": { type: "switch", summary: "Plain http to another host than this one" },
+      ...migration,
     },
+    locks: true,
     examples: [
       "fen datastore setup s3 --bucket fleet --prefix team-a --region eu-central-1",
       "fen datastore setup s3 --bucket fleet --endpoint https://s3.example.net:9000",
@@ -100,8 +107,10 @@ export const dataCommands: readonly CommandSpec[] = [
   {
     path: ["datastore", "setup", "filesystem"],
     summary: "Use a folder as the datastore",
-    details: "Relative to the repository, or absolute. Data isn't moved.",
-    flags: { path: { type: "text", value: "DIR", complete: "folder", summary: "The folder" } },
+    details:
+      "Relative to the repository, or absolute. What the datastore has now is copied there and stays where it is; begin again if it was ended in the middle.",
+    flags: { path: { type: "text", value: "DIR", complete: "folder", summary: "The folder" }, ...migration },
+    locks: true,
     examples: ["fen datastore setup filesystem --path /srv/fleet-data"],
     load: () => import("../commands/datastore/setup-filesystem.ts"),
   },

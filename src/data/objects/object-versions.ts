@@ -4,7 +4,7 @@
  */
 import { compareCodePoints } from "../../kernel/order.ts";
 import type { LocalFiles } from "../../store/contract.ts";
-import type { Held, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
+import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
 import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, parseMetadata } from "../metadata.ts";
 import { adopted, modelsIn } from "./adopt.ts";
@@ -173,6 +173,10 @@ export class ObjectVersions implements VersionStore {
       for await (const { path } of this.#parts.objects.list(folder)) doomed.push(path);
     await this.#parts.objects.removeAll(doomed);
     await this.local.remove(stagingFolder(model));
+  }
+
+  bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void> {
+    return this.#pushes.bring(model, versions, held);
   }
 
   /** Content that no head names: of runs that died, or lost their locks. */

@@ -4,9 +4,11 @@
  * in between (its own token is the next one), else puts it aside.
  */
 import { FenError } from "../../kernel/errors.ts";
+import { several } from "../../kernel/several.ts";
 import type { LocalFiles } from "../../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "../commit.ts";
-import type { Draft, Held, Settled, StagedRun, VersionRef } from "../contract.ts";
+import { hashOf, otherContent } from "../brought.ts";
+import type { Brought, Draft, Held, Settled, StagedRun, VersionRef } from "../contract.ts";
 import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, readMetadata } from "../metadata.ts";
 import { isRecord } from "../../repo/yaml.ts";
@@ -16,6 +18,8 @@ import { contentPath, type ObjectParts } from "./parts.ts";
 /** Beside the outputs of a run: what they are. */
 const planFile = "plan.json";
 const maxPlanBytes = 4 * 1024 * 1024;
+
+const broughtAtOnce = 8;
 
 interface Plan {
   /** Of the model's lock while the run worked. */
@@ -104,6 +108,35 @@ export class Pushes {
       hint: `What it produced is complete and kept in ${local.locate(kept)}; the next command on the model commits it. ${error.hint ?? ""}`.trim(),
       facts: { ...error.facts, keptAside: local.locate(kept) },
       cause: error,
+    });
+  }
+
+  /** Contents first; then one head that names all of them. The id of a version shows that the object is this very one. */
+  async bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void> {
+    const { objects, local, machine } = this.#parts;
+    await several(versions, broughtAtOnce, async ({ metadata, file }) => {
+      const path = contentPath({ model, name: metadata.name, number: metadata.version });
+      const { size, checksum: sha256, contentType } = metadata;
+      const content = { source: { file: local.locate(file) }, size, sha256, contentType };
+      if ((await objects.create(path, content, { nonce: metadata.id })) === "put") return;
+      // Of an older program, or of a run that died.
+      const scratch = `.fen/fetched/${machine.random.uuid()}`;
+      const options = { maxBytes: Number.MAX_SAFE_INTEGER };
+      try {
+        await objects.getTo(path, local.locate(scratch), options);
+        if ((await hashOf(local.stream(scratch))) !== sha256) throw otherContent(metadata, objects.locate(path));
+      } finally {
+        await local.remove(scratch);
+      }
+    });
+    await this.change(model, held, (now) => {
+      const missing = versions.filter(({ metadata }) => !numbersOf(now, metadata.name).includes(metadata.version));
+      return missing.length === 0
+        ? undefined
+        : withVersions(
+            now,
+            missing.map(({ metadata }) => metadata),
+          );
     });
   }
 

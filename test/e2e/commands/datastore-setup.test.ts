@@ -19,6 +19,9 @@ afterEach(async () => {
 
 const marker = () => readFileSync(join(repo.path, ".swamp.yaml"), "utf8");
 
+/** There was nothing to copy. */
+const nothing = { filesCopied: 0, bytesCopied: 0, filesThere: 0 };
+
 async function double(options: DoubleOptions = {}): Promise<{ server: S3Double; env: Record<string, string> }> {
   const server = await startDouble(options);
   ends.push(() => server.close());
@@ -35,6 +38,7 @@ describe("datastore setup s3", () => {
       type: "s3",
       path: expect.stringMatching(/^s3:\/\/fleet\/team\/a at 127\.0\.0\.1/),
       capabilities: { etagForm: "quoted", conditionalDelete: "works", versioned: false },
+      ...nothing,
     });
     expect(marker()).toContain("# ours");
     expect(await documentOf(repo, "datastore status", { env })).toMatchObject({ type: "s3", healthy: true });
@@ -79,6 +83,7 @@ describe("datastore setup filesystem", () => {
     expect(await documentOf(repo, `datastore setup filesystem --path ${folder}`)).toEqual({
       type: "filesystem",
       path: folder,
+      ...nothing,
     });
     expect(await documentOf(repo, "datastore status")).toMatchObject({ path: folder });
     expect(await textOf(repo, "datastore setup filesystem --path data-here")).toBe(

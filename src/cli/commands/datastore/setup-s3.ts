@@ -1,5 +1,6 @@
 import { setUpS3 } from "../../../app/datastore-setup.ts";
 import { FenError } from "../../../kernel/errors.ts";
+import { migrationFlags, setupText } from "./setup-text.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, flags, console }) => {
@@ -13,6 +14,7 @@ export const handler: Handler = async ({ context, flags, console }) => {
     endpoint: flags.text("endpoint"),
     forcePathStyle: flags.on("force-path-style"),
     allowHttp: flags.on("allow-http"),
+    ...migrationFlags(flags),
   });
-  return { document, text: () => `${console.green("set up")}  The datastore is ${document.path} now.` };
+  return { document, text: () => setupText(console, document) };
 };
