@@ -114,8 +114,7 @@ export class StepRunner {
     try {
       for (const group of this.#engine.groupSlotsOf(step)) slots.push(await group.take(step.number, this.#signal));
       using timeout = new StepTimeout(this.#engine.parts.surroundings.machine.clock, step);
-      const signal = AbortSignal.any([this.#signal, timeout.signal]);
-      return await runNested(this.#engine, step, { ...call, signal });
+      return await runNested(this.#engine, step, { ...call, signal: timeout.or(this.#signal) });
     } finally {
       for (const slot of slots) slot.release();
     }
@@ -176,16 +175,15 @@ export class StepRunner {
     using timeout = new StepTimeout(machine.clock, step);
     try {
       const parts = this.#runParts(step, { ...call, prepared, id });
-      const signal = AbortSignal.any([this.#signal, timeout.signal]);
-      const outcome = await new MethodRun(machine, workspace, { ...parts, signal }).execute();
+      const outcome = await new MethodRun(machine, workspace, { ...parts, signal: timeout.or(this.#signal) }).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
         error: outcome.message,
-        cause: timeout.signal.aborted ? "timeout" : "failure",
+        cause: timeout.isOver ? "timeout" : "failure",
         data: outcome.committed.map(({ dataId, name, version }) => [dataId, name, version] as const),
       };
     } catch (error) {
-      if (!timeout.signal.aborted || this.#signal.aborted) throw error;
+      if (!timeout.isOver || this.#signal.aborted) throw error;
       return { status: "failed", error: asError(error).message, cause: "timeout" };
     }
   }
@@ -289,7 +287,7 @@ class HeldSlots {
 }
 
 class StepTimeout {
-  readonly #controller = new AbortController();
+  readonly #controller: AbortController | undefined;
   readonly #timer: Disposable | undefined;
 
   constructor(
@@ -297,8 +295,10 @@ class StepTimeout {
     { name, definition: { timeoutMs } }: StepState,
   ) {
     if (timeoutMs === undefined) return;
+    const controller = new AbortController();
+    this.#controller = controller;
     this.#timer = clock.after(timeoutMs, () =>
-      this.#controller.abort(
+      controller.abort(
         new FenError("step_timeout", `Step ${name} took longer than ${timeoutMs / 1000} s.`, {
           hint: "Give it a longer timeout, or find out what it waits for.",
         }),
@@ -306,8 +306,13 @@ class StepTimeout {
     );
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get isOver(): boolean {
+    return this.#controller?.signal.aborted === true;
+  }
+
+  /** Fires when either does. */
+  or(signal: AbortSignal): AbortSignal {
+    return this.#controller === undefined ? signal : AbortSignal.any([signal, this.#controller.signal]);
   }
 
   [Symbol.dispose](): void {

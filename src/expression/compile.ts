@@ -48,9 +48,10 @@ export interface Place {
 
 /** Throws `expression_invalid` and `expression_not_yet` with the place. */
 export function compileValue(cel: Cel, value: unknown, place: Place): CompiledValue {
-  if (typeof value === "string") return hasExpression(value) ? compileText(cel, value, place) : constant(value);
+  if (!containsExpression(value)) return new Constant(value);
+  if (typeof value === "string") return compileText(cel, value, place);
   if (Array.isArray(value)) return compileList(cel, value, place);
-  return isRecord(value) ? compileMap(cel, value, place) : constant(value);
+  return isRecord(value) ? compileMap(cel, value, place) : new Constant(value);
 }
 
 /** True where any text in a value holds `${{`. */
@@ -86,9 +87,45 @@ function compiled({ parts, run, entry }: Core): CompiledValue {
   };
 }
 
-function constant(value: unknown): CompiledValue {
-  const result = { value, storable: value, isTainted: false, isVolatile: false, open: [] };
-  return compiled({ parts: [], run: async () => result });
+const dependsOnNothing = mergeDependencies([]);
+
+/** A value without expressions: a workflow has tens of thousands of them, so each is as small as can be. */
+class Constant implements CompiledValue {
+  readonly #value: unknown;
+
+  constructor(value: unknown) {
+    this.#value = value;
+  }
+
+  get hasExpressions(): boolean {
+    return false;
+  }
+
+  get dependencies(): Dependencies {
+    return dependsOnNothing;
+  }
+
+  get warnings(): readonly Warning[] {
+    return [];
+  }
+
+  get expressions(): readonly PlacedExpression[] {
+    return [];
+  }
+
+  resolve(): Promise<unknown> {
+    return Promise.resolve(this.#value);
+  }
+
+  run(): Promise<ResolvedValue> {
+    const value = this.#value;
+    return Promise.resolve({ value, storable: value, isTainted: false, isVolatile: false, open: [] });
+  }
+
+  entry(key: string): CompiledValue | undefined {
+    const value = this.#value;
+    return isRecord(value) && Object.hasOwn(value, key) ? new Constant(value[key]) : undefined;
+  }
 }
 
 function compileList(cel: Cel, list: readonly unknown[], place: Place): CompiledValue {
