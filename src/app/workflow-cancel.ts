@@ -3,7 +3,8 @@ import { FenError } from "../kernel/errors.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import type { AppContext } from "./context.ts";
-import { findRun, nestedRun } from "./find-run.ts";
+import { nestedRun } from "./find-run.ts";
+import { PastRuns } from "./past-runs.ts";
 import { openWorkspace } from "./workspace.ts";
 
 export interface CancelDocument {
@@ -20,8 +21,9 @@ export async function cancelRun(
   context: AppContext,
   options: { readonly run: string; readonly waitMs: number },
 ): Promise<CancelDocument> {
-  const { datastore } = await openWorkspace(context);
-  const ref = await findRun(datastore.files, options.run);
+  const workspace = await openWorkspace(context);
+  const { datastore } = workspace;
+  const ref = await new PastRuns(workspace).find(options.run);
   const { owner, cancel, journal } = runFiles(ref);
   const isAlive = async () => (await datastore.local.owner(owner)) === "alive";
   if (!(await isAlive()))

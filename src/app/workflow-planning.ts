@@ -1,9 +1,13 @@
 /** What a plan of a run is made from, and the locks that it wants. */
 import { compareCodePoints } from "../kernel/order.ts";
 import { resourceKey } from "../store/contract.ts";
+import { asSchema } from "../expression/schema.ts";
+import { resolveArguments } from "../expression/resolve.ts";
+import { checkArguments } from "../model/runner.ts";
+import { findMethod } from "../model/type.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Author } from "../workflow/entries.ts";
-import type { PlannedCall, PlannedRun, PlannedStep, PlanSources } from "../workflow/plan.ts";
+import type { KnownCall, PlannedCall, PlannedRun, PlannedStep, PlanSources } from "../workflow/plan.ts";
 import type { PlannedUse } from "./run-locks.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { modelLock } from "./workspace.ts";
@@ -18,7 +22,32 @@ export function planSources(
     types: workspace.types,
     model: (nameOrId) => models.find(nameOrId),
     workflow: (nameOrId) => workflows.find(nameOrId),
+    check: (call) => checkCall(surroundings, call),
   };
+}
+
+/** Definitions that read something which the run may change are checked when it is read. */
+const mayChange = /\b(?:data|file)\.|\bnow\(|\bmodel[.[]/;
+
+async function checkCall(
+  { cel, scope, workspace }: Pick<RunSurroundings, "cel" | "scope" | "workspace">,
+  { loaded, method, inputs, workflowInputs }: KnownCall,
+): Promise<void> {
+  if (mayChange.test(loaded.text)) return;
+  const type = workspace.types.find(loaded.definition.type);
+  const argumentNames = Object.keys(asSchema(findMethod(type, method).arguments["properties"]));
+  const { models, data, now, env = {} } = scope;
+  const { arguments: args } = await resolveArguments({
+    ...loaded,
+    method,
+    inputs,
+    workflowInputs,
+    argumentNames,
+    env,
+    cel,
+    sources: { models, data, now },
+  });
+  checkArguments({ type, method, arguments: args });
 }
 
 /** A use for each call of a model that is known; `wanted` may leave steps of the outermost run out (those that have ended). */

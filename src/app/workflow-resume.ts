@@ -7,8 +7,9 @@ import { type RunFiles, runFiles } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
-import { findRun, nestedRun } from "./find-run.ts";
+import { nestedRun } from "./find-run.ts";
 import { OpenRun } from "./open-run.ts";
+import { PastRuns } from "./past-runs.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
 import { carryOut, takeLocks } from "./workflow-run.ts";
@@ -30,7 +31,7 @@ export interface ResumeOptions {
 /** Throws `run_missing`, `run_alive`, `run_ended`, `resume_choice_needed`, and what `workflow run` throws. */
 export async function resumeWorkflow(context: AppContext, options: ResumeOptions): Promise<RunDocument> {
   const workspace = await openWorkspace(context);
-  const ref = await findRun(workspace.datastore.files, options.run);
+  const ref = await new PastRuns(workspace).find(options.run);
   const files = runFiles(ref);
   const claim = await claimRun(context, workspace, files, ref.id);
   try {

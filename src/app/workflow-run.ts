@@ -1,10 +1,12 @@
 /** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
 import { createHash } from "node:crypto";
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
+import { suggestKey } from "../repo/yaml.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
-import { type PlannedRun, planRun } from "../workflow/plan.ts";
+import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Slots } from "../workflow/slots.ts";
 import { Workflows } from "../workflow/workflows.ts";
@@ -12,7 +14,7 @@ import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
-import { authorOf, type LockPlan, lockPlan, plannedUses, planSources } from "./workflow-planning.ts";
+import { authorOf, callsOf, type LockPlan, lockPlan, plannedUses, planSources } from "./workflow-planning.ts";
 import { type RunDocument, runDocument } from "./workflow-run-document.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -162,7 +164,32 @@ async function prepareRun(
     together,
   });
   const plan = await planRun(planSources(surroundings), workflow, { inputs });
+  refuseUnknown(plan, Object.keys(inputs));
   return { surroundings, plan };
+}
+
+/** A misspelt input would leave the one that is meant at its default. */
+function refuseUnknown({ workflow: { workflow }, steps }: PlannedRun, given: readonly string[]): void {
+  const known = new Set(new InputsSchema(workflow.inputs ?? {}).names);
+  for (const { compiled } of steps)
+    for (const one of [compiled.target, compiled.method, compiled.inputs, compiled.forEach, compiled.name])
+      for (const name of one?.dependencies.inputs ?? []) known.add(name);
+  if (known.has("*")) return;
+  const unknown = given.filter((name) => !known.has(name) && !steps.some((step) => mayRead(step, name)));
+  const [first] = unknown;
+  if (first === undefined) return;
+  throw new FenError("input_invalid", `The workflow ${workflow.name} takes no input ${unknown.join(", ")}.`, {
+    hint: suggestKey(first, [...known]),
+    facts: { workflow: workflow.name },
+  });
+}
+
+/** Inputs of a run are seen by the definitions of the models that its steps call, too. */
+function mayRead(step: PlannedStep, name: string): boolean {
+  if (step.definition.dataOutputOverrides.some(({ vary = [] }) => vary.includes(name))) return true;
+  return callsOf(step).some(
+    ({ target }) => target.kind === "open" || (target.kind === "model" && target.loaded.text.includes(name)),
+  );
 }
 
 /** With `lock: run` everything that is known; `wanted` may leave steps out. */

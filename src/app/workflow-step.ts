@@ -101,6 +101,7 @@ export class StepRunner {
       if (this.#signal.aborted)
         return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
       if (!(error instanceof FenError)) throw error;
+      this.#engine.logOf(step).error(error.message); // the method's own log says nothing of what kept it from running
       return { status: "failed", error: error.message, cause: causeOf(error) };
     }
   }

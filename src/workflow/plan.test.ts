@@ -79,6 +79,7 @@ function sourcesOf(calls: readonly (readonly Call[])[], cel: Cel): PlanSources {
       text: "",
       warnings: [],
     }),
+    check: async () => undefined,
     workflow: async (name) => {
       const at = Number(name.slice(1));
       const steps = (calls[at] ?? []).map((one, index) => stepOf(one, at, index, at === calls.length - 1));

@@ -26,8 +26,17 @@ export interface PlanSources {
   readonly scope: Omit<Scope, "inputs" | "self">;
   /** Throws `model_missing`. */
   model(nameOrId: string): Promise<LoadedDefinition>;
+  /** Throws `input_invalid` or `arguments_invalid` where a call that is known in full can't be made. */
+  check(call: KnownCall): Promise<void>;
   /** Throws `workflow_missing`. */
   workflow(nameOrId: string): Promise<LoadedWorkflow>;
+}
+
+export interface KnownCall {
+  readonly loaded: LoadedDefinition;
+  readonly method: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly workflowInputs: Readonly<Record<string, unknown>>;
 }
 
 export interface PlannedRun {
@@ -204,7 +213,11 @@ class Planner {
     const known = await this.#evaluate(compiled.target, self);
     if (known === undefined) return { name, target: { kind: "open", text } };
     const target = asName(known.value, text, this.#workflow.file);
-    if (task.type === "model_method") return { name, target: await this.#model(target, compiled, self) };
+    if (task.type === "model_method") {
+      const model = await this.#model(target, compiled, self);
+      if (open.size === 0 && self !== undefined) await this.#check(name, model, values);
+      return { name, target: model };
+    }
     const child = await this.#sources.workflow(target);
     return {
       name,
@@ -226,6 +239,23 @@ class Planner {
     if (known === undefined) return { kind: "model", loaded, method: undefined, mode: "exclusive" };
     const called = String(known.value);
     return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
+  }
+
+  /** What can't be called because of its inputs is told before anything is locked. */
+  async #check(step: string, target: PlannedCall["target"], inputs: KnownInputs["values"]): Promise<void> {
+    if (target.kind !== "model" || target.method === undefined || this.#inputs.open.size > 0) return;
+    const { loaded, method } = target;
+    try {
+      await this.#sources.check({ loaded, method, inputs, workflowInputs: this.#inputs.values });
+    } catch (error) {
+      if (!(error instanceof FenError)) throw error;
+      const { file } = this.#workflow;
+      throw new FenError(error.code, `${file}: step ${step} can't call ${loaded.definition.name}: ${error.message}`, {
+        hint: `Give the step what its model takes: inputs: { ... }   See: fen model get ${loaded.definition.name}`,
+        facts: { ...error.facts, file },
+        cause: error,
+      });
+    }
   }
 
   async #knownInputs(

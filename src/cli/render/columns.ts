@@ -25,6 +25,12 @@ const wide: readonly (readonly [from: number, to: number])[] = [
   [0x20000, 0x3fffd],
 ];
 
+/** All that a message of several lines says, on one; without carets that point at what stands above them. */
+export function onOneLine(message: string): string {
+  const lines = message.split("\n").map((line) => line.trim());
+  return printable(lines.filter((line) => line !== "" && line !== "^").join(" "));
+}
+
 /** Without anything that a terminal would take for an order. */
 export function printable(text: string): string {
   if (plain.test(text)) return text;

@@ -1,7 +1,7 @@
 /** A run of a workflow for people who look back. */
 import type { RunDetails } from "../../app/workflow-history.ts";
 import type { Console } from "../console.ts";
-import { printable } from "./columns.ts";
+import { onOneLine, printable } from "./columns.ts";
 import { duration, fields } from "./table.ts";
 
 export function showRun(run: RunDetails, console: Console): string {
@@ -27,10 +27,16 @@ export function showRun(run: RunDetails, console: Console): string {
         `Log: fen workflow history logs ${id8}`,
         `When what ran: fen workflow history timeline ${id8}`,
         ...(status === "running" ? [`Follow it: fen workflow history watch ${id8}`] : []),
-        ...(status === "succeeded" || status === "running" ? [] : [`Go on with it: fen workflow resume ${id8}`]),
+        ...(status === "succeeded" || status === "running" ? [] : [`Go on with it: ${resumeOf(run)}`]),
       ].join("   "),
     ),
   ].join("\n");
+}
+
+/** A nested run goes on with the one that called it. */
+function resumeOf({ id, status, parent }: RunDetails): string {
+  if (parent !== undefined) return `fen workflow history get ${parent.runId.slice(0, 8)}`;
+  return `fen workflow resume ${id.slice(0, 8)}${status === "failed" ? " --failed" : ""}`;
 }
 
 function jobLines(
@@ -46,7 +52,7 @@ function jobLines(
         step.attempts === undefined ? "" : `${step.attempts} attempts`,
         step.allowedFailure === true ? "(allowed)" : "",
         step.runId === undefined ? "" : `run ${step.runId}`,
-        printable((step.error ?? step.reason ?? "").split("\n", 1)[0] ?? ""),
+        onOneLine(step.error ?? step.reason ?? ""),
       ];
       const word = console.status(step.status) + " ".repeat(Math.max(0, 11 - step.status.length));
       return `  ${word}  ${printable(step.name).padEnd(Math.min(width, 40))}  ${notes.filter((one) => one !== "").join("  ")}`.trimEnd();

@@ -2,6 +2,7 @@
 import type { RunDocument, StepDocument } from "../../app/workflow-run-document.ts";
 import type { RunPreview } from "../../app/workflow-run.ts";
 import type { Console } from "../console.ts";
+import { onOneLine } from "./columns.ts";
 import { duration, table } from "./table.ts";
 
 const shownFailures = 20;
@@ -25,7 +26,7 @@ export function showRunEnd(run: RunDocument, console: Console): string {
 
 function failureLine(job: string, step: StepDocument, console: Console): string {
   const allowed = step.allowedFailure === true ? console.dim(" (allowed)") : "";
-  return `  ${console.red("failed")} ${job}/${step.name}${allowed}: ${(step.error ?? "").split("\n")[0] ?? ""}`;
+  return `  ${console.red("failed")} ${job}/${step.name}${allowed}: ${onOneLine(step.error ?? "")}`;
 }
 
 export function showPreview(preview: RunPreview, console: Console, options: { readonly locksOnly: boolean }): string {

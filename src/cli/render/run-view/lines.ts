@@ -1,7 +1,7 @@
 /** A run as plain lines, for logs: the start and end of each step, what it waits for, and the last words of what failed. */
 import type { AppEvent } from "../../../app/context.ts";
 import type { JournalEntry } from "../../../workflow/entries.ts";
-import { printable } from "../columns.ts";
+import { onOneLine, printable } from "../columns.ts";
 import type { Console } from "../../console.ts";
 import { duration } from "../table.ts";
 import { KnownRun, type ShownStep } from "./known.ts";
@@ -72,7 +72,7 @@ export class RunLines {
       case "start":
         return this.#say(entry.at, "starts", `${label}${entry.a > 1 ? `, attempt ${entry.a}` : ""}`);
       case "retry":
-        return this.#say(entry.at, "again", `${label}: ${firstLine(entry.error)}`);
+        return this.#say(entry.at, "again", `${label}: ${onOneLine(entry.error)}`);
       case "end":
         return this.#end(step, entry);
     }
@@ -82,7 +82,7 @@ export class RunLines {
     const { startedAt } = step.state;
     const took = startedAt === undefined ? "" : ` ${duration(at - startedAt)}`;
     const reason = error ?? why;
-    const more = `${allowed === true ? " (allowed)" : ""}${reason === undefined ? "" : `: ${firstLine(reason)}`}`;
+    const more = `${allowed === true ? " (allowed)" : ""}${reason === undefined ? "" : `: ${onOneLine(reason)}`}`;
     this.#say(at, s, `${printable(step.label)}${took}${more}`);
     if (s !== "failed") return;
     const said = this.#known.failed.find(({ state }) => state === step.state)?.lines ?? [];
@@ -94,8 +94,4 @@ export class RunLines {
     const shown = word === "failed" || word === "succeeded" ? this.#console.status(word) : word;
     this.#console.say(`${seconds}  ${shown}${" ".repeat(Math.max(0, 9 - word.length))}  ${text}`);
   }
-}
-
-function firstLine(text: string): string {
-  return printable(text.split("\n", 1)[0] ?? "");
 }
