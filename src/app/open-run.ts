@@ -116,9 +116,10 @@ export class OpenRun {
       await this.log.close({ durable: false });
       await this.#writeRecord();
     } finally {
-      this.#owned.letGo();
-      await local.remove(this.files.owner);
+      // While it is still ours: whoever goes on with the run makes one of the same name.
       await files.remove(this.files.cancel);
+      await local.remove(this.files.owner);
+      this.#owned.letGo();
     }
   }
 

@@ -8,15 +8,28 @@ import type { OutputOverride } from "./method-run.ts";
 export function overridesOf(
   { name, dataOutputOverrides }: StepDefinition,
   inputs: Readonly<Record<string, unknown>>,
+  tainted: ReadonlySet<string> = new Set(),
 ): (specName: string) => OutputOverride | undefined {
   const overrides = new Map(
     dataOutputOverrides.map(({ specName, lifetime, garbageCollection, tags, vary = [] }) => {
+      for (const key of vary) if (tainted.has(key)) throw secretName(name, key);
       const suffix = vary.map((key) => `-${valueOf(name, key, inputs)}`).join("");
       if (suffix !== "") safeDataName(`${specName}${suffix}`);
       return [specName, { lifetime, garbageCollection, tags, suffix }] as const;
     }),
   );
   return (specName) => overrides.get(specName);
+}
+
+function secretName(step: string, key: string): FenError {
+  return new FenError(
+    "input_invalid",
+    `Step ${step} varies its data by the input ${key}, which comes from the environment or a vault.`,
+    {
+      hint: "Names are stored and shown: vary by another input.",
+      facts: { step },
+    },
+  );
 }
 
 function valueOf(step: string, key: string, inputs: Readonly<Record<string, unknown>>): string {

@@ -130,7 +130,9 @@ export class WorkflowEngine {
   logOf(step: StepState): RunLog {
     const { state, logFile } = this.parts;
     const job = state.job(step.job).name;
-    return new RunLog(this.#machine, logFile, `workflow·run·${state.definition.name}·${job}·${step.name}`);
+    // Names are data of users: none may end the line or speak to a terminal.
+    const category = `workflow·run·${state.definition.name}·${job}·${step.name}`.replaceAll(/\p{Cc}/gu, "\uFFFD");
+    return new RunLog(this.#machine, logFile, category);
   }
 
   /** Slots of the job, and of the fan-out, that a step needs beside one of the run. */
@@ -230,9 +232,9 @@ export class WorkflowEngine {
       const [first] = step.expansions ?? [];
       if (first === undefined || forEach === undefined || state.step(first).item !== undefined) continue;
       const scope = this.#runner.scope({});
-      const expansions = await expansionsOf(step.definition, name, await forEach.resolve(scope), scope);
-      for (const [index, { item }] of expansions.entries())
-        if (step.expansions?.[index] !== undefined) state.step(first + index).item = item;
+      const expansions = await expansionsOf(step.definition, name, await forEach.run(scope), scope);
+      if (expansions.length !== step.expansions?.length) throw changedList(step.name, state.id);
+      for (const [index, { item }] of expansions.entries()) state.step(first + index).item = item;
     }
   }
 
@@ -243,17 +245,25 @@ export class WorkflowEngine {
     if (forEach === undefined) throw new Error(`step ${step.name} is no fan-out`);
     const scope = this.#runner.scope({});
     try {
-      const { value, isTainted } = await forEach.run(scope);
-      const expansions = await expansionsOf(step.definition, name, value, scope);
+      const list = await forEach.run(scope);
+      const expansions = await expansionsOf(step.definition, name, list, scope);
       const first = state.steps.length;
       const items = expansions.map(({ item }) => item);
       const names = expansions.map((one) => one.name);
-      this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(isTainted ? {} : { items }) });
+      this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(list.isTainted ? {} : { items }) });
       for (const [index, item] of items.entries()) state.step(first + index).item = item;
     } catch (error) {
-      if (!(error instanceof FenError)) throw error;
+      if (!(error instanceof FenError) || this.parts.journal.failure !== undefined) throw error;
       this.#runner.failed(step, error.message);
       await this.endUses([this.planned(step)]);
     }
   }
+}
+
+/** What the elements were isn't stored, because of where they come from: if it is another list now, nobody can tell which is which. */
+function changedList(step: string, run: string): FenError {
+  return new FenError("run_ended", `The list of the fan-out ${step} has another length than when the run began.`, {
+    hint: "Set the environment as it was then, or run the workflow again.",
+    facts: { run },
+  });
 }

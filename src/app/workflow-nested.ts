@@ -2,7 +2,9 @@
 import { createHash } from "node:crypto";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
+import type { WorkflowDefinition } from "../workflow/definition.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
+import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
@@ -24,18 +26,21 @@ export async function runNested(
   const { machine, workspace } = surroundings;
   const given = await resolveInputs(step.definition.task.inputs, engine.planned(step).compiled.inputs, call.scope);
   const planned = engine.plannedCall(step)?.target;
-  const plan: PlannedRun =
-    planned?.kind === "workflow"
-      ? planned.plan
-      : await planRun(planSources(surroundings), await surroundings.workflows.find(call.target), {
-          inputs: given.values,
-          path: engine.parts.plan.path,
-        });
+  const planOf = (workflow: LoadedWorkflow) =>
+    planRun(planSources(surroundings), workflow, { inputs: given.values, path: engine.parts.plan.path });
+  // What was planned may have been for another element of the list, or for another workflow of the name.
+  const isPlanned =
+    planned?.kind === "workflow" &&
+    [planned.plan.workflow.workflow.name, planned.plan.workflow.workflow.id].includes(call.target);
+  let plan: PlannedRun = isPlanned ? planned.plan : await planOf(await surroundings.workflows.find(call.target));
+  const former = await formerRun(engine, step, plan);
+  // It goes on with the workflow that it began with, whatever the file says now.
+  if (former !== undefined && !isSame(former.state.definition, plan.workflow.workflow))
+    plan = await planOf({ ...plan.workflow, workflow: former.state.definition, text: "" });
   const definition = plan.workflow.workflow;
   const schema = new InputsSchema(definition.inputs ?? {});
   const inputs = { ...given.values, ...schema.apply(given.values, new Set(schema.names)) };
   const nested = { ...call, plan, inputs, tainted: given.tainted };
-  const former = await formerRun(engine, step, plan);
   if (former !== undefined) return goOn(engine, step, { ...nested, former });
   const run = machine.random.uuid();
   engine.write({ e: "start", at: engine.now(), n: step.number, a: call.attempt, child: run });
@@ -56,6 +61,10 @@ export async function runNested(
     (event) => engine.emit(event),
   );
   return finishNested(engine, open, nested);
+}
+
+function isSame(one: WorkflowDefinition, other: WorkflowDefinition): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 interface Nested {

@@ -66,10 +66,15 @@ async function claimRun(
   id: string,
 ): Promise<{ release(): void }> {
   const path = datastore.local.locate(`${owner}.claim`);
-  const { machine, signal, lockTimeoutMs } = context;
-  const claim = await claimFile(machine, path, { what: `The run ${id}`, timeoutMs: lockTimeoutMs, signal });
-  if ((await datastore.local.owner(owner)) !== "alive") return claim;
-  claim.release();
+  const { machine, signal } = context;
+  const claim = await claimFile(machine, path, { what: `The run ${id}`, timeoutMs: 0, signal }).catch(
+    (error: unknown) => {
+      if (error instanceof FenError && error.code === "lock_timeout") return undefined; // somebody else goes on with it
+      throw error;
+    },
+  );
+  if (claim !== undefined && (await datastore.local.owner(owner)) !== "alive") return claim;
+  claim?.release();
   throw new FenError("run_alive", `The run ${id} is still going on.`, {
     hint: `Follow it: fen workflow history watch ${id}   End it: fen workflow cancel ${id}`,
     facts: { run: id },
@@ -78,7 +83,19 @@ async function claimRun(
 
 async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: string): Promise<RunState> {
   const read = await readJournal(datastore.local, journal);
-  if (read !== undefined) return read.state;
+  if (read !== undefined) {
+    const [problem] = read.reader.problems;
+    if (problem === undefined) return read.state;
+    const path = datastore.local.locate(journal);
+    throw new FenError(
+      "run_corrupt",
+      `${path}:${problem.line}: the journal can't be gone on with: ${problem.message}`,
+      {
+        hint: "Run the workflow again, or mend the line: what it said would be done twice, or not at all.",
+        facts: { path },
+      },
+    );
+  }
   throw new FenError("run_ended", `The run ${id} has no journal: it can be looked at, but not gone on with.`, {
     hint: "Run the workflow again: fen workflow run <workflow>",
     facts: { run: id },

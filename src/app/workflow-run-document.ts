@@ -51,7 +51,7 @@ export function runDocument(state: RunState, workspace: Workspace): RunDocument 
       steps: shownSteps(state, job).map((step) => stepDocument(step, isOver)),
       ...durationOf(job),
     })),
-    duration: (state.endedAt ?? state.startedAt) - state.startedAt,
+    duration: Math.max(0, (state.endedAt ?? state.startedAt) - state.startedAt),
     path: workspace.datastore.files.locate(runFiles({ workflowId: state.definition.id, id: state.id }).record),
   };
 }
@@ -77,5 +77,5 @@ function stepDocument(step: StepState, isOver: boolean): StepDocument {
 function durationOf({ startedAt, endedAt }: { readonly startedAt?: number; readonly endedAt?: number }): {
   duration?: number;
 } {
-  return startedAt === undefined || endedAt === undefined ? {} : { duration: endedAt - startedAt };
+  return startedAt === undefined || endedAt === undefined ? {} : { duration: Math.max(0, endedAt - startedAt) };
 }

@@ -81,12 +81,11 @@ export async function carryOut(
     const { locks } = surroundings;
     engine.write({ e: "locks", at: engine.now(), models: locks.size, waitedMs: run.waitedMs });
     await engine.run();
-    await surroundings.records.settled();
   } catch (error) {
-    if (!cancel.signal.aborted) throw stopped(error, state);
+    if (!(error instanceof FenError && error.code === "run_cancelled")) throw stopped(error, state);
   } finally {
     cancel[Symbol.dispose]();
-    await open.close();
+    await surroundings.records.settled().finally(() => open.close());
   }
   return runDocument(state, workspace);
 }

@@ -100,7 +100,7 @@ export class StepRunner {
     } catch (error) {
       if (this.#signal.aborted)
         return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
-      if (!(error instanceof FenError)) throw error;
+      if (!(error instanceof FenError) || this.#engine.parts.journal.failure !== undefined) throw error;
       this.#engine.logOf(step).error(error.message); // the method's own log says nothing of what kept it from running
       return { status: "failed", error: error.message, cause: causeOf(error) };
     }
@@ -123,21 +123,32 @@ export class StepRunner {
 
   async #callModel(
     step: StepState,
-    { attempt, target, scope }: { readonly attempt: number; readonly target: string; readonly scope: Scope },
+    call: {
+      readonly attempt: number;
+      readonly target: string;
+      readonly scope: Scope;
+      /** The definition, where it was read already. */
+      readonly found?: LoadedDefinition;
+    },
   ): Promise<Attempted> {
+    const { attempt, target, scope } = call;
     const { surroundings } = this.#engine.parts;
     const { compiled } = this.#engine.planned(step);
-    const found = await surroundings.models.find(target);
+    const found = call.found ?? (await surroundings.models.find(target));
     const method = String(await compiled.method?.resolve(scope));
     const type = surroundings.workspace.types.find(found.definition.type);
     const request = modelLock(found, modeOf(found, findMethod(type, method).kind, method));
     const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
+    let changed: LoadedDefinition;
     try {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
-        return await this.#work(step, { attempt, found, method, scope, lease });
+        const locked = { attempt, found, method, scope, lease };
+        const prepared = await this.#prepare(step, locked);
+        if (request.mode === "exclusive" || prepared.mode === "shared") return await this.#work(step, locked, prepared);
+        changed = prepared.loaded; // it may change things now: it needs the stronger lock
       } finally {
         await surroundings.locks.done(request);
       }
@@ -145,6 +156,7 @@ export class StepRunner {
       held.release();
       endTurn();
     }
+    return this.#callModel(step, { ...call, found: changed });
   }
 
   /** One that has to wait lets others work meanwhile. */
@@ -161,14 +173,18 @@ export class StepRunner {
         this.#engine.write({ e: "wait", at: this.#engine.now(), n: step.number, model: label, ...who });
       },
     });
-    if (hasWaited) await held.take();
-    return lease;
+    try {
+      if (hasWaited) await held.take();
+      return lease;
+    } catch (error) {
+      await locks.done(request);
+      throw error;
+    }
   }
 
-  async #work(step: StepState, call: LockedCall): Promise<Attempted> {
+  async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Attempted> {
     const { surroundings, journal } = this.#engine.parts;
     const { machine, workspace } = surroundings;
-    const prepared = await this.#prepare(step, call);
     const id = machine.random.uuid();
     const model = prepared.loaded.definition.name;
     this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: call.attempt, model, out: id });
@@ -199,15 +215,16 @@ export class StepRunner {
     const { compiled } = this.#engine.planned(step);
     const given = await resolveInputs(step.definition.task.inputs, compiled.inputs, scope);
     const ground = [...taintedInputs].filter((name) => !Object.hasOwn(given.values, name));
+    const tainted = new Set([...ground, ...given.tainted]);
     const prepared = await prepareMethod(context, workspace, loaded, {
       method,
       inputs: given.values,
       workflowInputs: state.inputs,
-      taintedInputs: new Set([...ground, ...given.tainted]),
+      taintedInputs: tainted,
       sources: surroundings.scope,
       cel: surroundings.cel,
     });
-    return { ...prepared, inputs: given.values };
+    return { ...prepared, inputs: given.values, tainted };
   }
 
   #runParts(
@@ -216,7 +233,7 @@ export class StepRunner {
   ): Omit<MethodRunParts, "signal"> {
     const { surroundings, state, logName } = this.#engine.parts;
     const { definition, id: run } = state;
-    const { inputs, ...parts } = prepared;
+    const { inputs, tainted: _tainted, ...parts } = prepared;
     return {
       ...parts,
       id,
@@ -243,7 +260,7 @@ export class StepRunner {
         written: (path) => surroundings.records.add(path),
         log: this.#engine.logOf(step),
         logFile: logName,
-        override: overridesOf(step.definition, { ...state.inputs, ...inputs }),
+        override: overridesOf(step.definition, { ...state.inputs, ...inputs }, prepared.tainted),
       },
     };
   }
@@ -260,6 +277,7 @@ interface LockedCall {
 
 interface PreparedStep extends PreparedMethod {
   readonly inputs: Readonly<Record<string, unknown>>;
+  readonly tainted: ReadonlySet<string>;
 }
 
 /** The slots that a step at work has. */

@@ -1,6 +1,7 @@
 /** A fan-out's steps: one for each element of a list or entry of a map, each with a name of its own. */
 import type { CompiledValue } from "../expression/compile.ts";
 import type { Scope } from "../expression/scope.ts";
+import { parseTemplate } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
 import { isRecord } from "../repo/yaml.ts";
 import type { StepDefinition } from "./definition.ts";
@@ -18,23 +19,38 @@ export interface Expansion {
 export async function expansionsOf(
   { name, forEach }: StepDefinition,
   compiledName: CompiledValue,
-  list: unknown,
+  list: { readonly value: unknown; readonly isTainted: boolean },
   scope: Scope,
 ): Promise<Expansion[]> {
-  const items = itemsOf(name, list);
-  const taken = new Set<string>();
+  const items = itemsOf(name, list.value);
+  const taken = new Map<string, number>();
   const expansions: Expansion[] = [];
   for (const [index, item] of items.entries()) {
     const self = { [forEach?.item ?? "item"]: item };
-    const own = compiledName.hasExpressions
-      ? String(await compiledName.resolve({ ...scope, self }))
-      : `${name}-${suffixOf(item, index)}`;
-    let unique = own;
-    for (let number = 2; taken.has(unique); number++) unique = `${own}-${number}`;
-    taken.add(unique);
-    expansions.push({ name: unique, item });
+    // A name is stored and shown: an element that mustn't be is told by its number.
+    const own = list.isTainted
+      ? `${withoutExpressions(name)}-${index}`
+      : compiledName.hasExpressions
+        ? String(await compiledName.resolve({ ...scope, self }))
+        : `${name}-${suffixOf(item, index)}`;
+    expansions.push({ name: uniqueName(own, taken), item });
   }
   return expansions;
+}
+
+function withoutExpressions(name: string): string {
+  const text = parseTemplate(name).flatMap((part) => (part.kind === "text" ? part.text : []));
+  return text.join("").replace(/-+$/, "") || "step";
+}
+
+/** `taken`: how often each name was wanted so far. */
+function uniqueName(own: string, taken: Map<string, number>): string {
+  let count = taken.get(own) ?? 0;
+  let unique = count === 0 ? own : `${own}-${++count}`;
+  while (count > 0 && taken.has(unique)) unique = `${own}-${++count}`;
+  taken.set(own, Math.max(count, 1));
+  if (unique !== own) taken.set(unique, 1);
+  return unique;
 }
 
 function itemsOf(step: string, list: unknown): readonly unknown[] {

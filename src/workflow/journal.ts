@@ -23,6 +23,11 @@ export class Journal {
     this.#file = file;
   }
 
+  /** What keeps it from being written: from then on nothing counts any more. */
+  get failure(): Error | undefined {
+    return this.#failed;
+  }
+
   /** Takes a line into the order; durable with the next one that is waited for. */
   write(entry: JournalEntry): void {
     this.#lines += `${JSON.stringify(entry)}\n`;

@@ -193,7 +193,7 @@ class Planner {
         calls: undefined,
         any: await this.#call(definition, compiled, undefined, definition.name),
       };
-    const expansions = await expansionsOf(definition, compiled.name, known.value, this.#scope());
+    const expansions = await expansionsOf(definition, compiled.name, known, this.#scope());
     const calls: PlannedCall[] = [];
     for (const { name, item } of expansions)
       calls.push(await this.#call(definition, compiled, { [definition.forEach.item]: item }, name));
@@ -282,11 +282,11 @@ class Planner {
   async #evaluate(
     compiled: CompiledValue,
     self: Readonly<Record<string, unknown>> | undefined,
-  ): Promise<{ readonly value: unknown } | undefined> {
+  ): Promise<{ readonly value: unknown; readonly isTainted: boolean } | undefined> {
     if (!this.#isKnown(compiled, self !== undefined)) return undefined;
     try {
-      const { value, isVolatile } = await compiled.run(this.#scope(self));
-      return isVolatile ? undefined : { value };
+      const known = await compiled.run(this.#scope(self));
+      return known.isVolatile ? undefined : known;
     } catch (error) {
       // What another model's arguments read may be made by this run.
       if (error instanceof FenError && readsModels(compiled)) return undefined;
