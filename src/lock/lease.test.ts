@@ -41,25 +41,6 @@ describe("a lock that is lost", () => {
     expect(lease.signal.aborted).toBe(true);
   });
 
-  test("lock-9: is looked for more rarely where the lease rests, and as before once it is woken", async () => {
-    const rests = grants.map((grant) => Object.assign(grant, { rest: () => undefined }));
-    const resting = new HeldLease(locks.machine, rests, { owner: "o", above: [] });
-    resting.rest();
-    grants[0].isLost = true;
-    locks.clock.turn(2000);
-    await settle();
-    expect(resting.signal.aborted).toBe(false);
-    for (let turn = 0; turn < 4; turn++) locks.clock.turn(2000);
-    await settle();
-    expect(resting.signal.aborted).toBe(true);
-    const woken = new HeldLease(locks.machine, rests, { owner: "o", above: [] });
-    woken.rest();
-    woken.wake();
-    locks.clock.turn(2000);
-    await settle();
-    expect(woken.signal.aborted).toBe(true);
-  });
-
   test("a check that fails isn't a loss", async () => {
     locks.failing.set("check t/a", new Error("no answer"));
     await expect(lease.assertHeld()).rejects.toThrow("no answer");

@@ -58,8 +58,6 @@ export function lockLost(grant: Grant): FenError {
 /** How often the record is kept fresh for older clients, and how often a loss is looked for. */
 const refreshEveryMs = 10_000;
 const checkEveryMs = 2000;
-/** Where nobody works under it, only every so many times: a thousand leases would else do little but look. */
-const restingChecks = 5;
 
 export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
@@ -70,8 +68,6 @@ export class HeldLease implements Lease {
   readonly #timers: Disposable[];
   /** Given back with their last commit. */
   readonly #left = new Set<Grant>();
-  #isResting = false;
-  #looks = 0;
   #released: Promise<void> | undefined;
 
   /** `above`: what the command that called us holds. */
@@ -86,9 +82,7 @@ export class HeldLease implements Lease {
     this.#above = above;
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
-      machine.clock.every(checkEveryMs, () => {
-        if (this.#isCheckDue()) void this.assertHeld().catch(() => undefined); // told through the signal
-      }),
+      machine.clock.every(checkEveryMs, () => void this.assertHeld().catch(() => undefined)), // told through the signal
     ];
   }
 
@@ -148,11 +142,9 @@ export class HeldLease implements Lease {
 
   rest(): void {
     for (const grant of this.grants) grant.rest?.();
-    this.#isResting = this.grants.every((grant) => grant.rest !== undefined);
   }
 
   wake(): void {
-    this.#isResting = false;
     for (const grant of this.grants) grant.wake?.();
   }
 
@@ -171,11 +163,6 @@ export class HeldLease implements Lease {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
-  }
-
-  #isCheckDue(): boolean {
-    this.#looks++;
-    return !this.#isResting || this.#looks % restingChecks === 0;
   }
 
   #stop(): void {
