@@ -300,7 +300,7 @@ export class MethodRun {
       },
       openFile: (spec, options = {}) =>
         this.#staging.openFile(this.#instance(spec, options), this.#staged("file", spec, type.files[spec], options)),
-      spool: () => this.#staging.spool(),
+      spool: async () => this.#staging.spool(),
     };
   }
 

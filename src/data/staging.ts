@@ -10,6 +10,7 @@ import { asideFolder, ownerFile, putAside } from "./commit.ts";
 import type { Draft, Held, VersionStore } from "./contract.ts";
 import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
 import type { Metadata, Owner } from "./metadata.ts";
+import { LazySpool } from "./spool.ts";
 
 export interface StagedSpec {
   readonly contentType: string;
@@ -53,7 +54,7 @@ export class Staging {
   readonly #folder: string;
   readonly #runId: string;
   readonly #items = new Map<string, Item>();
-  readonly #spools: Appender[] = [];
+  readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
 
   constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
@@ -92,26 +93,17 @@ export class Staging {
   }
 
   /** A scratch file that never becomes data. */
-  async spool(): Promise<{
-    append(bytes: Uint8Array): void;
-    readonly size: number;
-    read(): AsyncIterable<Uint8Array>;
-  }> {
-    await this.#own();
+  spool(): LazySpool {
     const path = `${this.#folder}/.spool-${this.#spools.length + 1}`;
-    const file = await this.#files.create(path);
-    this.#spools.push(file);
-    const files = this.#files;
-    return {
-      append: (bytes) => file.append(bytes),
-      get size() {
-        return file.size;
+    const spool = new LazySpool({
+      create: async () => {
+        await this.#own();
+        return this.#files.create(path);
       },
-      async *read() {
-        await file.close({ durable: false });
-        yield* files.stream(path);
-      },
-    };
+      stream: () => this.#files.stream(path),
+    });
+    this.#spools.push(spool);
+    return spool;
   }
 
   /** Before anything else is in the folder, it tells that we live. */
@@ -204,8 +196,8 @@ export class Staging {
   }
 
   async #close(): Promise<void> {
-    for (const file of [...this.#spools, ...[...this.#items.values()].map((item) => item.file)])
-      await file.close({ durable: false });
+    for (const spool of this.#spools) await spool.close();
+    for (const { file } of this.#items.values()) await file.close({ durable: false });
   }
 }
 

@@ -131,11 +131,10 @@ export async function syncAll(paths: Iterable<string>): Promise<void> {
 
 async function syncOne(path: string): Promise<void> {
   const fd = openSync(path, "r");
-  const isFolder = fstatSync(fd).isDirectory();
   try {
     await syncDescriptor(fd);
   } catch (error) {
-    if (!(isFolder && isUnsyncable(error))) throw error;
+    if (!(isUnsyncable(error) && fstatSync(fd).isDirectory())) throw error;
   } finally {
     closeSync(fd);
   }

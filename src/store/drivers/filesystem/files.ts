@@ -32,6 +32,8 @@ import {
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
 import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contract.ts";
+import { FolderSyncs } from "./folder-syncs.ts";
+import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
 
@@ -48,6 +50,7 @@ export class FilesystemFiles implements LocalFiles {
   readonly #named = new Set<string>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
+  readonly #folderSyncs = new FolderSyncs();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. */
@@ -95,7 +98,9 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   async write(path: string, bytes: Uint8Array | string, options: { readonly durable?: boolean } = {}): Promise<void> {
-    await writeFileAtomic(this.#inside(path), bytes, options);
+    const full = this.#inside(path);
+    if (options.durable === false && changeLastByte(full, bytes)) return;
+    await writeFileAtomic(full, bytes, options);
   }
 
   async replace(path: string, bytes: Uint8Array | string): Promise<boolean> {
@@ -115,8 +120,7 @@ export class FilesystemFiles implements LocalFiles {
   async create(path: string): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      this.#makeFolders(dirname(full));
-      return new FileAppender(openInMadeFolder(full, "wx"), full, { folders: this.#upToRoot(dirname(full)) });
+      return new FileAppender(this.#open(full), full, { folders: this.#upToRoot(dirname(full)) });
     } catch (error) {
       throw storeError(error, "the file", full);
     }
@@ -166,7 +170,7 @@ export class FilesystemFiles implements LocalFiles {
       // Others may have made the folders above for something that needn't be durable.
       const above = this.#upToRoot(folder);
       const named = above.findIndex((one) => this.#named.has(one) && (made === undefined || one.length < made.length));
-      await syncAll(named < 0 ? above : above.slice(0, named + 1));
+      await this.#folderSyncs.sync(named < 0 ? above : above.slice(0, named + 1));
       for (const one of above) this.#named.add(one);
       return "adopted";
     } catch (error) {
@@ -211,6 +215,12 @@ export class FilesystemFiles implements LocalFiles {
 
   #upToRoot(folder: string): string[] {
     return folder === this.#root ? [folder] : [folder, ...this.#upToRoot(dirname(folder))];
+  }
+
+  /** A new file; most often its folder is there. */
+  #open(path: string): number {
+    if (!isThere(dirname(path))) this.#makeFolders(dirname(path));
+    return openInMadeFolder(path, "wx");
   }
 
   #makeFolders(path: string): void {

@@ -117,6 +117,23 @@ describe("those who share a lock", () => {
 });
 
 describe("a check says lost", () => {
+  test("where it rests, every ten seconds; once it is woken, at each look", async () => {
+    const grant = await world.take(web);
+    grant.rest?.();
+    expect(await grant.check()).toBe("held");
+    expect(await world.driver().revoke(web, grant.nonce)).toBe(true);
+    world.clock.turn(9_000);
+    expect(await grant.check()).toBe("held");
+    world.clock.turn(1_000);
+    expect(await grant.check()).toBe("lost");
+    const other = await world.take({ kind: "model", type: "command/shell", id: "other" });
+    other.rest?.();
+    expect(await other.check()).toBe("held");
+    expect(await world.driver().revoke(other.resource, other.nonce)).toBe(true);
+    other.wake?.();
+    expect(await other.check()).toBe("lost");
+  });
+
   test("where the lock was revoked, though nobody has come since", async () => {
     const grant = await world.take(web);
     expect(await grant.check()).toBe("held");

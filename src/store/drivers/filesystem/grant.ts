@@ -18,6 +18,8 @@ import {
 
 /** What needn't be done before the holder gets to work is done so much later. */
 const tidyAfterMs = 2;
+/** Nobody works under a lock that rests, so it is looked at only this often: a thousand of them would else do little but look. */
+const restingCheckMs = 10_000;
 
 interface Held {
   readonly record: LockRecord;
@@ -42,6 +44,7 @@ export class FilesystemGrant implements Grant {
   /** What carries the lock: a descriptor of its own, or that of all who rest. */
   #fd: number;
   #isResting = false;
+  #restCheckedAt = -Infinity;
   /** It didn't arrive when it was moved. */
   #isLost = false;
   #released = false;
@@ -84,6 +87,11 @@ export class FilesystemGrant implements Grant {
 
   /** Lost: revoked, the table replaced, the kernel's lock dropped (a network filesystem may), the record another's, or the covering lock over. */
   async check(): Promise<"held" | "lost"> {
+    if (this.#isResting && !this.#released && !this.#isLost) {
+      const now = this.#folder.machine.clock.monotonic();
+      if (now - this.#restCheckedAt < restingCheckMs) return "held";
+      this.#restCheckedAt = now;
+    }
     const { table } = this.#folder;
     const { ranges, under, generation } = this.#held;
     if (this.#released || this.#isLost || !table.isCurrent(this.#fd) || table.generation(this.resource) !== generation)
