@@ -78,9 +78,15 @@ export class Pushes {
     const { model, outputs } = run;
     const manifest = await this.#manifests.read(model, held);
     const placed = await Promise.all(outputs.map((draft) => this.#place(run, draft, manifest)));
-    await this.change(model, held, (now) =>
-      placed.some(({ id }) => hasId(now, id)) ? undefined : withVersions(now, placed),
-    );
+    const isThere = (now: Manifest) => placed.some(({ id }) => hasId(now, id));
+    try {
+      await this.change(model, held, (now) => (isThere(now) ? undefined : withVersions(now, placed)));
+    } catch (error) {
+      // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
+      if (!(error instanceof FenError) || error.code !== "lock_lost") throw error;
+      const head = await this.#parts.heads.read(model);
+      if (head === undefined || !isThere(parseManifest(head, modelFolder(model)))) throw error;
+    }
     for (const { name, checksum } of placed)
       if (checksum !== undefined)
         this.#parts.cache.take(this.#parts.local.locate(`${run.folder}/${name}/raw`), checksum);
