@@ -1,4 +1,5 @@
 /** What every store of versions must do, tried with two machines on one datastore: their own local files, their own locks, their own caches. */
+import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -185,6 +186,32 @@ describe.each(kinds)("$name", ({ open }) => {
     expect(await two.store.latestNumber(web, "result")).toBe(3);
     expect(await Promise.all([1, 2, 3].map((number) => text(two, "result", number)))).toEqual(["1", "2", "3"]);
     expect(await two.store.numbers(web, "other")).toEqual([1]);
+  });
+
+  test("what is brought from elsewhere has the numbers that it had, and bringing it again does no harm", async () => {
+    const brought = async (content: string) => {
+      const metadata = {
+        ...{ id: "c0000000-0000-4000-a000-000000000003", name: "result", version: 7, ...spec },
+        ...{ ownerDefinition: { ownerType: "model-method" as const, ownerRef: web.id } },
+        createdAt: "2026-01-01T00:00:00.000Z",
+        ...{ size: content.length, checksum: createHash("sha256").update(content).digest("hex") },
+      } as const;
+      await one.store.local.write("from-elsewhere", content);
+      await using lease = await new LockManager(one.locks, machine).acquire(
+        [{ resource: { kind: "datastore" }, mode: "exclusive" }],
+        { timeoutMs: 30_000, signal: AbortSignal.timeout(60_000), onWait: () => undefined },
+      );
+      await one.store.bring(web, [{ metadata, file: "from-elsewhere" }], lease);
+    };
+    await brought("seven");
+    await brought("seven");
+    await aMoment();
+    expect(await two.store.numbers(web, "result")).toEqual([7]);
+    expect(await text(two, "result", 7)).toBe("seven");
+    await run(two, { result: "8" });
+    await aMoment();
+    expect(await one.store.numbers(web, "result")).toEqual([7, 8]);
+    expect(await one.store.latestNumber(web, "result")).toBe(8);
   });
 
   test("nothing that is staged is seen before it is committed, nor after it was discarded", async () => {

@@ -1,22 +1,16 @@
-/** The scenarios lock-1 to lock-64, of what goes wrong in tools of this kind: each has a test whose title bears its number, or a reason why it has none. */
+/** The scenarios lock-1 to lock-87, of what goes wrong in tools of this kind: each has a test whose title bears its number, or a reason why it has none. */
 import { describe, expect, test } from "vitest";
 import { isNode, type Node, parse, type SourceFile, sourceFiles, walk } from "./source.ts";
 
-const scenarios = Array.from({ length: 64 }, (_, n) => n + 1);
-
-/** The list goes on behind the locks, with data that is synchronised. */
 const last = 87;
+const scenarios = Array.from({ length: last }, (_, n) => n + 1);
 
-const objectStore = "concerns object stores, which come with their driver";
 const missing: Readonly<Record<number, string>> = {
   17: "network filesystems: nothing is decided by what of a file is visible when; whether kernel locks work there is tried once for each datastore",
   24: "Windows: the tests don't run there",
   28: "the race of looking first and locking then can't be: one kernel lock decides; the exhaustive search of the protocol visits every interleaving",
   47: "there is no database beside the files",
   49: "schedules come with the server",
-  53: objectStore,
-  55: objectStore,
-  62: objectStore,
 };
 
 /** What stands in the titles of tests and of their groups. */

@@ -1,8 +1,9 @@
 /**
  * From staged to committed in an object store: contents first, then one swap of the head. What can't be committed now because the store fails is complete
- * all the same: it stays in `<run id>.push`, with the token under which it was made. The next holder on this machine commits it if nobody had the model
- * in between (its own token is the next one), else puts it aside.
+ * all the same: it stays in `<run id>.push`, with a hash of what was committed when it was made. The next holder on this machine commits it if that is so
+ * still (whoever only had the lock, or died with it, changes nothing), else puts it aside.
  */
+import { createHash } from "node:crypto";
 import { FenError } from "../../kernel/errors.ts";
 import { several } from "../../kernel/several.ts";
 import type { LocalFiles } from "../../store/contract.ts";
@@ -22,8 +23,8 @@ const maxPlanBytes = 4 * 1024 * 1024;
 const broughtAtOnce = 8;
 
 interface Plan {
-  /** Of the model's lock while the run worked. */
-  readonly token: number;
+  /** What was committed when the run ended: as long as it is so, nobody has come in between. */
+  readonly base: string;
   readonly outputs: readonly Draft[];
 }
 
@@ -46,7 +47,8 @@ export class Pushes {
   async commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
     if (run.outputs.length === 0) return [];
     const { local } = this.#parts;
-    const plan: Plan = { token: tokenOf(run.model, held), outputs: run.outputs };
+    const base = digestOf(await this.#manifests.read(run.model, held));
+    const plan: Plan = { base, outputs: run.outputs };
     await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan));
     await local.settle(run.folder);
     try {
@@ -78,9 +80,15 @@ export class Pushes {
     const { model, outputs } = run;
     const manifest = await this.#manifests.read(model, held);
     const placed = await Promise.all(outputs.map((draft) => this.#place(run, draft, manifest)));
-    await this.change(model, held, (now) =>
-      placed.some(({ id }) => hasId(now, id)) ? undefined : withVersions(now, placed),
-    );
+    const isThere = (now: Manifest) => placed.some(({ id }) => hasId(now, id));
+    try {
+      await this.change(model, held, (now) => (isThere(now) ? undefined : withVersions(now, placed)));
+    } catch (error) {
+      // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
+      if (!(error instanceof FenError) || error.code !== "lock_lost") throw error;
+      const head = await this.#parts.heads.read(model);
+      if (head === undefined || !isThere(parseManifest(head, modelFolder(model)))) throw error;
+    }
     for (const { name, checksum } of placed)
       if (checksum !== undefined)
         this.#parts.cache.take(this.#parts.local.locate(`${run.folder}/${name}/raw`), checksum);
@@ -163,7 +171,7 @@ export class Pushes {
     const { local } = this.#parts;
     const { model, runId, folder } = run;
     const plan = await readPlan(local, folder);
-    if (plan !== undefined && plan.token + 1 === tokenOf(model, held)) {
+    if (plan !== undefined && plan.base === digestOf(await this.#manifests.read(model, held))) {
       await this.#push({ ...run, outputs: plan.outputs }, held);
       await local.remove(folder);
       return { runId, committed: true };
@@ -221,19 +229,16 @@ async function readPlan(local: LocalFiles, folder: string): Promise<Plan | undef
   } catch {
     return undefined; // of a run that died while it wrote it: nothing of it can be committed
   }
-  if (!isRecord(value) || typeof value["token"] !== "number" || !Array.isArray(value["outputs"])) return undefined;
+  if (!isRecord(value) || typeof value["base"] !== "string" || !Array.isArray(value["outputs"])) return undefined;
   const outputs = value["outputs"].map((one: unknown) => {
     const { version: _version, ...draft } = readMetadata(isRecord(one) ? { ...one, version: 1 } : one, path);
     return draft;
   });
-  return { token: value["token"], outputs };
+  return { base: value["base"], outputs };
 }
 
-function tokenOf(model: ModelRef, held: Held): number {
-  const grant = held.grants.find(
-    ({ resource }) => resource.kind === "model" && resource.type === model.type && resource.id === model.id,
-  );
-  return grant?.token ?? 0;
+function digestOf(manifest: Manifest): string {
+  return createHash("sha256").update(encodeManifest(manifest, "")).digest("hex");
 }
 
 function isSame(a: Manifest, b: Manifest): boolean {
