@@ -214,6 +214,11 @@ export interface LockDriver {
   /** Where the store can fence: what was committed last on a resource, read without a lock. */
   head?(resource: Resource): Promise<string | undefined>;
   /**
+   * Removes what dead commands left that is in nobody's way, where a driver has such. Only under the datastore's exclusive lock. Takes as long as it
+   * takes to tell the dead from the living. Gives the number of what was removed.
+   */
+  tidy?(): Promise<number>;
+  /**
    * Break-glass: takes the lock from the holder with this nonce; without a nonce, removes a record that can't be read. Needs no lock itself.
    * The former holder fails its next `check`. `false` where that holds nothing (any more).
    */

@@ -1,5 +1,14 @@
 /** The classic holes, each as one wrong rule. What is planted here must be found by the search or by the simulation, or those are not believed. */
-import { blockers, conflict, type Entry, type LockState, standBack } from "../../src/lock/cas/record.ts";
+import {
+  blockers,
+  conflict,
+  enter,
+  type Entry,
+  type LockState,
+  nameSuccessors,
+  remove,
+  standBack,
+} from "../../src/lock/cas/record.ts";
 import { type Rules, soundRules } from "../../src/lock/cas/rules.ts";
 
 export interface Mutation {
@@ -11,6 +20,16 @@ const anyEtag = { ifMatch: "*" };
 const plant = (name: string, wrong: Partial<Rules>): Mutation => ({ name, rules: { ...soundRules, ...wrong } });
 const onlyHolders = (state: LockState, me: Entry): readonly Entry[] =>
   state.holders.filter((one) => one.nonce !== me.nonce && conflict(one.mode, me.mode));
+
+/** A release that names `successors` of the record that is left, which was found as `after` a sound one. */
+const naming = (successors: (left: LockState) => LockState): Partial<Rules> => ({
+  withdraw: (state, nonce) => {
+    const left = remove(state, nonce);
+    return left === state ? state : successors(left);
+  },
+});
+const enterAll = (state: LockState, some: readonly Entry[]): LockState => some.reduce(enter, state);
+const isFree = (state: LockState, one: Entry): boolean => blockers(state, one).length === 0;
 
 export const mutations: readonly Mutation[] = [
   plant("a takeover ends the claim whatever its etag", {
@@ -36,6 +55,33 @@ export const mutations: readonly Mutation[] = [
   plant("a grant doesn't raise the token", {
     enter: (state, me) => ({ ...soundRules.enter(state, me), token: state.token }),
   }),
+  plant(
+    "a release names everybody who waits",
+    naming((left) => enterAll(left, left.queue)),
+  ),
+  plant(
+    "a release names the newest waiter",
+    naming((left) => enterAll(left, left.holders.length > 0 ? [] : left.queue.slice(-1))),
+  ),
+  plant(
+    "a release names one whom somebody before it blocks",
+    naming((left) => enterAll(left, left.queue.filter((one) => isFree({ ...left, queue: [] }, one)).slice(-1))),
+  ),
+  plant(
+    "a release names without raising the token",
+    naming((left) => ({ ...nameSuccessors(left), token: left.token })),
+  ),
+  plant(
+    "a release names one and leaves it in the queue",
+    naming((left) => ({ ...nameSuccessors(left), queue: left.queue })),
+  ),
+  plant(
+    "a release names one that stands back",
+    naming((left) => {
+      const next = left.queue.find((one) => isFree(left, one));
+      return next === undefined ? left : enter(left, next);
+    }),
+  ),
   plant("a lost answer is taken for success", { lostAnswer: "done" }),
   plant("a failed read is taken for absence", { failedRead: "absent" }),
   plant("the wall clock decides who is dead", { now: (clock) => clock.now() }),

@@ -33,7 +33,7 @@ export class Oracle {
         this.#left.add(key.replace("claims/", "locks/"));
       if (before === undefined && key.startsWith("claims/") && !after?.includes('"ended":true'))
         this.#claimedAt.set(key.slice(key.lastIndexOf("/") + 1), world.time);
-      if (key.startsWith("locks/")) this.#recordChanged(key, parsed(before), parsed(after));
+      if (key.startsWith("locks/")) this.#recordChanged({ by, key }, parsed(before), parsed(after));
     };
   }
 
@@ -83,7 +83,11 @@ export class Oracle {
     return on.crashed || on.paused ? on.machine.clock.monotonic() < deadline() : true;
   }
 
-  #recordChanged(key: string, before: LockState | undefined, after: LockState | undefined): void {
+  #recordChanged(
+    { by, key }: { readonly by: string; readonly key: string },
+    before: LockState | undefined,
+    after: LockState | undefined,
+  ): void {
     if (after === undefined) return this.#world.fail(`${key} was removed`);
     const old = before ?? freshState;
     if (after.token < old.token) this.#world.fail(`the token of ${key} went back`);
@@ -105,19 +109,24 @@ export class Oracle {
     if (disorder !== undefined) this.#world.fail(`${disorder} at ${key}`);
     for (const entry of after.holders)
       if (!old.holders.some((one) => one.nonce === entry.nonce)) {
-        this.#granted(key, old, entry);
+        this.#granted(key, { old, after, entry });
         if (entry.mode === "exclusive" && after.token <= old.token)
           this.#world.fail(`an exclusive grant of ${key} did not raise the token`);
       }
+    for (const one of [...old.holders, ...old.queue])
+      if (![...after.holders, ...after.queue].some(({ nonce }) => nonce === one.nonce))
+        if (!one.nonce.startsWith(`${by}-`) && this.#isLive(key, one))
+          this.#world.fail(`${by} took ${one.nonce} out of ${key}, whose claim stands`);
     for (const { nonce } of [...after.holders, ...after.queue])
       if (this.#left.has(`${key}/${nonce}`) && ![...old.holders, ...old.queue].some((one) => one.nonce === nonce))
         this.#world.fail(`${nonce} came back to ${key} after it had left`);
   }
 
-  #granted(key: string, old: LockState, entry: Entry): void {
+  #granted(key: string, { old, after, entry }: { old: LockState; after: LockState; entry: Entry }): void {
     const mine = old.queue.findIndex((one) => one.nonce === entry.nonce);
     const passed = old.queue
       .slice(0, mine < 0 ? undefined : mine)
+      .filter((one) => after.queue.some((still) => still.nonce === one.nonce))
       .find((one) => clash(one, entry) && !(one.yields && entry.inherits) && this.#isLive(key, one));
     if (passed !== undefined) this.#world.fail(`${entry.nonce} overtook ${passed.nonce} at ${key}`);
   }

@@ -474,6 +474,10 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
     Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended === true);
   const disorder = brokenOrder(before, next);
   if (disorder !== undefined) return disorder;
+  for (const { nonce } of [...before.holders, ...before.queue])
+    if (![...next.holders, ...next.queue].some((one) => one.nonce === nonce))
+      if (ownerOf(nonce) !== by && !isEnded(nonce) && world.procs[ownerOf(nonce)]?.life !== "crashed")
+        return `${"ABC"[by]} took ${nonce} out, whose claim stands`;
   for (const entry of next.holders) {
     if (before.holders.some((one) => one.nonce === entry.nonce)) continue;
     if (entry.mode === "exclusive" && next.token <= before.token) return "an exclusive grant did not raise the token";
@@ -543,7 +547,6 @@ function turnText(world: World, turn: Turn): string {
   const victims = at.is === "gone" || turn.goal.want === "leave" ? [] : [...turn.sightings.keys()].sort();
   for (const nonce of victims)
     text += `${nonce}${freshness(world, turn, drain.waitFor.find((one) => one.nonce === nonce)?.key ?? keyOf(world, turn, nonce), nonce)}`;
-  if (turn.dropped.length > 0) text += `x${turn.dropped.join()}`;
   if (drain.firstSeen !== undefined || drain.toRead.length > 0 || drain.harmless.size > 0)
     text += `d${drain.clear ? "c" : ""}${[...(drain.firstSeen ?? ["-"])].sort().join()};${[...drain.harmless].sort().join()};${drain.toRead.join()};${drain.waitFor.map((one) => one.nonce).join()}`;
   return text;

@@ -6,9 +6,18 @@
  */
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
-import { type Acquisition, acquire, answered, asked, commitHead, giveBack, standing, wakeUp } from "./acquisition.ts";
-import type { Answer, Ask } from "./ask.ts";
-import { type Beat, firstBeat, heardBeat, renew } from "./beat.ts";
+import {
+  type Acquisition,
+  acquire,
+  active,
+  answered,
+  asked,
+  commitHead,
+  giveBack,
+  standing,
+  wakeUp,
+} from "./acquisition.ts";
+import type { Answer, Ask, ClaimName } from "./ask.ts";
 import type { LockObjects } from "./objects.ts";
 import { type Entry, has } from "./record.ts";
 import type { Rules, Timing } from "./rules.ts";
@@ -19,6 +28,15 @@ export interface Means {
   readonly machine: Machine;
   readonly rules: Rules;
   readonly times: Timing;
+}
+
+/** A claim of ours, as it was last renewed. */
+interface Beat {
+  readonly claim: ClaimName;
+  readonly count: number;
+  readonly etag: string;
+  /** When the last renewal that worked *began*, on our own clock. */
+  readonly renewedAt: number;
 }
 
 /** How often a request without an answer is made again before that is an error, and the first pause between. */
@@ -51,8 +69,9 @@ export class Hold {
     return this.#all.main;
   }
 
-  get gate(): Turn | undefined {
-    return this.#all.gate;
+  /** The turn that waits: ours, or the one that stands in for us at the datastore. */
+  get waiting(): Turn {
+    return active(this.#all);
   }
 
   get #isCommitting(): boolean {
@@ -162,7 +181,12 @@ export class Hold {
     for (const turn of this.#turns()) {
       const startedAt = this.#announcedAt.get(turn.key);
       if (turn.claimEtag === undefined || startedAt === undefined || this.#beats.has(turn.key)) continue;
-      this.#beats.set(turn.key, firstBeat({ key: turn.key, nonce: turn.me.nonce }, turn.claimEtag, startedAt));
+      this.#beats.set(turn.key, {
+        claim: { key: turn.key, nonce: turn.me.nonce },
+        count: 0,
+        etag: turn.claimEtag,
+        renewedAt: startedAt,
+      });
     }
   }
 
@@ -189,18 +213,27 @@ export class Hold {
     await Promise.all([...this.#beats.keys()].map((key) => this.#renewOne(key)));
   }
 
+  /** Lost where the claim isn't ours any more: ended, or gone. */
   async #renewOne(key: string): Promise<void> {
-    const { objects } = this.#means;
-    let beat = this.#beats.get(key);
-    if (beat === undefined || beat.at.is === "lost") return;
-    beat = renew(beat, this.#now());
-    for (let unanswered = 0; !this.#closed && (beat.at.is === "writing" || beat.at.is === "reading");) {
-      const answer = await objects.tell(beat.at.ask);
-      beat = heardBeat(beat, answer, this.#now());
+    const known = this.#beats.get(key);
+    if (known === undefined) return;
+    const { claim, etag } = known;
+    const count = known.count + 1;
+    const read: Ask = { do: "read-claim", claim };
+    const write: Ask = { do: "write-claim", claim, state: { beat: count }, if: { ifMatch: etag } };
+    let ask: Ask = write;
+    let [renewedAt, unanswered] = [this.#now(), 0];
+    while (!this.#closed && !this.#lost) {
+      const answer = await this.#means.objects.tell(ask);
+      const isOurs = answer.is === "claim" && !answer.state.ended && answer.state.beat === count;
+      if ((answer.is === "done" || isOurs) && answer.etag !== undefined)
+        return void this.#beats.set(key, { claim, count, etag: answer.etag, renewedAt });
+      const isOld = answer.is === "claim" && answer.etag === etag;
+      if (ask === read && answer.is !== "unknown" && !isOld) this.#lost = true;
+      ask = isOld ? write : read;
+      if (isOld) renewedAt = this.#now();
       if (answer.is === "unknown") await this.#pause(Math.min(++unanswered, 4));
     }
-    this.#beats.set(key, beat);
-    if (beat.at.is === "lost") this.#lost = true;
   }
 
   #renewedAt(key: string): number {

@@ -17,14 +17,14 @@ import {
   resourceKey,
   withinOf,
 } from "../../store/contract.ts";
-import { active } from "./acquisition.ts";
 import { breakGlass } from "./break-glass.ts";
 import { Hold, type Means } from "./hold.ts";
 import { inspectRecords, keyUnder, recordOf, tellOrThrow } from "./inspect.ts";
 import { LockObjects, recordPath } from "./objects.ts";
+import { removeOrphans } from "./orphans.ts";
 import type { Entry } from "./record.ts";
 import { type Rules, soundRules, timing } from "./rules.ts";
-import { datastoreKey, inTheWay, nextDeath, placeOf, type Turn } from "./turn.ts";
+import { datastoreKey, inTheWay, nextDeath, placeOf } from "./turn.ts";
 
 export interface CasOptions {
   readonly ttlMs?: number;
@@ -63,6 +63,10 @@ export class CasLocks implements LockDriver {
     const found = await tellOrThrow(this.#means, { do: "read-record", key: resourceKey(resource) });
     if (found.is === "unreadable") throw unreadable(resource);
     return found.is === "record" ? found.state.head : undefined;
+  }
+
+  tidy(): Promise<number> {
+    return removeOrphans(this.#means);
   }
 
   revoke(resource: Resource, nonce: string | undefined): Promise<boolean> {
@@ -147,7 +151,7 @@ class CasPlace implements Place {
 
   async #look(): Promise<void> {
     const now = this.#now();
-    const due = Math.min(this.#claimsSeenAt + this.#means.times.lookMs, nextDeath(this.#waiting()));
+    const due = Math.min(this.#claimsSeenAt + this.#means.times.lookMs, nextDeath(this.#hold.waiting));
     // At the claims, if the look after this one would come too late for them.
     const look = now + this.#lookIn(now) > due ? "claims" : "record";
     if (look === "claims") this.#claimsSeenAt = now;
@@ -164,7 +168,7 @@ class CasPlace implements Place {
       await this.#hold.close().catch(() => undefined);
       throw error;
     }
-    const turn = this.#waiting();
+    const turn = this.#hold.waiting;
     const seen = [turn.key, placeOf(turn), ...inTheWay(turn).map((one) => one.nonce)].join();
     this.#lookedAt = look === undefined ? this.#now() : startedAt;
     if (seen !== this.#lastSeen) this.#changedAt = this.#now();
@@ -175,22 +179,16 @@ class CasPlace implements Place {
     return this.#means.rules.now(this.#means.machine.clock);
   }
 
-  /** The turn that waits: ours, or the one that stands in for us at the datastore. */
-  #waiting(): Turn {
-    const { turn, gate } = this.#hold;
-    return active({ main: turn, ...(gate && { gate }) });
-  }
-
   /** As the rules say, but not after the moment at which one in the way may turn out to be dead. */
   #nextLookAt(): number {
     const usual = this.#lookedAt + this.#lookIn(this.#lookedAt);
-    const death = nextDeath(this.#waiting());
+    const death = nextDeath(this.#hold.waiting);
     return death > this.#lookedAt ? Math.min(usual, death) : usual;
   }
 
   #lookIn(now: number): number {
     const { rules, times } = this.#means;
-    return rules.nextLook(now - this.#changedAt, placeOf(this.#waiting()), times);
+    return rules.nextLook(now - this.#changedAt, placeOf(this.#hold.waiting), times);
   }
 
   #blocked(): Attempt {
@@ -198,12 +196,12 @@ class CasPlace implements Place {
       outcome: "blocked",
       resource: this.#wanted.resource,
       by: this.#blockedBy(),
-      place: placeOf(this.#waiting()),
+      place: placeOf(this.#hold.waiting),
     };
   }
 
   #blockedBy(): BlockedBy {
-    const turn = this.#waiting();
+    const turn = this.#hold.waiting;
     if (turn.unreadable) return { kind: "foreign", path: recordPath(turn.key) };
     const [first] = inTheWay(turn);
     if (first === undefined) return { kind: "unknown" };

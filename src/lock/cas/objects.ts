@@ -2,9 +2,10 @@
 import { FenError } from "../../kernel/errors.ts";
 import type { ConditionalStore, PutOutcome } from "../../store/conditional.ts";
 import type { Answer, Ask, ClaimName, ClaimState } from "./ask.ts";
-import { type Entry, freshState, type LockState } from "./record.ts";
+import type { Entry, LockState } from "./record.ts";
 
 const claimsPrefix = "claims/";
+const modes: readonly string[] = ["shared", "exclusive", "intention"];
 
 export const recordPath = (key: string): string => `locks/${encodeURIComponent(key)}`;
 const claimsOf = (key: string | undefined): string =>
@@ -100,13 +101,7 @@ function readState(body: string): LockState | undefined {
   if (value === undefined) return undefined;
   const { token, holders, queue, head } = value;
   if (!Number.isSafeInteger(token) || !isEntries(holders) || !isEntries(queue)) return undefined;
-  return {
-    ...freshState,
-    token: Number(token),
-    holders,
-    queue,
-    ...(typeof head === "string" ? { head } : {}),
-  };
+  return { token: Number(token), holders, queue, ...(typeof head === "string" && { head }) };
 }
 
 function isEntries(value: unknown): value is readonly Entry[] {
@@ -114,16 +109,8 @@ function isEntries(value: unknown): value is readonly Entry[] {
 }
 
 function isEntry(value: unknown): boolean {
-  return (
-    typeof value === "object" &&
-    value !== null &&
-    "nonce" in value &&
-    typeof value.nonce === "string" &&
-    "mode" in value &&
-    ["shared", "exclusive", "intention"].includes(String(value.mode)) &&
-    "who" in value &&
-    typeof value.who === "object"
-  );
+  const { nonce, mode, who }: Record<string, unknown> = typeof value === "object" && value !== null ? { ...value } : {};
+  return typeof nonce === "string" && modes.includes(String(mode)) && typeof who === "object";
 }
 
 function readClaim(body: string): ClaimState | undefined {

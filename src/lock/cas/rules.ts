@@ -54,55 +54,51 @@ export interface Sighting {
   readonly waits: boolean;
 }
 
-export interface Rules {
-  readonly blockers: (state: LockState, me: Entry) => readonly Entry[];
-  readonly enter: (state: LockState, me: Entry) => LockState;
-  readonly enqueue: (state: LockState, me: Entry) => LockState;
-  readonly withdraw: (state: LockState, nonce: string) => LockState;
-  readonly standBack: (state: LockState, me: Entry) => LockState;
-  readonly structuralIn: (gate: LockState) => boolean;
-  readonly drainFor: (state: LockState, firstSeen: ReadonlySet<string> | undefined) => readonly Entry[];
-  readonly commit: (state: LockState, nonce: string, head: string) => LockState | undefined;
-  /** On which condition a record may be replaced that was read with this etag (undefined = there was none). */
-  readonly changeIf: (etag: string | undefined) => PutCondition;
-  /** How the claim of one who is dead is ended; undefined: it isn't. */
-  readonly end: (claim: ClaimName, seen: Sighting) => Ask | undefined;
-  /** How long a claim must have been as it was seen, for its owner to be dead: asked by one at this place in the queue. */
-  readonly quiet: (seen: Sighting, place: number, times: Timing) => number;
-  readonly hasGivenUp: (renewedAt: number, now: number, times: Timing) => boolean;
-  /** What a write whose answer was lost is taken for. */
+/** What an answer that never came is taken for: by a write, and by a read. */
+interface Unheard {
   readonly lostAnswer: "read again" | "refused" | "done";
-  /** What a read that failed is taken for. */
   readonly failedRead: "read again" | "absent";
-  /** When a waiter looks next, as a time after `changedAt`. */
-  readonly nextLook: (sinceChangeMs: number, place: number, times: Timing) => number;
-  /** The clock that counts. */
-  readonly now: (clock: { now(): number; monotonic(): number }) => number;
 }
+
+const unheard: Unheard = { lostAnswer: "read again", failedRead: "read again" };
 
 const onlyIf = (etag: string | undefined): PutCondition =>
   etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
 
-export const soundRules: Rules = {
-  blockers: (state, me) => blockers(state, me, conflict),
+export type Rules = Readonly<typeof soundRules>;
+
+export const soundRules = {
+  ...unheard,
+  blockers: (state: LockState, me: Entry): readonly Entry[] => blockers(state, me, conflict),
   enter,
   enqueue,
   withdraw,
   standBack,
   structuralIn,
   drainFor,
-  commit: (state, nonce, head) =>
+  commit: (state: LockState, nonce: string, head: string): LockState | undefined =>
     state.holders.some((one) => one.nonce === nonce && one.mode === "exclusive") ? { ...state, head } : undefined,
+  /** On which condition a record may be replaced that was read with this etag (undefined = there was none). */
   changeIf: onlyIf,
-  end: (claim, seen) => ({ do: "write-claim", claim, state: { beat: 0, ended: true }, if: onlyIf(seen.etag) }),
-  // The next in line goes first: where others were faster, it would learn of that only at its next look.
-  quiet: ({ waits }, place, times) => (waits ? times.waiterQuietMs : times.quietMs) + (place > 1 ? times.ttlMs / 2 : 0),
-  hasGivenUp: (renewedAt, now, times) => now - renewedAt >= times.giveUpMs,
-  lostAnswer: "read again",
-  failedRead: "read again",
-  nextLook: (sinceChangeMs, place, times) => {
+  /** How the claim of one who is dead is ended; undefined: it isn't. */
+  end: (claim: ClaimName, seen: Sighting): Ask | undefined => ({
+    do: "write-claim",
+    claim,
+    state: { beat: 0, ended: true },
+    if: onlyIf(seen.etag),
+  }),
+  /**
+   * How long a claim must have been as it was seen, for its owner to be dead: asked by one at this place in the queue. The next in line goes first:
+   * where others were faster, it would learn of that only at its next look.
+   */
+  quiet: ({ waits }: Sighting, place: number, times: Timing): number =>
+    (waits ? times.waiterQuietMs : times.quietMs) + (place > 1 ? times.ttlMs / 2 : 0),
+  hasGivenUp: (renewedAt: number, now: number, times: Timing): boolean => now - renewedAt >= times.giveUpMs,
+  /** When a waiter looks next: an eighth of the time since the last change later, for short holds; further back, more rarely. */
+  nextLook: (sinceChangeMs: number, place: number, times: Timing): number => {
     const share = (sinceChangeMs / 8) * Math.max(1, sinceChangeMs / times.holderBeatMs);
     return Math.min(Math.max(times.quickLookMs * place, share * Math.max(1, 4 * (place - 1))), times.lookMs);
   },
-  now: (clock) => clock.monotonic(),
+  /** The clock that counts. */
+  now: (clock: { now(): number; monotonic(): number }): number => clock.monotonic(),
 };

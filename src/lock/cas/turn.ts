@@ -74,8 +74,6 @@ export interface Turn {
   /** The etag that a write of ours with a lost answer waits for; it may still come. */
   readonly doubt?: { readonly etag: string | undefined };
   readonly sightings: ReadonlyMap<string, Sighting>;
-  /** Dead ones whose claims are ended, to be taken out of our record. */
-  readonly dropped: readonly string[];
   readonly drain: Drain;
 }
 
@@ -96,7 +94,6 @@ export function startTurn(
     at: { is: "lost" },
     seen: { state: freshState, etag: undefined },
     sightings: new Map(),
-    dropped: [],
     drain: noDrain,
   };
   return announce(turn);
@@ -193,9 +190,7 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
     case "end-settled":
       return ended(turn, at, answer);
     case "swept":
-      return turn.at.is === "asking" && at.victim !== undefined && at.victim.key !== turn.key
-        ? listAll(turn)
-        : decide({ ...turn, dropped: turn.dropped.slice(1) });
+      return at.victim?.key === turn.key ? decide(turn) : listAll(turn);
     case "left":
       return answer.is === "unknown" ? turn : { ...turn, at: { is: "gone" } };
     case "drain-list":
@@ -204,7 +199,7 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
       return drainRead(turn, at.ask, answer, now);
     case "drop-read":
     case "dropped":
-      return dropOther(turn, at, answer);
+      return takeOut(turn, at, answer);
   }
 }
 
@@ -242,17 +237,11 @@ function committed(turn: Turn): Turn {
 }
 
 function decideHold(turn: Turn): Turn {
-  const { me, rules, dropped } = turn;
+  const { me, rules } = turn;
   const { state } = turn.seen;
-  const base = dropped.reduce((kept, nonce) => rules.withdraw(kept, nonce), state);
-  const holding = has(base.holders, me.nonce);
-  let after = base;
-  if (!holding && rules.blockers(base, me).length === 0) after = rules.enter(base, me);
-  else if (!holding && !has(base.queue, me.nonce)) after = rules.enqueue(base, me);
-  if (after !== state) return write(turn, after);
-  const [gone] = dropped;
-  if (gone !== undefined) return ask(turn, { do: "remove-claim", claim: { key: turn.key, nonce: gone } }, "swept");
-  return holding ? entered(turn) : { ...turn, at: { is: "waiting" } };
+  if (has(state.holders, me.nonce)) return entered(turn);
+  if (rules.blockers(state, me).length === 0) return write(turn, rules.enter(state, me));
+  return has(state.queue, me.nonce) ? { ...turn, at: { is: "waiting" } } : write(turn, rules.enqueue(state, me));
 }
 
 function entered(turn: Turn): Turn {
@@ -324,7 +313,7 @@ function firstDead(turn: Turn, names: readonly ClaimName[], now: number): Turn |
     const sighting = turn.sightings.get(victim.nonce);
     if (sighting === undefined || now < deathOf(turn, sighting)) continue;
     const ending = turn.rules.end(victim, sighting);
-    return ending === undefined ? drop(turn, victim) : ask(turn, ending, "ended", victim);
+    return ending === undefined ? readOf(turn, victim) : ask(turn, ending, "ended", victim);
   }
   return undefined;
 }
@@ -333,7 +322,7 @@ function ended(turn: Turn, at: Asking, answer: Answer): Turn {
   const { victim } = at;
   if (victim === undefined) return turn;
   if (answer.is === "unknown") return ask(turn, { do: "read-claim", claim: victim }, "end-settled", victim);
-  if (answer.is === "done" || (answer.is === "claim" && answer.state.ended)) return drop(turn, victim);
+  if (answer.is === "done" || (answer.is === "claim" && answer.state.ended)) return readOf(turn, victim);
   const sightings = new Map(turn.sightings);
   sightings.delete(victim.nonce);
   // It lives, or somebody else ended it and perhaps named us.
@@ -341,23 +330,26 @@ function ended(turn: Turn, at: Asking, answer: Answer): Turn {
   return victim.key === turn.key ? readRecord(seen) : { ...seen, at: { is: "draining" } };
 }
 
-/** Takes a dead one's entry out: with our own next change, or out of a model's record that a structural command waits for. */
-function drop(turn: Turn, victim: ClaimName): Turn {
-  if (victim.key === turn.key) return readRecord({ ...turn, dropped: [...turn.dropped, victim.nonce] });
+function readOf(turn: Turn, victim: ClaimName): Turn {
   return ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
 }
 
-function dropOther(turn: Turn, at: Asking, answer: Answer): Turn {
-  const { victim } = at;
+/** Takes the entry of a dead one out of the record that it is in, ours or a model's that a structural command waits for; then its claim goes. */
+function takeOut(turn: Turn, { ask: asked, reply, victim }: Asking, answer: Answer): Turn {
   if (victim === undefined) return turn;
-  const sweep = ask(turn, { do: "remove-claim", claim: victim }, "swept", victim);
-  if (at.reply === "dropped")
-    return answer.is === "done" ? sweep : ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
-  if (answer.is !== "record") return sweep;
-  const state = turn.rules.withdraw(answer.state, victim.nonce);
-  if (state === answer.state) return sweep;
-  const condition = turn.rules.changeIf(answer.etag);
-  return ask(turn, { do: "write-record", key: victim.key, state, if: condition }, "dropped", victim);
+  const isDone = reply === "dropped" && answer.is === "done" && asked.do === "write-record";
+  if (reply === "dropped" && !isDone) return readOf(turn, victim);
+  const found: Answer = isDone ? { is: "record", state: asked.state, etag: answer.etag ?? "" } : answer;
+  const state = found.is === "record" ? turn.rules.withdraw(found.state, victim.nonce) : undefined;
+  if (found.is === "record" && state !== undefined && state !== found.state)
+    return ask(
+      turn,
+      { do: "write-record", key: victim.key, state, if: turn.rules.changeIf(found.etag) },
+      "dropped",
+      victim,
+    );
+  const seen = victim.key === turn.key && found.is !== "unreadable" ? recordSeen(turn, found) : turn;
+  return ask(seen, { do: "remove-claim", claim: victim }, "swept", victim);
 }
 
 // ---------------------------------------------------------------- the drain
