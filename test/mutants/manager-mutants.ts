@@ -126,9 +126,9 @@ const lease: readonly Mutant[] = [
     name: "the signal doesn't fire at a loss",
     scenarios: [9],
     file: "lock/lease.ts",
-    from: `      this.#lost.abort(lockLost(grant));
-      throw this.#lost.signal.reason;`,
-    to: `      throw lockLost(grant);`,
+    from: `    this.#lost.abort(lockLost(grant));
+    return this.#lost.signal.reason;`,
+    to: `    return lockLost(grant);`,
     check: "lock/lease",
     test: "lock-9: is seen at the next check before a commit",
   },
@@ -137,11 +137,11 @@ const lease: readonly Mutant[] = [
     scenarios: [9],
     file: "lock/lease.ts",
     from: `    for (const grant of this.grants) {
-      if ((await`,
+      if (this.#left.has(grant) || (await`,
     to: `    if (Object.isFrozen(this.grants)) return;
     Object.freeze(this.grants);
     for (const grant of this.grants) {
-      if ((await`,
+      if (this.#left.has(grant) || (await`,
     check: "lock/lease",
     test: "lock-9: is seen at the next check before a commit",
   },
@@ -150,9 +150,9 @@ const lease: readonly Mutant[] = [
     scenarios: [9],
     file: "lock/lease.ts",
     from: `    for (const grant of this.grants) {
-      if ((await`,
+      if (this.#left.has(grant) || (await`,
     to: `    for (const grant of this.grants.slice(0, 1)) {
-      if ((await`,
+      if (this.#left.has(grant) || (await`,
     check: "lock/lease",
     test: "lock-9: is seen at the next check before a commit",
   },
@@ -169,8 +169,8 @@ const lease: readonly Mutant[] = [
     name: "a check that fails is a loss",
     scenarios: [14],
     file: "lock/lease.ts",
-    from: `if ((await grant.check()) === "held"`,
-    to: `if ((await grant.check().catch(() => "lost")) === "held"`,
+    from: `(await grant.check()) === "held") continue;`,
+    to: `(await grant.check().catch(() => "lost")) === "held") continue;`,
     check: "lock/lease",
     test: "a check that fails isn't a loss",
   },
