@@ -543,7 +543,7 @@ function turnText(world: World, turn: Turn): string {
   text += current ? "=" : `<${stateText(seen.state)}>`;
   if (turn.doubt !== undefined) text += turn.doubt.etag === seen.etag && current ? "?" : "¿";
   if (at.is === "asking")
-    text += `${at.reply}${at.victim?.nonce ?? ""}${at.ask.do === "write-claim" && at.victim ? freshness(world, turn, at.victim.key, at.victim.nonce) : ""}${at.ask.do === "write-record" ? stateText(at.ask.state) + (meets(at.ask.if, world.records[at.ask.key]) ? "1" : "0") : ""}`;
+    text += `${at.reply}${at.ask.do}${at.victim?.nonce ?? ""}${at.ask.do === "write-claim" && at.victim ? freshness(world, turn, at.victim.key, at.victim.nonce) : ""}${at.ask.do === "write-record" ? stateText(at.ask.state) + (meets(at.ask.if, world.records[at.ask.key]) ? "1" : "0") : ""}`;
   const victims = at.is === "gone" || turn.goal.want === "leave" ? [] : [...turn.sightings.keys()].sort();
   for (const nonce of victims)
     text += `${nonce}${freshness(world, turn, drain.waitFor.find((one) => one.nonce === nonce)?.key ?? keyOf(world, turn, nonce), nonce)}`;

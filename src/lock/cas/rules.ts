@@ -4,18 +4,8 @@
  */
 import type { PutCondition } from "../../store/conditional.ts";
 import type { Ask, ClaimName } from "./ask.ts";
-import {
-  blockers,
-  conflict,
-  drainFor,
-  enqueue,
-  enter,
-  type Entry,
-  type LockState,
-  standBack,
-  structuralIn,
-  withdraw,
-} from "./record.ts";
+import * as record from "./record.ts";
+import type { Entry, LockState } from "./record.ts";
 
 /** All in milliseconds, all counted on one process's own monotonic clock. */
 export interface Timing {
@@ -54,28 +44,19 @@ export interface Sighting {
   readonly waits: boolean;
 }
 
-/** What an answer that never came is taken for: by a write, and by a read. */
-interface Unheard {
-  readonly lostAnswer: "read again" | "refused" | "done";
-  readonly failedRead: "read again" | "absent";
-}
-
-const unheard: Unheard = { lostAnswer: "read again", failedRead: "read again" };
-
 const onlyIf = (etag: string | undefined): PutCondition =>
   etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
 
 export type Rules = Readonly<typeof soundRules>;
 
 export const soundRules = {
-  ...unheard,
-  blockers: (state: LockState, me: Entry): readonly Entry[] => blockers(state, me, conflict),
-  enter,
-  enqueue,
-  withdraw,
-  standBack,
-  structuralIn,
-  drainFor,
+  blockers: (state: LockState, me: Entry): readonly Entry[] => record.blockers(state, me),
+  enter: record.enter,
+  enqueue: record.enqueue,
+  withdraw: record.withdraw,
+  standBack: record.standBack,
+  structuralIn: record.structuralIn,
+  drainFor: record.drainFor,
   commit: (state: LockState, nonce: string, head: string): LockState | undefined =>
     state.holders.some((one) => one.nonce === nonce && one.mode === "exclusive") ? { ...state, head } : undefined,
   /** On which condition a record may be replaced that was read with this etag (undefined = there was none). */
@@ -94,6 +75,9 @@ export const soundRules = {
   quiet: ({ waits }: Sighting, place: number, times: Timing): number =>
     (waits ? times.waiterQuietMs : times.quietMs) + (place > 1 ? times.ttlMs / 2 : 0),
   hasGivenUp: (renewedAt: number, now: number, times: Timing): boolean => now - renewedAt >= times.giveUpMs,
+  /** What a write whose answer was lost, and a read that failed, are taken for. */
+  lostAnswer: (): "read again" | "refused" | "done" => "read again",
+  failedRead: (): "read again" | "absent" => "read again",
   /** When a waiter looks next: an eighth of the time since the last change later, for short holds; further back, more rarely. */
   nextLook: (sinceChangeMs: number, place: number, times: Timing): number => {
     const share = (sinceChangeMs / 8) * Math.max(1, sinceChangeMs / times.holderBeatMs);
