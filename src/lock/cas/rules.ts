@@ -78,10 +78,10 @@ export const soundRules = {
   /** What a write whose answer was lost, and a read that failed, are taken for. */
   lostAnswer: (): "read again" | "refused" | "done" => "read again",
   failedRead: (): "read again" | "absent" => "read again",
-  /** When a waiter looks next: an eighth of the time since the last change later, for short holds; further back, more rarely. */
+  /** When a waiter looks next: a tenth of the time since the last change later (further back a quarter); after long holds, more rarely. */
   nextLook: (sinceChangeMs: number, place: number, times: Timing): number => {
-    const share = (sinceChangeMs / 8) * Math.max(1, sinceChangeMs / times.holderBeatMs);
-    return Math.min(Math.max(times.quickLookMs * place, share * Math.max(1, 4 * (place - 1))), times.lookMs);
+    const share = (sinceChangeMs / (place > 1 ? 4 : 10)) * Math.max(1, sinceChangeMs / times.holderBeatMs);
+    return Math.min(Math.max(times.quickLookMs * place, share), times.lookMs);
   },
   /** The clock that counts. */
   now: (clock: { now(): number; monotonic(): number }): number => clock.monotonic(),
