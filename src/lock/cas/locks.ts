@@ -189,12 +189,8 @@ class CasPlace implements Place {
   }
 
   #blocked(): Attempt {
-    return {
-      outcome: "blocked",
-      resource: this.#wanted.resource,
-      by: this.#blockedBy(),
-      place: placeOf(this.#hold.waiting),
-    };
+    const place = placeOf(this.#hold.waiting);
+    return { outcome: "blocked", resource: this.#wanted.resource, by: this.#blockedBy(), place };
   }
 
   #blockedBy(): BlockedBy {
@@ -208,9 +204,9 @@ class CasPlace implements Place {
   }
 }
 
-async function isHeld(means: Means, { resource, nonce, token }: Holding): Promise<boolean> {
-  const { held } = await inspectRecords(means, resource);
-  return held.some(({ record }) => record?.nonce === nonce && record.token === token);
+async function isHeld(means: Means, { resource, nonce, token, under }: Holding): Promise<boolean> {
+  const found = await tellOrThrow(means, { do: "read-record", key: keyUnder(resource, under) });
+  return found.is === "record" && found.state.holders.some((one) => one.nonce === nonce && one.token === token);
 }
 
 function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
@@ -236,6 +232,7 @@ export class CasGrant implements Grant {
   readonly holding: Holding;
   readonly #means: Means;
   readonly #hold: Hold;
+  readonly #under: Holding | undefined;
   #released: Promise<void> | undefined;
 
   constructor(means: Means, { resource, mode, claim }: Wanted, hold: Hold) {
@@ -247,12 +244,15 @@ export class CasGrant implements Grant {
     this.mode = mode;
     this.nonce = nonce;
     this.token = hold.turn.seen.state.token;
-    const under = claim.under === undefined ? {} : { under: claim.under.nonce };
+    this.#under = claim.under;
+    const under = claim.under && { under: claim.under.nonce };
     this.holding = { resource, mode, nonce, token: this.token, pid: claim.pid, owner: claim.owner, ...under };
   }
 
+  /** A command within another's lock holds nothing once that is over. */
   async check(): Promise<"held" | "lost"> {
-    return this.#released === undefined ? this.#hold.check() : "lost";
+    if (this.#released !== undefined || (this.#under && !(await isHeld(this.#means, this.#under)))) return "lost";
+    return this.#hold.check();
   }
 
   /** When it is lost unless it was renewed before: on our own monotonic clock. */
