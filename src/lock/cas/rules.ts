@@ -28,11 +28,11 @@ export function timing(ttlMs = 10_000): Timing {
   return {
     ttlMs,
     holderBeatMs: ttlMs * 0.2,
-    waiterBeatMs: ttlMs * 1.5,
-    giveUpMs: ttlMs * 0.55,
-    quietMs: ttlMs * 0.65,
-    waiterQuietMs: ttlMs * 2,
-    lookMs: ttlMs * 0.39,
+    waiterBeatMs: ttlMs * 1.6,
+    giveUpMs: ttlMs * 0.59,
+    quietMs: ttlMs * 0.67,
+    waiterQuietMs: ttlMs * 2.1,
+    lookMs: ttlMs * 0.38,
     quickLookMs: Math.min(50, ttlMs * 0.005),
   };
 }
