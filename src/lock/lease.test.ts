@@ -95,3 +95,40 @@ test("the token is that of the lock", () => {
   expect(lease.token(a)).toBe(5);
   expect(() => lease.token(model("t/c"))).toThrow("doesn't hold");
 });
+
+describe("commits", () => {
+  test("go to the lock of the resource, and are its head from then on", async () => {
+    await lease.commit(b, "b#1");
+    expect([lease.head(a), lease.head(b)]).toEqual([undefined, "b#1"]);
+    expect(locks.log).toEqual(["commit t/b"]);
+  });
+
+  test("what was given back with its last commit is no loss, now or at later checks", async () => {
+    await lease.commit(a, "a#1", { last: true });
+    locks.clock.turn(2000);
+    await settle();
+    await lease.assertHeld();
+    expect(lease.signal.aborted).toBe(false);
+    expect(locks.log.filter((step) => step === "check t/a")).toEqual([]);
+    expect(() => lease.split()).toThrow("given back");
+  });
+
+  test("a commit that the store refused is the loss of the lock", async () => {
+    grants[0].isLost = true;
+    await expect(lease.commit(a, "a#1", { last: true })).rejects.toEqual(lost);
+    expect(lease.signal.aborted).toBe(true);
+    expect(lease.head(a)).toBeUndefined();
+  });
+
+  test("a commit whose outcome nobody knows isn't a loss", async () => {
+    locks.failing.set("commit t/a", new Error("no answer"));
+    await expect(lease.commit(a, "a#1")).rejects.toThrow("no answer");
+    expect(lease.signal.aborted).toBe(false);
+  });
+
+  test("where the store can't fence there are none", async () => {
+    const grant: ScriptedGrant = Object.create(grants[0], { commit: { value: undefined } });
+    const plain = new HeldLease(locks.machine, [grant], { owner: "o", above: [] });
+    await expect(plain.commit(a, "a#1")).rejects.toThrow("nothing can be committed");
+  });
+});

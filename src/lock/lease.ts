@@ -110,13 +110,7 @@ export class HeldLease implements Lease {
     const grant = this.#grantOf(resource);
     if (grant.commit === undefined) throw new Error(`nothing can be committed to the lock of ${resourceKey(resource)}`);
     if (last) this.#left.add(grant); // at once: it may be checked while the write is on its way
-    let done = false;
-    try {
-      done = await grant.commit(head, { last });
-    } finally {
-      if (!done) this.#left.delete(grant);
-    }
-    if (!done) throw this.#lose(grant);
+    if (!(await grant.commit(head, { last }))) throw this.#lose(grant);
   }
 
   #grantOf(resource: Resource): Grant {

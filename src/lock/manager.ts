@@ -61,8 +61,8 @@ type Blocked = Extract<Attempt, { outcome: "blocked" }>;
 const firstNoticeMs = 250;
 /** How often a change of what we wait for is told. */
 const noticeEveryMs = 1000;
-/** How often one who holds something already looks whether it waits in a circle; twice the same circle is one. */
-const cycleEveryMs = 300;
+/** How often one who holds something already looks whether it waits in a circle (twice the same circle is one); more rarely the longer it waited. */
+const cycleEveryMs = (waitedMs: number): number => Math.min(Math.max(300, waitedMs / 8), 30_000);
 /** The wait is made use of after so long, and so much later for each who is before us: where many come at once, they don't do it all at once. */
 const useAfterMs = 200;
 const useAfterMsPerPlace = 70;
@@ -190,7 +190,7 @@ class Wait {
     if (mayBeInCycle) await this.#refuseCycle(claim);
     const useMs = await this.#useTheWait(blocked.place);
     await place.changed(
-      Math.min(nextNoticeMs, useMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs : Infinity),
+      Math.min(nextNoticeMs, useMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs(this.#waited()) : Infinity),
       this.signal,
     );
   }
@@ -209,7 +209,7 @@ class Wait {
   /** Throws `lock_wait_cycle` where we wait for ourselves through others and it is for us to give way. */
   async #refuseCycle(claim: Claim): Promise<void> {
     const now = this.#waited();
-    if (now - this.#lookedAt < cycleEveryMs) return;
+    if (now - this.#lookedAt < cycleEveryMs(now)) return;
     this.#lookedAt = now;
     const cycle = findCycle(await this.#driver.inspect("live"), claim.nonce);
     const found = cycle === undefined ? "" : cycle.waits.map((one) => one.record.nonce).join(" ");

@@ -1,7 +1,14 @@
 import { commitMutants } from "./commit-mutants.ts";
 import { holdingMutants } from "./holding-mutants.ts";
 import { managerMutants } from "./manager-mutants.ts";
+import { objectStoreMutants } from "./object-store-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { protocolMutants } from "./protocol-mutants.ts";
 
-export const mutants: readonly Mutant[] = [...protocolMutants, ...holdingMutants, ...managerMutants, ...commitMutants];
+export const mutants: readonly Mutant[] = [
+  ...protocolMutants,
+  ...holdingMutants,
+  ...managerMutants,
+  ...commitMutants,
+  ...objectStoreMutants,
+];

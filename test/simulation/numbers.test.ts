@@ -35,6 +35,12 @@ const pass = (world: World, ms: number): Promise<unknown> => {
   return world.run(() => world.time >= end, end);
 };
 
+/** A few computers, by their names. */
+const computers = (world: World, names: string): Computer[] => [...names].map((name) => new Computer(world, name));
+
+const quantile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+
 describe("requests", () => {
   test("acquire takes 4 and release 2, in 3 and 2 round trips, however many others hold or waited before", async () => {
     const world = slow();
@@ -49,49 +55,80 @@ describe("requests", () => {
     }
   });
 
-  test("a waiter makes at most 20 a minute, the next in line at most 32, after 20 more at the start", async () => {
+  test("the last commit is the release: acquire, commit and release take 6, and the commit is told after 4 round trips", async () => {
     const world = slow();
-    const [holder, next, far] = ["A", "B", "C"].map((name) => new Computer(world, name)) as [
-      Computer,
-      Computer,
-      Computer,
-    ];
+    const computer = new Computer(world, "A");
+    const take = locksOn(computer);
+    for (let round = 0; round < 3; round++) {
+      const [before, start] = [computer.requests, world.time];
+      const lease = await until(world, take());
+      await until(world, lease.commit(web, `run#${round}`, { last: true }));
+      expect(world.time - start).toBe(240);
+      await until(world, lease.release());
+      expect([computer.requests - before, world.time - start]).toEqual([6, 300]);
+      expect(lease.signal.aborted).toBe(false);
+    }
+  });
+
+  test("a waiter makes at most 20 a minute, next in line or not, and at most 30 more in its first 10 s", async () => {
+    const world = slow();
+    const [holder, next, far] = computers(world, "ABC") as [Computer, Computer, Computer];
     await until(world, locksOn(holder)());
     void locksOn(next)();
     await pass(world, 1000);
     void locksOn(far)();
     await pass(world, 60_000);
-    expect(next.requests).toBeLessThanOrEqual(4 + 20 + 33);
-    expect(far.requests).toBeLessThanOrEqual(4 + 20 + 21);
+    console.log(`in the first minute: ${next.requests} (next in line), ${far.requests} (behind it)`);
+    expect(next.requests).toBeLessThanOrEqual(4 + 30 + 20);
+    expect(far.requests).toBeLessThanOrEqual(4 + 15 + 20);
     const [nextBefore, farBefore] = [next.requests, far.requests];
-    await pass(world, 300_000);
-    expect((next.requests - nextBefore) / 5).toBeLessThanOrEqual(32.5);
-    expect((far.requests - farBefore) / 5).toBeLessThanOrEqual(20.5);
+    await pass(world, 600_000);
+    console.log(`a minute, later: ${(next.requests - nextBefore) / 10}, ${(far.requests - farBefore) / 10}`);
+    expect((next.requests - nextBefore) / 10).toBeLessThanOrEqual(20);
+    expect((far.requests - farBefore) / 10).toBeLessThanOrEqual(20);
   });
 });
 
-describe("times", () => {
-  test("ten waiters for half a second each take over one from another within half a second, at 60 ms a round trip", async () => {
-    const world = slow();
-    const handOvers: number[] = [];
-    let leftAt = NaN;
-    const served = Array.from({ length: 11 }, async (_, index) => {
-      const computer = new Computer(world, "ABCDEFGHIJK"[index] ?? "?");
-      const { clock } = computer.machine;
-      await clock.sleep(1 + index * 150);
-      const lease = await locksOn(computer)();
-      if (index > 0) handOvers.push(world.time - leftAt);
-      await clock.sleep(index === 0 ? 1800 : 500);
-      leftAt = world.time;
-      await lease.release();
-    });
-    await until(world, Promise.all(served));
-    handOvers.sort((a, b) => a - b);
-    console.log(`hand-over p50 ${handOvers[5]?.toFixed(0)} ms, most ${handOvers.at(-1)?.toFixed(0)} ms`);
-    expect(handOvers).toHaveLength(10);
-    expect(handOvers[5]).toBeLessThanOrEqual(400);
-    expect(handOvers.at(-1)).toBeLessThanOrEqual(500);
+/** From the call of one's release to the next one's grant; ten wait when the first leaves. Plus what all of them asked for. */
+async function handOvers(holdMs: number, latency: readonly [number, number], seed: number) {
+  const world = new World({ seed, latency });
+  const gaps: number[] = [];
+  let leftAt = NaN;
+  const all = computers(world, "ABCDEFGHIJK");
+  const served = all.map(async (computer, index) => {
+    const { clock } = computer.machine;
+    await clock.sleep(1 + index * 150);
+    const lease = await locksOn(computer)();
+    if (index > 0) gaps.push(world.time - leftAt);
+    await clock.sleep(index === 0 ? 1800 : holdMs);
+    leftAt = world.time;
+    await lease.release();
   });
+  await until(world, Promise.all(served));
+  return { gaps, requests: Math.max(...all.map((one) => one.requests)), seconds: world.time / 1000 };
+}
+
+describe("times", () => {
+  test.each([
+    [100, 200],
+    [500, 200],
+    [1000, 200],
+    [2000, 350],
+  ])(
+    "ten waiters, %i ms each, at 60 ms a round trip: half of the hand-overs take at most %i ms, all but one in a hundred 500 ms",
+    async (holdMs, halfMs) => {
+      const runs = [];
+      for (let seed = 1; seed <= 20; seed++) runs.push(await handOvers(holdMs, [25, 35], seed));
+      const gaps = runs.flatMap((run) => run.gaps).sort((a, b) => a - b);
+      const [p50, p99] = [quantile(gaps, 0.5), quantile(gaps, 0.99)];
+      const requests = Math.max(...runs.map((run) => run.requests));
+      const figures = `p50 ${p50.toFixed(0)} ms, p99 ${p99.toFixed(0)} ms, most ${gaps.at(-1)?.toFixed(0)} ms`;
+      console.log(`hand-over, ${holdMs} ms each: ${figures}; at most ${requests} requests by one`);
+      expect(gaps).toHaveLength(200);
+      expect(p50).toBeLessThanOrEqual(halfMs);
+      expect(p99).toBeLessThanOrEqual(500);
+    },
+  );
 
   test("lock-16: a crashed holder is succeeded within TTL + 1 s, whatever the wall clocks say", async () => {
     for (let seed = 1; seed <= 50; seed++) {
@@ -105,6 +142,57 @@ describe("times", () => {
       const crashedAt = world.time;
       await until(world, waiting);
       expect(world.time - crashedAt).toBeLessThanOrEqual(ttlMs + 1000);
+    }
+  });
+
+  test("lock-16: the same with ten waiters, of whom some die too, and where the holder was named by another", async () => {
+    const late: number[] = [];
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new World({ seed, latency: [20, 40], drift: 0.01 });
+      const all = computers(world, "ABCDEFGHIJK");
+      const [first, holder, ...waiters] = all as [Computer, Computer, ...Computer[]];
+      const lease = await until(world, locksOn(first)());
+      const held = locksOn(holder)();
+      await pass(world, 300);
+      const waits: Promise<Lease>[] = [];
+      for (const one of waiters) {
+        waits.push(locksOn(one)());
+        await pass(world, 300);
+      }
+      await pass(world, world.chance.between(1000, 30_000));
+      await until(world, lease.release());
+      await until(world, held);
+      await pass(world, world.chance.between(0, 20_000));
+      // Everybody but the next in line may die with it.
+      for (const one of waiters.slice(1)) if (world.chance.is(0.3)) one.crash();
+      holder.crash();
+      const crashedAt = world.time;
+      await until(world, Promise.race(waits));
+      late.push(world.time - crashedAt);
+    }
+    late.sort((a, b) => a - b);
+    console.log(`takeover: p50 ${quantile(late, 0.5).toFixed(0)} ms, most ${late.at(-1)?.toFixed(0)} ms`);
+    expect(late.at(-1)).toBeLessThanOrEqual(ttlMs + 1000);
+  });
+
+  test("a dead successor is passed within TTL + 1 s of being named, several of them one after another or at once", async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = slow(seed);
+      const [holder, ...dying] = computers(world, "ABCD") as [Computer, ...Computer[]];
+      const last = new Computer(world, "Z");
+      const lease = await until(world, locksOn(holder)());
+      for (const one of dying) {
+        void locksOn(one)();
+        await pass(world, 300);
+      }
+      const waiting = locksOn(last)();
+      await pass(world, 1000);
+      for (const one of dying) one.crash();
+      await pass(world, world.chance.between(0, 40_000));
+      const namedAt = world.time;
+      await until(world, lease.release());
+      await until(world, waiting);
+      expect(world.time - namedAt).toBeLessThanOrEqual(dying.length * (ttlMs + 1000));
     }
   });
 
@@ -169,6 +257,38 @@ describe("places", () => {
   });
 });
 
+/** One that is named at any moment while it waits holds, and not somebody behind it. */
+async function namedKeepTheirPlaces(rules: Rules): Promise<boolean> {
+  for (let seed = 1; seed <= 40; seed++) {
+    const world = new World({ seed, latency: [25, 35], drift: 0.05 });
+    const [holder, next, last] = computers(world, "ABC") as [Computer, Computer, Computer];
+    const lease = await until(world, locksOn(holder, rules)());
+    let isFirst: boolean | undefined;
+    const take = async (computer: Computer) => {
+      const mine = await locksOn(computer, rules)();
+      isFirst ??= computer === next;
+      await mine.release();
+    };
+    const all = [take(next)];
+    await pass(world, 500);
+    all.push(take(last));
+    await pass(world, world.chance.between(10_000, 60_000));
+    await until(world, lease.release());
+    await until(world, Promise.all(all));
+    if (isFirst !== true) return false;
+  }
+  return true;
+}
+
+describe("those who are named", () => {
+  test("keep their place however long they waited, and whenever they learn of it", async () => {
+    expect(await namedKeepTheirPlaces(soundRules)).toBe(true);
+    // The test can fail: so it is where a waiter's silence is counted against it as a holder's is.
+    const quiet: Rules["quiet"] = (_seen, _place, times) => times.quietMs;
+    expect(await namedKeepTheirPlaces({ ...soundRules, quiet })).toBe(false);
+  });
+});
+
 describe("the fence", () => {
   test("lock-9, lock-15: a holder that was paused past its time commits nothing, and its release takes nothing away", async () => {
     for (let seed = 1; seed <= 200; seed++) {
@@ -224,6 +344,6 @@ describe("the fence", () => {
   test("a write that comes after its owner left finds another etag", async () => {
     expect(JSON.parse(await lateGhost(soundRules))).toMatchObject({ holders: [], queue: [] });
     // The test can fail: so it is where the lost answer is taken for a refusal.
-    expect(await lateGhost({ ...soundRules, lostAnswer: "refused" })).toContain('"holders":[{');
+    expect(await lateGhost({ ...soundRules, lostAnswer: () => "refused" })).toContain('"holders":[{');
   });
 });

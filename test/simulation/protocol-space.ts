@@ -472,12 +472,13 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
     return `${"ABC"[by]} committed beside a structural command`;
   const isEnded = (nonce: string): boolean =>
     Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended === true);
+  const stands = (nonce: string): boolean =>
+    Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended !== true);
   const disorder = brokenOrder(before, next);
   if (disorder !== undefined) return disorder;
   for (const { nonce } of [...before.holders, ...before.queue])
     if (![...next.holders, ...next.queue].some((one) => one.nonce === nonce))
-      if (ownerOf(nonce) !== by && !isEnded(nonce) && world.procs[ownerOf(nonce)]?.life !== "crashed")
-        return `${"ABC"[by]} took ${nonce} out, whose claim stands`;
+      if (ownerOf(nonce) !== by && stands(nonce)) return `${"ABC"[by]} took ${nonce} out, whose claim stands`;
   for (const entry of next.holders) {
     if (before.holders.some((one) => one.nonce === entry.nonce)) continue;
     if (entry.mode === "exclusive" && next.token <= before.token) return "an exclusive grant did not raise the token";
@@ -543,7 +544,7 @@ function turnText(world: World, turn: Turn): string {
   text += current ? "=" : `<${stateText(seen.state)}>`;
   if (turn.doubt !== undefined) text += turn.doubt.etag === seen.etag && current ? "?" : "¿";
   if (at.is === "asking")
-    text += `${at.reply}${at.victim?.nonce ?? ""}${at.ask.do === "write-claim" && at.victim ? freshness(world, turn, at.victim.key, at.victim.nonce) : ""}${at.ask.do === "write-record" ? stateText(at.ask.state) + (meets(at.ask.if, world.records[at.ask.key]) ? "1" : "0") : ""}`;
+    text += `${at.reply}${at.ask.do}${at.victim?.nonce ?? ""}${at.ask.do === "write-claim" && at.victim ? freshness(world, turn, at.victim.key, at.victim.nonce) : ""}${at.ask.do === "write-record" ? stateText(at.ask.state) + (meets(at.ask.if, world.records[at.ask.key]) ? "1" : "0") : ""}`;
   const victims = at.is === "gone" || turn.goal.want === "leave" ? [] : [...turn.sightings.keys()].sort();
   for (const nonce of victims)
     text += `${nonce}${freshness(world, turn, drain.waitFor.find((one) => one.nonce === nonce)?.key ?? keyOf(world, turn, nonce), nonce)}`;

@@ -75,6 +75,7 @@ export class ScriptedGrant implements Grant {
   readonly nonce: string;
   readonly token = 5;
   isLost = false;
+  head: string | undefined;
   readonly #step: (what: string) => void;
 
   constructor(
@@ -95,6 +96,14 @@ export class ScriptedGrant implements Grant {
   async check(): Promise<"held" | "lost"> {
     this.#step(`check ${resourceKey(this.resource)}`);
     return this.isLost ? "lost" : "held";
+  }
+
+  async commit(head: string, { last = false } = {}): Promise<boolean> {
+    this.#step(`commit ${resourceKey(this.resource)}${last ? ", the last" : ""}`);
+    if (this.isLost) return false;
+    this.head = head;
+    this.isLost = last; // to a check that comes after it
+    return true;
   }
 
   async refresh(): Promise<void> {

@@ -85,8 +85,8 @@ export class Pushes {
       await this.change(model, held, (now) => (isThere(now) ? undefined : withVersions(now, placed)));
     } catch (error) {
       // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
-      if (!(error instanceof FenError) || error.code !== "lock_lost") throw error;
-      const head = await this.#parts.heads.read(model);
+      if (!(error instanceof FenError) || !["lock_lost", "store_unavailable"].includes(error.code)) throw error;
+      const head = await this.#parts.heads.read(model).catch(() => undefined); // the first error is the one to tell
       if (head === undefined || !isThere(parseManifest(head, modelFolder(model)))) throw error;
     }
     for (const { name, checksum } of placed)

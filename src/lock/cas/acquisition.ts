@@ -45,9 +45,7 @@ export function giveBack(all: Acquisition): Acquisition {
   return link({ ...all, main: leave(all.main) });
 }
 
-export type Standing = "asking" | "waiting" | "held" | "gone" | "lost";
-
-export function standing(all: Acquisition): Standing {
+export function standing(all: Acquisition): "asking" | "waiting" | "held" | "gone" | "lost" {
   const { at } = active(all);
   if (all.main.at.is === "lost" || all.gate?.at.is === "lost") return at.is === "asking" ? "asking" : "lost";
   return at.is === "draining" || at.is === "yielded" ? "waiting" : at.is;

@@ -31,7 +31,7 @@ export type Answer =
   | { readonly is: "claims"; readonly claims: readonly (ClaimName & { readonly etag: string })[] }
   | { readonly is: "absent" }
   /** There is something, but nobody can tell what it says. */
-  | { readonly is: "unreadable" }
+  | { readonly is: "unreadable"; readonly etag: string }
   | { readonly is: "done"; readonly etag?: string | undefined }
   | { readonly is: "refused" }
   /** No answer: a write happened, didn't, or happens later. */

@@ -19,10 +19,9 @@ async function endClaim(means: Means, claim: ClaimName): Promise<void> {
   for (;;) {
     const found = await tellOrThrow(means, { do: "read-claim", claim });
     if (found.is === "claim" && found.state.ended) return;
-    const condition = found.is === "claim" ? { ifMatch: found.etag } : { ifAbsent: true as const };
-    const state = { beat: 0, ended: true } as const;
-    const answer = await means.objects.tell({ do: "write-claim", claim, state, if: condition });
-    if (answer.is === "done") return;
+    const etag = found.is === "claim" ? found.etag : undefined;
+    const ending = means.rules.end(claim, { etag, since: 0, waits: false });
+    if (ending === undefined || (await means.objects.tell(ending)).is === "done") return;
   }
 }
 
@@ -45,6 +44,8 @@ async function takeOut(means: Means, { key, nonce }: ClaimName): Promise<boolean
  * once a second.
  */
 async function replaceUnreadable(means: Means, key: string): Promise<boolean> {
-  const token = Math.floor(means.machine.clock.now() / 1000);
-  return means.objects.replaceUnreadable(key, { ...freshState, token });
+  const found = await tellOrThrow(means, { do: "read-record", key });
+  if (found.is !== "unreadable") return false;
+  const state = { ...freshState, token: Math.floor(means.machine.clock.now() / 1000) };
+  return (await tellOrThrow(means, { do: "write-record", key, state, if: { ifMatch: found.etag } })).is === "done";
 }

@@ -6,18 +6,8 @@
  */
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
-import {
-  type Acquisition,
-  acquire,
-  active,
-  answered,
-  asked,
-  commitHead,
-  giveBack,
-  standing,
-  wakeUp,
-} from "./acquisition.ts";
-import type { Answer, Ask, ClaimName } from "./ask.ts";
+import * as acquisition from "./acquisition.ts";
+import type { Answer, Ask } from "./ask.ts";
 import type { LockObjects } from "./objects.ts";
 import { type Entry, has } from "./record.ts";
 import type { Rules, Timing } from "./rules.ts";
@@ -28,14 +18,16 @@ export interface Means {
   readonly machine: Machine;
   readonly rules: Rules;
   readonly times: Timing;
+  /** What this client holds, by nonce: what later requests of the same lease are taken under. */
+  readonly holds: Map<string, Hold>;
 }
 
 /** A claim of ours, as it was last renewed. */
 interface Beat {
-  readonly claim: ClaimName;
   readonly count: number;
-  readonly etag: string;
-  /** When the last renewal that worked *began*, on our own clock. */
+  /** Undefined until we know that it was made. */
+  readonly etag: string | undefined;
+  /** When the last renewal that worked, or the first attempt to make it, *began*, on our own clock. */
   readonly renewedAt: number;
 }
 
@@ -46,10 +38,8 @@ const firstPauseMs = 50;
 export class Hold {
   readonly #means: Means;
   readonly #beats = new Map<string, Beat>();
-  /** When the first attempt at each claim began: it may have been made then. */
-  readonly #announcedAt = new Map<string, number>();
   readonly #timer: Disposable;
-  #all: Acquisition;
+  #all: acquisition.Acquisition;
   #lost = false;
   #renewing: Promise<void> | undefined;
   #busy: Promise<unknown> = Promise.resolve();
@@ -59,7 +49,7 @@ export class Hold {
 
   constructor(key: string, me: Entry, means: Means) {
     this.#means = means;
-    this.#all = acquire(key, me, means);
+    this.#all = acquisition.acquire(key, me, means);
     this.#early = { key, answer: means.objects.tell({ do: "read-record", key }) };
     this.#early.answer.catch(() => undefined); // whoever takes the answer hears of it
     this.#timer = means.machine.clock.every(means.times.holderBeatMs, () => this.#renewIfDue());
@@ -71,19 +61,15 @@ export class Hold {
 
   /** The turn that waits: ours, or the one that stands in for us at the datastore. */
   get waiting(): Turn {
-    return active(this.#all);
-  }
-
-  get #isCommitting(): boolean {
-    return this.turn.goal.want === "commit";
+    return acquisition.active(this.#all);
   }
 
   /** What is true now, by our own word. */
   get standing(): "waiting" | "held" | "lost" | "gone" {
-    const is = standing(this.#all);
+    const is = acquisition.standing(this.#all);
     if (is === "gone") return "gone";
     if (this.#isLost()) return "lost";
-    return is === "held" || this.#isCommitting ? "held" : "waiting";
+    return is === "held" || this.turn.goal.want === "commit" ? "held" : "waiting";
   }
 
   /** Asks on until there is nothing to ask for now. Throws when the store doesn't answer; then `close` it. */
@@ -91,11 +77,11 @@ export class Hold {
     return this.#oneAtATime(async () => {
       // After a pause the renewal goes out first: it is in time where the look finds the lock free.
       this.#renewIfDue();
-      if (look !== undefined) this.#all = wakeUp(this.#all, look, this.#now());
+      if (look !== undefined) this.#all = acquisition.wakeUp(this.#all, look, this.#now());
       await this.#run(() => this.#isLost());
       // One that waited and was named may hold only when it has renewed.
-      if (standing(this.#all) === "held" && this.#now() >= this.deadline)
-        await this.renewWithin(this.#means.times.holderBeatMs);
+      if (acquisition.standing(this.#all) === "held" && this.#now() >= this.deadline)
+        await this.#renewWithin(this.#means.times.holderBeatMs);
     });
   }
 
@@ -106,8 +92,8 @@ export class Hold {
   commit(head: string, last: boolean): Promise<boolean> {
     return this.#oneAtATime(async () => {
       if (this.standing !== "held") return false;
-      this.#all = commitHead(this.#all, head, last);
-      await this.#run(() => asked(this.#all)?.do === "remove-claim");
+      this.#all = acquisition.commitHead(this.#all, head, last);
+      await this.#run(() => acquisition.asked(this.#all)?.do === "remove-claim");
       const { goal } = this.turn;
       if (goal.want === "commit" && goal.unsure) throw noAnswer();
       return goal.want !== "commit";
@@ -117,17 +103,23 @@ export class Hold {
   /** Gives back, or up, whatever was reached. */
   close(): Promise<void> {
     return this.#oneAtATime(async () => {
-      if (standing(this.#all) === "gone") return;
+      if (acquisition.standing(this.#all) === "gone") return;
       this.#closed = true;
       this.#timer[Symbol.dispose]();
       await this.#renewing?.catch(() => undefined); // the claims are removed next, renewed or not
-      this.#all = giveBack(this.#all);
+      this.#all = acquisition.giveBack(this.#all);
       await this.#run(() => false);
     });
   }
 
+  /** A renewal that works is the proof. Without an answer it is given until the time is up at which we are lost by our own word. */
+  async check(): Promise<"held" | "lost"> {
+    if (this.standing === "held") await this.#renewWithin(Math.max(0, this.deadline - this.#now()));
+    return this.standing === "held" ? "held" : "lost";
+  }
+
   /** Renews the claims now; resolves when they are, or are lost, or no answer came in time. */
-  async renewWithin(ms: number): Promise<void> {
+  async #renewWithin(ms: number): Promise<void> {
     const told = new AbortController();
     await Promise.race([this.#renew(), this.#means.machine.clock.sleep(ms, told.signal).catch(() => undefined)]);
     told.abort(); // only ends the sleep
@@ -135,7 +127,7 @@ export class Hold {
 
   /** When we give up, unless renewed before; on our own clock. */
   get deadline(): number {
-    return Math.min(...[...this.#announcedAt.keys()].map((key) => this.#renewedAt(key))) + this.#means.times.giveUpMs;
+    return this.#renewedAt + this.#means.times.giveUpMs;
   }
 
   // -------------------------------------------------------------- requests
@@ -148,10 +140,10 @@ export class Hold {
 
   async #run(stop: () => boolean): Promise<void> {
     let unanswered = 0;
-    for (let ask = asked(this.#all); ask !== undefined && !stop(); ask = asked(this.#all)) {
+    for (let ask = acquisition.asked(this.#all); ask !== undefined && !stop(); ask = acquisition.asked(this.#all)) {
       const answer = await this.#tell(ask);
       unanswered = answer.is === "unknown" ? unanswered + 1 : 0;
-      this.#all = answered(this.#all, answer, this.#now());
+      this.#all = acquisition.answered(this.#all, answer, this.#now());
       this.#noteClaims();
       this.#renewIfDue();
       if (answer.is !== "unknown") continue;
@@ -164,7 +156,8 @@ export class Hold {
     const { objects } = this.#means;
     const early = this.#early;
     if (ask.do === "write-claim" && ask.claim.nonce === this.turn.me.nonce && !ask.state.ended) {
-      if (!this.#announcedAt.has(ask.claim.key)) this.#announcedAt.set(ask.claim.key, this.#now());
+      if (!this.#beats.has(ask.claim.key))
+        this.#beats.set(ask.claim.key, { count: 0, etag: undefined, renewedAt: this.#now() });
     } else this.#early = undefined;
     return ask.do === "read-record" && early?.key === ask.key ? early.answer : objects.tell(ask);
   }
@@ -178,16 +171,15 @@ export class Hold {
   // -------------------------------------------------------------- renewals
 
   #noteClaims(): void {
-    for (const turn of this.#turns()) {
-      const startedAt = this.#announcedAt.get(turn.key);
-      if (turn.claimEtag === undefined || startedAt === undefined || this.#beats.has(turn.key)) continue;
-      this.#beats.set(turn.key, {
-        claim: { key: turn.key, nonce: turn.me.nonce },
-        count: 0,
-        etag: turn.claimEtag,
-        renewedAt: startedAt,
-      });
+    for (const { key, claimEtag } of this.#turns()) {
+      const beat = this.#beats.get(key);
+      if (beat !== undefined && beat.etag === undefined) this.#beats.set(key, { ...beat, etag: claimEtag });
     }
+  }
+
+  /** Of the claim that was renewed the longest ago. */
+  get #renewedAt(): number {
+    return Math.min(...[...this.#beats.values()].map((beat) => beat.renewedAt));
   }
 
   #turns(): Turn[] {
@@ -204,21 +196,19 @@ export class Hold {
     if (this.#closed) return;
     const { holderBeatMs, waiterBeatMs } = this.#means.times;
     const isHolder = this.#turns().some(({ seen, me }) => has(seen.state.holders, me.nonce));
-    const sinceMs = Math.max(0, ...[...this.#beats.keys()].map((key) => this.#now() - this.#renewedAt(key)));
-    if (sinceMs < (isHolder ? holderBeatMs : waiterBeatMs) * 0.9) return;
+    if (this.#now() - this.#renewedAt < (isHolder ? holderBeatMs : waiterBeatMs) * 0.9) return;
     void this.#renew().catch(() => undefined); // told by `check` and by the next request
   }
 
   async #renewAll(): Promise<void> {
-    await Promise.all([...this.#beats.keys()].map((key) => this.#renewOne(key)));
+    await Promise.all(this.#turns().map((turn) => this.#renewOne(turn)));
   }
 
   /** Lost where the claim isn't ours any more: ended, or gone. */
-  async #renewOne(key: string): Promise<void> {
-    const known = this.#beats.get(key);
-    if (known === undefined) return;
-    const { claim, etag } = known;
-    const count = known.count + 1;
+  async #renewOne({ key, me: { nonce } }: Turn): Promise<void> {
+    const { etag, count: before = 0 } = this.#beats.get(key) ?? {};
+    if (etag === undefined) return;
+    const [claim, count] = [{ key, nonce }, before + 1];
     const read: Ask = { do: "read-claim", claim };
     const write: Ask = { do: "write-claim", claim, state: { beat: count }, if: { ifMatch: etag } };
     let ask: Ask = write;
@@ -227,7 +217,7 @@ export class Hold {
       const answer = await this.#means.objects.tell(ask);
       const isOurs = answer.is === "claim" && !answer.state.ended && answer.state.beat === count;
       if ((answer.is === "done" || isOurs) && answer.etag !== undefined)
-        return void this.#beats.set(key, { claim, count, etag: answer.etag, renewedAt });
+        return void this.#beats.set(key, { count, etag: answer.etag, renewedAt });
       const isOld = answer.is === "claim" && answer.etag === etag;
       if (ask === read && answer.is !== "unknown" && !isOld) this.#lost = true;
       ask = isOld ? write : read;
@@ -236,20 +226,14 @@ export class Hold {
     }
   }
 
-  #renewedAt(key: string): number {
-    return this.#beats.get(key)?.renewedAt ?? this.#announcedAt.get(key) ?? 0;
-  }
-
   /** Once lost, for ever lost. */
   #isLost(): boolean {
     const { rules, times } = this.#means;
-    const is = standing(this.#all);
+    const is = acquisition.standing(this.#all);
     this.#lost ||= is === "lost";
     // Who only waits may be late: it has its place until somebody takes it away. It holds nothing unless renewed in time.
-    if (is === "held" || this.#isCommitting)
-      this.#lost ||= [...this.#announcedAt.keys()].some((key) =>
-        rules.hasGivenUp(this.#renewedAt(key), this.#now(), times),
-      );
+    if (is === "held" || this.turn.goal.want === "commit")
+      this.#lost ||= rules.hasGivenUp(this.#renewedAt, this.#now(), times);
     return this.#lost;
   }
 

@@ -2,17 +2,16 @@
 import { FenError } from "../../kernel/errors.ts";
 import {
   type HeldLock,
-  type LockMode,
   type LockRecord,
   type LockTable,
   type Resource,
   resourceKey,
   type WaitingLock,
 } from "../../store/contract.ts";
-import type { Answer, Ask } from "./ask.ts";
+import type { Answer, Ask, ClaimName } from "./ask.ts";
 import type { Means } from "./hold.ts";
 import { recordPath } from "./objects.ts";
-import type { Entry, Mode } from "./record.ts";
+import type { Entry } from "./record.ts";
 import { datastoreKey } from "./turn.ts";
 
 /** `key~nonce`: what the children of the holder `nonce` share among themselves. */
@@ -40,10 +39,14 @@ export async function tellOrThrow({ objects }: Means, ask: Ask): Promise<Exclude
   throw answer.error ?? new FenError("store_unavailable", "The store gave no answer.");
 }
 
+export async function listClaims(means: Means): Promise<readonly (ClaimName & { readonly etag: string })[]> {
+  const listed = await tellOrThrow(means, { do: "list-claims", key: undefined });
+  return listed.is === "claims" ? listed.claims : [];
+}
+
 export async function inspectRecords(means: Means, scope: "all" | "live" | Resource): Promise<LockTable> {
   const wanted = typeof scope === "string" ? undefined : resourceKey(scope);
-  const listed = await tellOrThrow(means, { do: "list-claims", key: undefined });
-  const claimed = listed.is === "claims" ? listed.claims.map((claim) => claim.key) : [];
+  const claimed = (await listClaims(means)).map((claim) => claim.key);
   const keys = [...new Set([datastoreKey, ...(wanted === undefined ? [] : [wanted]), ...claimed])].filter(
     (key) => wanted === undefined || key === wanted || key.startsWith(wanted + underSign),
   );
@@ -79,11 +82,7 @@ export function recordOf(entry: Entry, ttlMs: number): LockRecord {
     acquiredAt: who.since,
     ttlMs,
     nonce,
-    mode: modeForPeople(entry.mode),
+    mode: entry.mode === "intention" ? "shared" : entry.mode,
     ...(token === undefined ? {} : { token }),
   };
-}
-
-function modeForPeople(mode: Mode): LockMode {
-  return mode === "intention" ? "shared" : mode;
 }

@@ -32,20 +32,16 @@ export interface CasOptions {
   readonly rules?: Rules;
 }
 
-/** What one client holds, by nonce: what later requests of the same lease are taken under. */
-type Holds = Map<string, Hold>;
-
 export class CasLocks implements LockDriver {
   readonly #means: Means;
-  readonly #holds: Holds = new Map();
 
   constructor(store: ConditionalStore, machine: Machine, { ttlMs, rules = soundRules }: CasOptions = {}) {
     const objects = new LockObjects(store, () => machine.random.uuid());
-    this.#means = { objects, machine, rules, times: timing(ttlMs) };
+    this.#means = { objects, machine, rules, times: timing(ttlMs), holds: new Map() };
   }
 
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<CasPlace> {
-    const place = new CasPlace(this.#means, this.#holds, { resource, mode, claim });
+    const place = new CasPlace(this.#means, { resource, mode, claim });
     await place.begin();
     return place;
   }
@@ -61,7 +57,10 @@ export class CasLocks implements LockDriver {
 
   async head(resource: Resource): Promise<string | undefined> {
     const found = await tellOrThrow(this.#means, { do: "read-record", key: resourceKey(resource) });
-    if (found.is === "unreadable") throw unreadable(resource);
+    if (found.is === "unreadable")
+      throw new FenError("data_corrupt", `The record of ${resourceKey(resource)} can't be read.`, {
+        hint: "See: fen datastore lock status",
+      });
     return found.is === "record" ? found.state.head : undefined;
   }
 
@@ -83,7 +82,6 @@ interface Wanted {
 /** Looks as often as the rules say, however often it is asked. */
 class CasPlace implements Place {
   readonly #means: Means;
-  readonly #holds: Holds;
   readonly #wanted: Wanted;
   readonly #key: string;
   #hold: Hold;
@@ -93,9 +91,8 @@ class CasPlace implements Place {
   #lastSeen = "";
   #spent = false;
 
-  constructor(means: Means, holds: Holds, wanted: Wanted) {
+  constructor(means: Means, wanted: Wanted) {
     this.#means = means;
-    this.#holds = holds;
     this.#wanted = wanted;
     this.#key = keyUnder(wanted.resource, wanted.claim.under?.nonce);
     this.#hold = new Hold(this.#key, entryOf(wanted), means);
@@ -114,7 +111,7 @@ class CasPlace implements Place {
     if (this.#hold.standing !== "held") return this.#blocked();
     await this.#stillWithin("known");
     this.#spent = true;
-    return { outcome: "granted", grant: new CasGrant(this.#means, this.#holds, this.#wanted, this.#hold) };
+    return { outcome: "granted", grant: new CasGrant(this.#means, this.#wanted, this.#hold) };
   }
 
   async changed(maxMs: number, signal: AbortSignal): Promise<void> {
@@ -142,7 +139,7 @@ class CasPlace implements Place {
   /** A place that was taken under another lock is worth nothing without that: a structural command may be in by now. */
   async #stillWithin(which: "known" | "all"): Promise<void> {
     for (const holding of this.#wanted.claim.within) {
-      const hold = this.#holds.get(holding.nonce);
+      const hold = this.#means.holds.get(holding.nonce);
       if (hold === undefined && which === "known") continue;
       const live = hold === undefined ? await isHeld(this.#means, holding) : hold.standing === "held";
       if (!live) throw lostMeanwhile(holding, this.#wanted.resource);
@@ -192,12 +189,8 @@ class CasPlace implements Place {
   }
 
   #blocked(): Attempt {
-    return {
-      outcome: "blocked",
-      resource: this.#wanted.resource,
-      by: this.#blockedBy(),
-      place: placeOf(this.#hold.waiting),
-    };
+    const place = placeOf(this.#hold.waiting);
+    return { outcome: "blocked", resource: this.#wanted.resource, by: this.#blockedBy(), place };
   }
 
   #blockedBy(): BlockedBy {
@@ -211,17 +204,9 @@ class CasPlace implements Place {
   }
 }
 
-async function isHeld(means: Means, { resource, nonce, token }: Holding): Promise<boolean> {
-  const { held } = await inspectRecords(means, resource);
-  return held.some(({ record }) => record?.nonce === nonce && record.token === token);
-}
-
-function unreadable(resource: Resource): FenError {
-  const [key, path] = [resourceKey(resource), recordPath(resourceKey(resource))];
-  return new FenError("data_corrupt", `The record of ${key} can't be read: ${path}`, {
-    hint: "See: fen datastore lock status",
-    facts: { path },
-  });
+async function isHeld(means: Means, { resource, nonce, token, under }: Holding): Promise<boolean> {
+  const found = await tellOrThrow(means, { do: "read-record", key: keyUnder(resource, under) });
+  return found.is === "record" && found.state.holders.some((one) => one.nonce === nonce && one.token === token);
 }
 
 function lostMeanwhile(holding: Holding, waitedFor: Resource): FenError {
@@ -246,31 +231,28 @@ export class CasGrant implements Grant {
   readonly token: number;
   readonly holding: Holding;
   readonly #means: Means;
-  readonly #holds: Holds;
   readonly #hold: Hold;
+  readonly #under: Holding | undefined;
   #released: Promise<void> | undefined;
 
-  constructor(means: Means, holds: Holds, { resource, mode, claim }: Wanted, hold: Hold) {
+  constructor(means: Means, { resource, mode, claim }: Wanted, hold: Hold) {
     const { nonce } = hold.turn.me;
-    holds.set(nonce, hold);
-    this.#holds = holds;
+    means.holds.set(nonce, hold);
     this.#means = means;
     this.#hold = hold;
     this.resource = resource;
     this.mode = mode;
     this.nonce = nonce;
     this.token = hold.turn.seen.state.token;
-    const under = claim.under === undefined ? {} : { under: claim.under.nonce };
+    this.#under = claim.under;
+    const under = claim.under && { under: claim.under.nonce };
     this.holding = { resource, mode, nonce, token: this.token, pid: claim.pid, owner: claim.owner, ...under };
   }
 
-  /** A renewal that works is the proof. Without an answer it is given until the time is up at which we are lost by our own word. */
+  /** A command within another's lock holds nothing once that is over. */
   async check(): Promise<"held" | "lost"> {
-    if (this.#released !== undefined) return "lost";
-    const { clock } = this.#means.machine;
-    if (this.#hold.standing === "held")
-      await this.#hold.renewWithin(Math.max(0, this.#hold.deadline - this.#means.rules.now(clock)));
-    return this.#hold.standing === "held" ? "held" : "lost";
+    if (this.#released !== undefined || (this.#under && !(await isHeld(this.#means, this.#under)))) return "lost";
+    return this.#hold.check();
   }
 
   /** When it is lost unless it was renewed before: on our own monotonic clock. */
@@ -293,7 +275,7 @@ export class CasGrant implements Grant {
   async refresh(): Promise<void> {}
 
   release(): Promise<void> {
-    this.#released ??= this.#hold.close().finally(() => this.#holds.delete(this.nonce));
+    this.#released ??= this.#hold.close().finally(() => this.#means.holds.delete(this.nonce));
     return this.#released;
   }
 }

@@ -32,21 +32,13 @@ export class LockObjects {
     }
   }
 
-  /** False where the record can be read, or isn't there. */
-  async replaceUnreadable(key: string, state: LockState): Promise<boolean> {
-    const found = await this.#store.get(recordPath(key));
-    if (found === undefined || readState(found.body) !== undefined) return false;
-    const { outcome } = await this.#store.put(recordPath(key), this.#body(state), { ifMatch: found.etag });
-    return outcome === "done";
-  }
-
   async #ask(ask: Ask): Promise<Answer> {
     switch (ask.do) {
       case "read-record": {
         const found = await this.#store.get(recordPath(ask.key));
         if (found === undefined) return { is: "absent" };
         const state = readState(found.body);
-        return state === undefined ? { is: "unreadable" } : { is: "record", state, etag: found.etag };
+        return state === undefined ? { is: "unreadable", etag: found.etag } : { is: "record", state, etag: found.etag };
       }
       case "read-claim": {
         const found = await this.#store.get(claimPath(ask.claim));

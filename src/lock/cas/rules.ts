@@ -4,18 +4,8 @@
  */
 import type { PutCondition } from "../../store/conditional.ts";
 import type { Ask, ClaimName } from "./ask.ts";
-import {
-  blockers,
-  conflict,
-  drainFor,
-  enqueue,
-  enter,
-  type Entry,
-  type LockState,
-  standBack,
-  structuralIn,
-  withdraw,
-} from "./record.ts";
+import * as record from "./record.ts";
+import type { Entry, LockState } from "./record.ts";
 
 /** All in milliseconds, all counted on one process's own monotonic clock. */
 export interface Timing {
@@ -38,11 +28,11 @@ export function timing(ttlMs = 10_000): Timing {
   return {
     ttlMs,
     holderBeatMs: ttlMs * 0.2,
-    waiterBeatMs: ttlMs * 1.5,
-    giveUpMs: ttlMs * 0.55,
-    quietMs: ttlMs * 0.65,
-    waiterQuietMs: ttlMs * 2,
-    lookMs: ttlMs * 0.39,
+    waiterBeatMs: ttlMs * 1.6,
+    giveUpMs: ttlMs * 0.59,
+    quietMs: ttlMs * 0.67,
+    waiterQuietMs: ttlMs * 2.1,
+    lookMs: ttlMs * 0.38,
     quickLookMs: Math.min(50, ttlMs * 0.005),
   };
 }
@@ -54,28 +44,19 @@ export interface Sighting {
   readonly waits: boolean;
 }
 
-/** What an answer that never came is taken for: by a write, and by a read. */
-interface Unheard {
-  readonly lostAnswer: "read again" | "refused" | "done";
-  readonly failedRead: "read again" | "absent";
-}
-
-const unheard: Unheard = { lostAnswer: "read again", failedRead: "read again" };
-
 const onlyIf = (etag: string | undefined): PutCondition =>
   etag === undefined ? { ifAbsent: true } : { ifMatch: etag };
 
 export type Rules = Readonly<typeof soundRules>;
 
 export const soundRules = {
-  ...unheard,
-  blockers: (state: LockState, me: Entry): readonly Entry[] => blockers(state, me, conflict),
-  enter,
-  enqueue,
-  withdraw,
-  standBack,
-  structuralIn,
-  drainFor,
+  blockers: (state: LockState, me: Entry): readonly Entry[] => record.blockers(state, me),
+  enter: record.enter,
+  enqueue: record.enqueue,
+  withdraw: record.withdraw,
+  standBack: record.standBack,
+  structuralIn: record.structuralIn,
+  drainFor: record.drainFor,
   commit: (state: LockState, nonce: string, head: string): LockState | undefined =>
     state.holders.some((one) => one.nonce === nonce && one.mode === "exclusive") ? { ...state, head } : undefined,
   /** On which condition a record may be replaced that was read with this etag (undefined = there was none). */
@@ -94,10 +75,13 @@ export const soundRules = {
   quiet: ({ waits }: Sighting, place: number, times: Timing): number =>
     (waits ? times.waiterQuietMs : times.quietMs) + (place > 1 ? times.ttlMs / 2 : 0),
   hasGivenUp: (renewedAt: number, now: number, times: Timing): boolean => now - renewedAt >= times.giveUpMs,
-  /** When a waiter looks next: an eighth of the time since the last change later, for short holds; further back, more rarely. */
+  /** What a write whose answer was lost, and a read that failed, are taken for. */
+  lostAnswer: (): "read again" | "refused" | "done" => "read again",
+  failedRead: (): "read again" | "absent" => "read again",
+  /** When a waiter looks next: a tenth of the time since the last change later (further back a quarter); after long holds, more rarely. */
   nextLook: (sinceChangeMs: number, place: number, times: Timing): number => {
-    const share = (sinceChangeMs / 8) * Math.max(1, sinceChangeMs / times.holderBeatMs);
-    return Math.min(Math.max(times.quickLookMs * place, share * Math.max(1, 4 * (place - 1))), times.lookMs);
+    const share = (sinceChangeMs / (place > 1 ? 4 : 10)) * Math.max(1, sinceChangeMs / times.holderBeatMs);
+    return Math.min(Math.max(times.quickLookMs * place, share), times.lookMs);
   },
   /** The clock that counts. */
   now: (clock: { now(): number; monotonic(): number }): number => clock.monotonic(),

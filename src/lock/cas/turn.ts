@@ -27,20 +27,17 @@ type Goal =
 
 type Reply =
   | "claimed"
-  | "claim-settled"
   | "record"
   | "written"
   | "commit-settled"
   | "gate"
   | "looked"
   | "ended"
-  | "end-settled"
   | "swept"
   | "left"
   | "drain-list"
   | "drain-read"
-  | "drop-read"
-  | "dropped";
+  | "taken-out";
 
 export type At =
   | { readonly is: "asking"; readonly ask: Ask; readonly reply: Reply; readonly victim?: ClaimName }
@@ -156,8 +153,8 @@ export function heard(turn: Turn, answer: Answer, now: number): Turn {
   if (turn.at.is !== "asking") return turn;
   const { at, rules } = turn;
   if (answer.is !== "unknown") return next(turn, at, answer, now);
-  if (isRead(at.ask) && rules.failedRead === "absent") return next(turn, at, { is: "absent" }, now);
-  if (!isRead(at.ask) && rules.lostAnswer !== "read again") return next(turn, at, { is: rules.lostAnswer }, now);
+  const taken = isRead(at.ask) ? rules.failedRead() : rules.lostAnswer();
+  if (taken !== "read again") return next(turn, at, { is: taken }, now);
   return isRead(at.ask) ? turn : next(turn, at, answer, now); // a read that failed is asked again
 }
 
@@ -166,13 +163,11 @@ type Asking = Extract<At, { is: "asking" }>;
 function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
   switch (at.reply) {
     case "claimed":
-      if (answer.is === "done") return readRecord({ ...turn, ...(answer.etag && { claimEtag: answer.etag }) });
-      return ask(turn, { do: "read-claim", claim: nameOf(turn) }, "claim-settled");
-    case "claim-settled":
       if (answer.is === "absent") return announce(turn);
-      return answer.is === "claim" && !answer.state.ended
-        ? readRecord({ ...turn, claimEtag: answer.etag })
-        : lose(turn);
+      if (answer.is === "claim" && answer.state.ended) return lose(turn);
+      if (answer.is === "done" || answer.is === "claim")
+        return readRecord({ ...turn, ...(answer.etag && { claimEtag: answer.etag }) });
+      return ask(turn, { do: "read-claim", claim: nameOf(turn) }, "claimed");
     case "record":
       return answer.is === "unreadable" ? cannotRead(turn) : decide(recordSeen(turn, answer));
     case "written":
@@ -187,7 +182,6 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
     case "looked":
       return looked(turn, answer, now);
     case "ended":
-    case "end-settled":
       return ended(turn, at, answer);
     case "swept":
       return at.victim?.key === turn.key ? decide(turn) : listAll(turn);
@@ -197,8 +191,7 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
       return drainListed(turn, answer, now);
     case "drain-read":
       return drainRead(turn, at.ask, answer, now);
-    case "drop-read":
-    case "dropped":
+    case "taken-out":
       return takeOut(turn, at, answer);
   }
 }
@@ -283,28 +276,35 @@ function settled({ doubt: _doubt, ...turn }: Turn): Turn {
 
 // ---------------------------------------------------------------- the dead
 
-/** The claims of those in the way, as far as the record was seen. */
-function blocking({ key, me, rules, seen }: Turn): ClaimName[] {
-  return rules.blockers(seen.state, me).map(({ nonce }) => ({ key, nonce }));
-}
+const blocking = (turn: Turn): ClaimName[] => inTheWay(turn).map(({ nonce }) => ({ key: turn.key, nonce }));
 
 function looked(turn: Turn, answer: Answer, now: number): Turn {
-  const claims = answer.is === "claims" ? answer.claims : [];
   const names = blocking(turn);
-  const sightings = new Map<string, Sighting>();
-  for (const { nonce } of names) {
-    const etag = claims.find((claim) => claim.nonce === nonce)?.etag;
-    sightings.set(nonce, sight(turn, nonce, { etag, waits: has(turn.seen.state.queue, nonce), since: now }));
-  }
-  const seen = { ...turn, sightings };
-  const left = names.some((one) => !claims.some((claim) => claim.nonce === one.nonce));
-  return firstDead(seen, names, now) ?? (left ? readRecord(seen) : { ...seen, at: { is: "waiting" } });
+  const seen = names.map(({ nonce }) => ({
+    nonce,
+    etag: etagIn(answer, nonce),
+    waits: has(turn.seen.state.queue, nonce),
+  }));
+  const after = { ...turn, sightings: sight(turn, seen, now) };
+  const left = seen.some(({ etag }) => etag === undefined);
+  return firstDead(after, names, now) ?? (left ? readRecord(after) : { ...after, at: { is: "waiting" } });
 }
 
-/** It counts from when it was first seen like this. Who became holder meanwhile, perhaps without knowing it, gets time to renew. */
-function sight({ sightings }: Turn, nonce: string, seen: Sighting): Sighting {
-  const known = sightings.get(nonce);
-  return known !== undefined && known.etag === seen.etag && known.waits === seen.waits ? known : seen;
+function etagIn(answer: Answer, nonce: string): string | undefined {
+  return answer.is === "claims" ? answer.claims.find((claim) => claim.nonce === nonce)?.etag : undefined;
+}
+
+/** Counts from when it was first seen like this. Who became holder meanwhile, perhaps without knowing it, gets time to renew. */
+function sight(
+  { sightings }: Turn,
+  seen: readonly (Omit<Sighting, "since"> & { readonly nonce: string })[],
+  since: number,
+): Map<string, Sighting> {
+  const entries = seen.map(({ nonce, etag, waits }) => {
+    const known = sightings.get(nonce);
+    return [nonce, known?.etag === etag && known?.waits === waits ? known : { etag, waits, since }] as const;
+  });
+  return new Map(entries);
 }
 
 /** Ends the first of `names` that is dead. */
@@ -321,7 +321,7 @@ function firstDead(turn: Turn, names: readonly ClaimName[], now: number): Turn |
 function ended(turn: Turn, at: Asking, answer: Answer): Turn {
   const { victim } = at;
   if (victim === undefined) return turn;
-  if (answer.is === "unknown") return ask(turn, { do: "read-claim", claim: victim }, "end-settled", victim);
+  if (answer.is === "unknown") return ask(turn, { do: "read-claim", claim: victim }, "ended", victim);
   if (answer.is === "done" || (answer.is === "claim" && answer.state.ended)) return readOf(turn, victim);
   const sightings = new Map(turn.sightings);
   sightings.delete(victim.nonce);
@@ -331,21 +331,22 @@ function ended(turn: Turn, at: Asking, answer: Answer): Turn {
 }
 
 function readOf(turn: Turn, victim: ClaimName): Turn {
-  return ask(turn, { do: "read-record", key: victim.key }, "drop-read", victim);
+  return ask(turn, { do: "read-record", key: victim.key }, "taken-out", victim);
 }
 
 /** Takes the entry of a dead one out of the record that it is in, ours or a model's that a structural command waits for; then its claim goes. */
-function takeOut(turn: Turn, { ask: asked, reply, victim }: Asking, answer: Answer): Turn {
+function takeOut(turn: Turn, { ask: asked, victim }: Asking, answer: Answer): Turn {
   if (victim === undefined) return turn;
-  const isDone = reply === "dropped" && answer.is === "done" && asked.do === "write-record";
-  if (reply === "dropped" && !isDone) return readOf(turn, victim);
-  const found: Answer = isDone ? { is: "record", state: asked.state, etag: answer.etag ?? "" } : answer;
+  const isWrite = asked.do === "write-record";
+  if (isWrite && answer.is !== "done") return readOf(turn, victim);
+  const found: Answer =
+    isWrite && answer.is === "done" ? { is: "record", state: asked.state, etag: answer.etag ?? "" } : answer;
   const state = found.is === "record" ? turn.rules.withdraw(found.state, victim.nonce) : undefined;
   if (found.is === "record" && state !== undefined && state !== found.state)
     return ask(
       turn,
       { do: "write-record", key: victim.key, state, if: turn.rules.changeIf(found.etag) },
-      "dropped",
+      "taken-out",
       victim,
     );
   const seen = victim.key === turn.key && found.is !== "unreadable" ? recordSeen(turn, found) : turn;
@@ -359,12 +360,12 @@ function drainListed(turn: Turn, answer: Answer, now: number): Turn {
   const { drain } = turn;
   const unsettled = claims.filter((one) => !drain.harmless.has(one.nonce));
   const keys = new Set([...unsettled.map((one) => one.key), ...drain.waitFor.map((one) => one.key)]);
-  const sightings = new Map<string, Sighting>();
-  for (const nonce of new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])) {
-    const etag = claims.find((claim) => claim.nonce === nonce)?.etag;
-    const waits = turn.sightings.get(nonce)?.waits ?? false;
-    sightings.set(nonce, sight(turn, nonce, { etag, waits, since: now }));
-  }
+  const known = [...new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])].map((nonce) => ({
+    nonce,
+    etag: etagIn(answer, nonce),
+    waits: turn.sightings.get(nonce)?.waits ?? false,
+  }));
+  const sightings = sight(turn, known, now);
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead: [...keys], waitFor: [] } }, now);
 }
 
@@ -379,12 +380,12 @@ function drainRead(turn: Turn, asked: Ask, answer: Answer, now: number): Turn {
   const rest = [...state.holders, ...state.queue].filter((one) => !found.includes(one));
   const harmless = new Set([...drain.harmless, ...rest.map((one) => one.nonce)]);
   const waitFor = [...drain.waitFor, ...found.map((entry) => ({ key, nonce: entry.nonce, entry }))];
-  const sightings = new Map(turn.sightings);
-  for (const { nonce } of found) {
-    const known = turn.sightings.get(nonce);
-    if (known !== undefined)
-      sightings.set(nonce, sight(turn, nonce, { ...known, waits: has(state.queue, nonce), since: now }));
-  }
+  const roles = found.map(({ nonce }) => ({
+    nonce,
+    etag: turn.sightings.get(nonce)?.etag,
+    waits: has(state.queue, nonce),
+  }));
+  const sightings = new Map([...turn.sightings, ...sight(turn, roles, now)]);
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead, harmless, waitFor } }, now);
 }
 
