@@ -175,15 +175,15 @@ async function waiter(): Promise<void> {
   const request = [{ resource: { kind: "model", type: "a", id: "b" }, mode: "exclusive" }] as const;
   const lease = await holder.acquire(request, { timeoutMs: undefined, signal: new AbortController().signal });
   const patience = new AbortController();
-  const seconds = 30;
+  const seconds = 48; // of three beats
   const waiting = next.acquire(request, { timeoutMs: undefined, signal: patience.signal }).catch(() => undefined);
-  await sleep(5000); // it is in the queue, and has looked as often as it does in the beginning
+  await sleep(8000); // it is in the queue, and the quick looks of the beginning are over
   const passed = await counted(() => sleep(seconds * 1000));
   patience.abort(new Error("enough"));
   await waiting;
   await lease.release();
-  // The holder renews: one request each quarter of the TTL.
-  const perMinute = (passed.length * 60) / seconds - 60_000 / (ttlMs / 4);
+  // The holder renews: one request each fifth of the TTL.
+  const perMinute = (passed.length * 60) / seconds - 60_000 / (ttlMs / 5);
   rows.push({
     name: "requests a minute of one that waits and is next (others fewer)",
     value: show(perMinute),

@@ -163,7 +163,7 @@ function apply(world: World, ask: Ask, by: number): Applied {
       return {
         world: ask.state.head === old?.state.head ? after : change(after, by, { applied: true }),
         answer: { is: "done", etag: String(version) },
-        broken: brokenWrite(world, old?.state, ask.state, by),
+        broken: brokenWrite(world, old?.state, ask, by),
       };
     }
   }
@@ -463,7 +463,12 @@ function brokenState(world: World): string | undefined {
   return finished && left ? "all have left, but a record still names somebody" : undefined;
 }
 
-function brokenWrite(world: World, old: LockState | undefined, next: LockState, by: number): string | undefined {
+function brokenWrite(
+  world: World,
+  old: LockState | undefined,
+  { key, state: next }: Extract<Ask, { do: "write-record" }>,
+  by: number,
+): string | undefined {
   const before = old ?? { token: 0, holders: [], queue: [] };
   if (next.token < before.token) return "a token went back";
   if (next.head !== before.head && !before.holders.some((one) => one.nonce === next.head && one.mode === "exclusive"))
@@ -472,13 +477,14 @@ function brokenWrite(world: World, old: LockState | undefined, next: LockState, 
     return `${"ABC"[by]} committed beside a structural command`;
   const isEnded = (nonce: string): boolean =>
     Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended === true);
-  const stands = (nonce: string): boolean =>
-    Object.entries(world.claims).some(([id, { state }]) => id.endsWith(`/${nonce}`) && state.ended !== true);
   const disorder = brokenOrder(before, next);
   if (disorder !== undefined) return disorder;
-  for (const { nonce } of [...before.holders, ...before.queue])
-    if (![...next.holders, ...next.queue].some((one) => one.nonce === nonce))
-      if (ownerOf(nonce) !== by && stands(nonce)) return `${"ABC"[by]} took ${nonce} out, whose claim stands`;
+  for (const { nonce } of [...before.holders, ...before.queue]) {
+    const claim = world.claims[claimId(key, nonce)];
+    const isThere = [...next.holders, ...next.queue].some((one) => one.nonce === nonce);
+    if (!isThere && ownerOf(nonce) !== by && claim !== undefined && !claim.state.ended)
+      return `${"ABC"[by]} took ${nonce} out, whose claim stands`;
+  }
   for (const entry of next.holders) {
     if (before.holders.some((one) => one.nonce === entry.nonce)) continue;
     if (entry.mode === "exclusive" && next.token <= before.token) return "an exclusive grant did not raise the token";

@@ -4,7 +4,6 @@
  */
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
-import { CasGrant } from "../../lock/cas/locks.ts";
 import { recordPath } from "../../lock/cas/objects.ts";
 import { freshState } from "../../lock/cas/record.ts";
 import { isRecord } from "../../repo/yaml.ts";
@@ -142,8 +141,14 @@ function grantOf(model: ModelRef, held: Held): Grant {
   return grant;
 }
 
+type Fenced = Grant & { readonly commit: NonNullable<Grant["commit"]> };
+
 /** The grant, where nobody else may change the head: what it says of that is true. */
-function aloneWith(grant: Grant): CasGrant | undefined {
+function aloneWith(grant: Grant): Fenced | undefined {
   const isAlone = grant.resource.kind === "model" && grant.mode === "exclusive" && grant.holding.under === undefined;
-  return isAlone && grant instanceof CasGrant ? grant : undefined;
+  return isAlone && isFenced(grant) ? grant : undefined;
+}
+
+function isFenced(grant: Grant): grant is Fenced {
+  return grant.commit !== undefined;
 }
