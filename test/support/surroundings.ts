@@ -25,7 +25,8 @@ function wrapperOf(surroundings: Surroundings): string[] {
   }
 }
 
-function fakeTime(surroundings: Surroundings): Record<string, string> {
+/** The environment of a process whose wall clock is wrong. */
+export function fakeTime(surroundings: Surroundings): Record<string, string> {
   if (surroundings !== "hour-ahead" && surroundings !== "hour-behind") return {};
   const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   const library = [`/usr/lib/${triplet}/faketime/libfaketime.so.1`, "/usr/lib/faketime/libfaketime.so.1"].find((path) =>

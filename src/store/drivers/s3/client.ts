@@ -120,13 +120,13 @@ export class S3Client {
   ): Promise<T | Unsuccessful> {
     const { what } = request;
     const credentials = await this.#credentials({ renew });
-    const asked = this.machine.clock.now();
+    const sentAt = { ours: this.machine.clock.now(), aheadMs: this.#aheadMs };
     try {
-      const answer = await this.#dispatch(request, { credentials, now: asked + this.#aheadMs });
+      const answer = await this.#dispatch(request, { credentials, now: sentAt.ours + sentAt.aheadMs });
       if (answer.status >= 200 && answer.status < 300) return await receive(answer);
       const refusal = readRefusal(answer, await collect(answer.body, maxErrorBytes, what));
       const meaning = await this.#meaning(request, refusal);
-      const isHelpless = meaning === "clock" && !this.#setClock(refusal, asked);
+      const isHelpless = meaning === "clock" && !this.#setClock(refusal, sentAt);
       return { meaning: isHelpless ? "final" : meaning, error: refusalError(refusal, this.place, what) };
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error;
@@ -173,11 +173,11 @@ export class S3Client {
     return read.is === "success" ? "unknown" : "absent";
   }
 
-  /** From the answer's own date, once. False where that doesn't help. */
-  #setClock(refusal: Refusal, asked: number): boolean {
+  /** From the answer's own date. False where that doesn't help: the request was signed by a clock that had been set. */
+  #setClock(refusal: Refusal, sentAt: { readonly ours: number; readonly aheadMs: number }): boolean {
     const theirs = Date.parse(refusal.header("date") ?? "");
-    if (Number.isNaN(theirs) || this.#aheadMs !== 0) return false;
-    this.#aheadMs = theirs - asked;
+    if (Number.isNaN(theirs) || sentAt.aheadMs !== 0) return false;
+    this.#aheadMs = theirs - sentAt.ours;
     return true;
   }
 
