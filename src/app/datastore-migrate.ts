@@ -10,7 +10,7 @@ import type { ModelRef } from "../data/layout.ts";
 import type { Metadata } from "../data/metadata.ts";
 import { FenError } from "../kernel/errors.ts";
 import { LockManager } from "../lock/manager.ts";
-import type { Files } from "../store/contract.ts";
+import type { Files, Journals } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { lockWith, type OpenedDatastore } from "./workspace.ts";
 
@@ -183,16 +183,17 @@ function damaged({ versions }: OpenedDatastore, version: VersionRef): FenError {
   });
 }
 
-/** Journals are kept where runs are at work; records and logs where all see them. */
-function filesFor({ datastore }: OpenedDatastore, path: string): Files {
-  return path.endsWith(".journal") ? datastore.local : datastore.files;
+function filesFor({ datastore }: OpenedDatastore, path: string): Pick<Journals, "read" | "write" | "locate"> {
+  return path.endsWith(".journal") ? datastore.journals : datastore.files;
 }
 
 async function filesOf({ datastore }: OpenedDatastore): Promise<readonly string[]> {
   const found = new Set<string>();
   const walk = async (files: Files, folder: string): Promise<void> => {
     for (const { name, kind } of await files.list(folder)) {
-      if (kind === "folder") await walk(files, `${folder}/${name}`);
+      // In some stores a journal is a folder of pieces.
+      if (name.endsWith(".journal")) found.add(`${folder}/${name}`);
+      else if (kind === "folder") await walk(files, `${folder}/${name}`);
       else if (kind === "file" && !name.startsWith(".")) found.add(`${folder}/${name}`);
     }
   };

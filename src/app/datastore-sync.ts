@@ -133,7 +133,7 @@ async function pushRecord({ outputs, datastore }: Workspace, { type, id }: Model
 
 /** Records and logs of workflow runs. While we have the claim nobody goes on with the run. */
 async function pushWorkflowRuns(context: AppContext, { datastore }: Workspace): Promise<number> {
-  const { local, files } = datastore;
+  const { local, files, journals } = datastore;
   let pushed = 0;
   for (const run of await listRuns(local)) {
     const { record, log, owner } = runFiles(run);
@@ -141,7 +141,7 @@ async function pushWorkflowRuns(context: AppContext, { datastore }: Workspace): 
       [record, log].map(async (path) => ((await local.stat(path)) === undefined ? [] : [path])),
     );
     const paths = present.flat();
-    if (paths.length === 0 || (await local.owner(owner)) === "alive") continue;
+    if (paths.length === 0 || (await journals.owner(owner)) === "alive") continue;
     const { machine, signal, lockTimeoutMs: timeoutMs } = context;
     const claim = await claimFile(machine, local.locate(`${owner}.claim`), {
       what: `The run ${run.id}`,
@@ -149,7 +149,7 @@ async function pushWorkflowRuns(context: AppContext, { datastore }: Workspace): 
       signal,
     });
     try {
-      if ((await local.owner(owner)) === "alive") continue;
+      if ((await journals.owner(owner)) === "alive") continue;
       await files.sync(paths);
       pushed += paths.length;
     } finally {

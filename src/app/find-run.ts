@@ -3,7 +3,7 @@ import { FenError } from "../kernel/errors.ts";
 import type { Files } from "../store/contract.ts";
 import { type RunRef, runsFolder } from "../workflow/run-files.ts";
 
-/** All runs that have a journal or a record, in no order. */
+/** All runs that have a journal, a record or a log, in no order. */
 export async function listRuns(files: Files, workflowId?: string): Promise<RunRef[]> {
   const folders =
     workflowId === undefined
@@ -12,7 +12,7 @@ export async function listRuns(files: Files, workflowId?: string): Promise<RunRe
   const found = new Map<string, RunRef>();
   for (const { name: folder } of folders)
     for (const { name } of await files.list(`${runsFolder}/${folder}`)) {
-      const id = /^workflow-run-([0-9a-f-]{36})\.(?:yaml|journal)$/i.exec(name)?.[1];
+      const id = /^workflow-run-([0-9a-f-]{36})\.(?:yaml|journal|log)$/i.exec(name)?.[1];
       if (id !== undefined && /^[0-9a-f-]{36}$/i.test(folder)) found.set(id, { workflowId: folder, id });
     }
   return [...found.values()];

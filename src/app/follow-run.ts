@@ -1,6 +1,6 @@
 /** `workflow history watch`: follows a run that somebody else carries out, by its journal and log, and tells what happens as the run's own command does. */
 import { FenError } from "../kernel/errors.ts";
-import type { Files } from "../store/contract.ts";
+import type { Datastore, Journals } from "../store/contract.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { JournalReader, readOn } from "../workflow/journal-reader.ts";
 import { runFiles, type RunRef } from "../workflow/run-files.ts";
@@ -12,19 +12,19 @@ import { PastRuns } from "./past-runs.ts";
 import { getRun, type RunDetails } from "./workflow-history.ts";
 import { openWorkspace } from "./workspace.ts";
 
-const lookEveryMs = 100;
 /** Who takes a run up again is no owner for a moment. */
 const deadLooks = 10;
 
 /** Emits every line of its journal and of those of the runs that it calls, old ones first, until it has ended or nobody carries it out. Throws the signal's reason. */
 export async function followRun(context: AppContext, options: { readonly id: string }): Promise<RunDetails> {
   const workspace = await openWorkspace(context);
-  const { files } = workspace.datastore;
+  const { datastore } = workspace;
+  const { files, journals, lookEveryMs } = datastore;
   const runs = new PastRuns(workspace);
   const ref = await runs.find(options.id);
   const details = () => getRun(context, { id: ref.id });
-  if ((await files.stat(runFiles(ref).journal)) === undefined) return details(); // an older program's: nothing to follow
-  const followed = [new Followed(files, ref)];
+  if ((await journals.stat(runFiles(ref).journal)) === undefined) return details(); // an older program's: nothing to follow
+  const followed = [new Followed(datastore, ref)];
   const begun = new Set([ref.id]);
   for (let dead = 0; ;) {
     context.signal.throwIfAborted();
@@ -34,7 +34,7 @@ export async function followRun(context: AppContext, options: { readonly id: str
           begun.add(entry.child);
           const child = (await listRuns(files)).find(({ id }) => id === entry.child);
           if (child === undefined) begun.delete(entry.child);
-          else followed.push(new Followed(files, child));
+          else followed.push(new Followed(datastore, child));
         }
     const { status = "running" } = followed[0]?.state ?? {};
     if (status !== "running") return details();
@@ -46,16 +46,16 @@ export async function followRun(context: AppContext, options: { readonly id: str
 
 /** One run that is followed. */
 class Followed {
-  readonly #files: Files;
+  readonly #journals: Journals;
   readonly #ref: RunRef;
   readonly #reader: JournalReader;
   readonly #log: LogTail;
 
-  constructor(files: Files, ref: RunRef) {
-    this.#files = files;
+  constructor({ files, journals }: Datastore, ref: RunRef) {
+    this.#journals = journals;
     this.#ref = ref;
     const { journal, log } = runFiles(ref);
-    this.#reader = new JournalReader(files.locate(journal));
+    this.#reader = new JournalReader(journals.locate(journal));
     this.#log = new LogTail(files, log);
   }
 
@@ -67,7 +67,7 @@ class Followed {
   async look(context: AppContext): Promise<readonly JournalEntry[]> {
     const { journal } = runFiles(this.#ref);
     const run = this.#ref.id;
-    const size = (await this.#files.stat(journal))?.size;
+    const size = (await this.#journals.stat(journal))?.size;
     if (size === undefined) {
       if (this.#reader.offset === 0) return []; // just being begun
       throw new FenError("run_missing", `The run ${run} was removed.`, {
@@ -77,7 +77,7 @@ class Followed {
     }
     if (this.state !== undefined) await this.#tell(context);
     if (size <= this.#reader.offset) return [];
-    const entries = await readOn(this.#files, journal, this.#reader);
+    const entries = await readOn(this.#journals, journal, this.#reader);
     for (const entry of entries) context.emit({ event: "workflow.entry", run, entry });
     return entries;
   }

@@ -1,5 +1,6 @@
 /** A run that this command carries out: its journal, log and record on the store, and the file that says that it is alive. */
 import { isAbsolute, relative } from "node:path";
+import { FenError } from "../kernel/errors.ts";
 import type { Appender, Owned } from "../store/contract.ts";
 import type { Author, JournalEntry } from "../workflow/entries.ts";
 import { Journal } from "../workflow/journal.ts";
@@ -43,11 +44,11 @@ export class OpenRun {
 
   /** A new run, there for everybody to see once this resolves. */
   static async begin(workspace: Workspace, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
-    const { files: store, local } = workspace.datastore;
+    const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
-    const owned = await local.own(files.owner);
+    const owned = await journals.own(files.owner);
     const log = await store.create(files.log);
-    const journal = new Journal(await local.create(files.journal));
+    const journal = new Journal(await journals.create(files.journal));
     const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
     journal.write(first);
     emit({ event: "workflow.entry", run: first.run, entry: first });
@@ -62,22 +63,24 @@ export class OpenRun {
     state: RunState,
     resumed: { readonly at: number; readonly by: Author; emit(event: AppEvent): void },
   ): Promise<OpenRun> {
-    const { files: store, local } = workspace.datastore;
+    const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
-    await local.remove(files.owner);
+    await journals.remove(files.owner);
     await store.remove(files.cancel);
-    const owned = await local.own(files.owner);
-    const file = await local.reopen(files.journal);
+    const owned = await journals.own(files.owner);
+    const file = await journals.reopen(files.journal);
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);
-    const run = new OpenRun(workspace, { state, journal, log: await store.reopen(files.log), files, owned });
+    // Where it died on another machine its log is there.
+    const log = await ((await store.stat(files.log)) === undefined ? store.create(files.log) : store.reopen(files.log));
+    const run = new OpenRun(workspace, { state, journal, log, files, owned });
     const { at, by, emit } = resumed;
     const entry = { e: "resume", at, by } as const;
     journal.write(entry);
     state.apply(entry);
     await journal.durable();
     // Who looks on needs to know what was.
-    const lines = await readOn(local, files.journal, new JournalReader(local.locate(files.journal)));
+    const lines = await readOn(journals, files.journal, new JournalReader(journals.locate(files.journal)));
     for (const line of lines) emit({ event: "workflow.entry", run: state.id, entry: line });
     await run.#writeRecord();
     return run;
@@ -85,20 +88,20 @@ export class OpenRun {
 
   /** A run that has ended by its journal, but whose process died before it could say so elsewhere; the caller has made sure that nobody carries it out. */
   static async settle(workspace: Workspace, state: RunState): Promise<void> {
-    const { files: store, local } = workspace.datastore;
+    const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
-    if ((await local.owner(files.owner)) !== "dead") return;
+    if ((await journals.owner(files.owner)) !== "dead") return;
     await store.write(files.record, stringifyRunRecord(state, { logFile: logNameOf(workspace, files) }));
-    await local.remove(files.owner);
+    await journals.remove(files.owner);
     await store.remove(files.cancel);
   }
 
   /** What is left of a run that died before its first line was there: nothing of it has happened. */
-  static async discard({ datastore: { files: store, local } }: Workspace, ref: RunRef): Promise<void> {
+  static async discard({ datastore: { files: store, journals } }: Workspace, ref: RunRef): Promise<void> {
     const { owner, log, journal } = runFiles(ref);
-    await local.remove(journal);
+    await journals.remove(journal);
     await store.remove(log);
-    await local.remove(owner);
+    await journals.remove(owner);
   }
 
   /** A line that says what became of the run before it goes on. */
@@ -110,17 +113,25 @@ export class OpenRun {
 
   /** The last word: record written, files closed, nobody owns it any more. */
   async close(): Promise<void> {
-    const { files, local } = this.#workspace.datastore;
+    const { files, journals } = this.#workspace.datastore;
     try {
       await this.journal.close();
       await this.log.close({ durable: false });
-      await this.#writeRecord();
+      if (!this.#isTakenUp) await this.#writeRecord();
     } finally {
       // While it is still ours: whoever goes on with the run makes one of the same name.
-      await files.remove(this.files.cancel);
-      await local.remove(this.files.owner);
+      if (!this.#isTakenUp) {
+        await files.remove(this.files.cancel);
+        await journals.remove(this.files.owner);
+      }
       this.#owned.letGo();
     }
+  }
+
+  /** Somebody else, who took us for dead, goes on with the run. */
+  get #isTakenUp(): boolean {
+    const { failure } = this.journal;
+    return failure instanceof FenError && failure.code === "lock_lost";
   }
 
   async #writeRecord(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
-import type { Files, LockTable } from "../store/contract.ts";
+import type { Files, Journals, LockTable } from "../store/contract.ts";
 import type { Author, RunEnd } from "../workflow/entries.ts";
 import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
 import { entriesOfRecord, readRecordHead } from "../workflow/old-record.ts";
@@ -42,11 +42,13 @@ const tailBytes = 4096;
 export class PastRuns {
   readonly #workspace: Workspace;
   readonly #files: Files;
+  readonly #journals: Journals;
   #table: Promise<LockTable> | undefined;
 
   constructor(workspace: Workspace) {
     this.#workspace = workspace;
     this.#files = workspace.datastore.files;
+    this.#journals = workspace.datastore.journals;
   }
 
   /** What can be said without reading whole runs, newest first. `onProblem` is told of what can't be read. */
@@ -99,12 +101,12 @@ export class PastRuns {
   /** Throws `run_missing`, `run_corrupt`. */
   async read(ref: RunRef): Promise<PastRun> {
     const { journal } = runFiles(ref);
-    const reader = new JournalReader(this.#files.locate(journal));
+    const reader = new JournalReader(this.#journals.locate(journal));
     const timeline = new Timeline();
     const readMore = async () => {
-      for (const entry of await readOn(this.#files, journal, reader)) timeline.note(entry);
+      for (const entry of await readOn(this.#journals, journal, reader)) timeline.note(entry);
     };
-    if ((await this.#files.stat(journal)) !== undefined) await readMore();
+    if ((await this.#journals.stat(journal)) !== undefined) await readMore();
     if (reader.state === undefined) return this.#readRecord(ref);
     let isAlive = false;
     if (reader.state.status === "running") {
@@ -119,7 +121,7 @@ export class PastRuns {
 
   /** Somebody carries the run out. */
   async isAlive(ref: RunRef): Promise<boolean> {
-    return (await this.#workspace.datastore.local.owner(runFiles(ref).owner)) === "alive";
+    return (await this.#journals.owner(runFiles(ref).owner)) === "alive";
   }
 
   async #readRecord(ref: RunRef): Promise<PastRun> {
@@ -161,14 +163,18 @@ export class PastRuns {
 
   /** Undefined where it is just being begun. */
   async #summary(ref: RunRef): Promise<RunSummary | undefined> {
-    const { journal, record } = runFiles(ref);
-    const info = await this.#files.stat(journal);
+    const { journal } = runFiles(ref);
+    // Where a journal is many objects the record is asked first, which is one.
+    const known = this.#workspace.datastore.kind === "s3" ? await this.#recorded(ref) : undefined;
+    if (known?.endedAt !== undefined) return known;
+    const info = await this.#journals.stat(journal);
     const first = info === undefined ? undefined : parseEntry(await this.#firstLine(journal));
     if (info !== undefined && first?.e === "run") {
       const { definition, at, tags } = first;
       let end = await this.#end(journal, info.size);
       const isAlive = end === undefined && (await this.isAlive(ref));
-      if (end === undefined && !isAlive) end = await this.#end(journal, (await this.#files.stat(journal))?.size ?? 0);
+      if (end === undefined && !isAlive)
+        end = await this.#end(journal, (await this.#journals.stat(journal))?.size ?? 0);
       return {
         ref,
         workflowName: definition.name,
@@ -178,13 +184,18 @@ export class PastRuns {
         tags,
       };
     }
+    const found = await this.#recorded(ref);
+    if (found !== undefined || info === undefined || info.size === 0) return found;
+    throw new FenError("run_corrupt", `The journal can't be read: ${this.#journals.locate(journal)}`, {
+      hint: "Bring the file back from a copy, or remove it to do without the run.",
+    });
+  }
+
+  /** What the record says, where there is one. */
+  async #recorded(ref: RunRef): Promise<RunSummary | undefined> {
+    const { record } = runFiles(ref);
     const text = await this.#text(record);
-    if (text === undefined) {
-      if (info === undefined || info.size === 0) return undefined;
-      throw new FenError("run_corrupt", `The journal can't be read: ${this.#files.locate(journal)}`, {
-        hint: "Bring the file back from a copy, or remove it to do without the run.",
-      });
-    }
+    if (text === undefined) return undefined;
     const { workflowName, status, startedAt, endedAt, tags, by } = readRecordHead(text, this.#files.locate(record));
     return {
       ref,
@@ -198,7 +209,7 @@ export class PastRuns {
 
   async #firstLine(path: string): Promise<string> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#files.stream(path)) {
+    for await (const chunk of this.#journals.stream(path)) {
       const end = chunk.indexOf(0x0a);
       chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
       if (end !== -1) break;
@@ -209,7 +220,7 @@ export class PastRuns {
   /** The line that ended the run, where it is the last one that can be read. */
   async #end(path: string, size: number): Promise<{ readonly s: RunEnd; readonly at: number } | undefined> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#files.stream(path, { start: Math.max(0, size - tailBytes) })) chunks.push(chunk);
+    for await (const chunk of this.#journals.stream(path, { start: Math.max(0, size - tailBytes) })) chunks.push(chunk);
     for (const line of Buffer.concat(chunks).toString().split("\n").reverse()) {
       const entry = parseEntry(line);
       if (entry !== undefined) return entry.e === "done" ? entry : undefined;

@@ -25,9 +25,12 @@ import {
   verdictText,
 } from "../store/drivers/s3/trial.ts";
 import { ObjectFiles } from "../store/object-files.ts";
+import { ObjectJournals } from "../store/object-journals.ts";
 import type { OpenedDatastore } from "./workspace.ts";
 
 const usualTtlMs = 10_000;
+/** Stores tell the age of an object to a second. */
+const leastQuietMs = 3000;
 /** Small and urgent: a renewal must get through, or be known not to have, well before others may take over. */
 const forLocks = (ttlMs: number): ClientOptions => ({
   connections: 16,
@@ -60,6 +63,8 @@ export async function openS3Datastore(
     location: place.location,
     files: new ObjectFiles(objects, local),
     local,
+    journals: new ObjectJournals({ objects, local, machine, quietMs: Math.max(ttlMs, leastQuietMs) }),
+    lookEveryMs: 1000,
     locks: new CasLocks(conditional, machine, { ttlMs }),
   };
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));

@@ -60,7 +60,7 @@ async function takeUpChildren(surroundings: RunSurroundings, options: TakeUpOpti
     const workflowId = plan?.workflow.workflow.id;
     if (plan === undefined || workflowId === undefined) throw childUnknown(options.state, definition.name);
     const read = await readJournal(
-      surroundings.workspace.datastore.local,
+      surroundings.workspace.datastore.journals,
       runFiles({ workflowId, id: step.child }).journal,
     );
     if (read === undefined) continue; // it died before its journal was there: the step begins anew

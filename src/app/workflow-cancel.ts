@@ -14,8 +14,6 @@ export interface CancelDocument {
   readonly status: "ended" | "asked";
 }
 
-const lookEveryMs = 50;
-
 /** Waits up to `waitMs` for the end. Throws `run_missing`, `run_nested`, `run_ended` where nobody carries it out (any more). */
 export async function cancelRun(
   context: AppContext,
@@ -25,18 +23,18 @@ export async function cancelRun(
   const { datastore } = workspace;
   const ref = await new PastRuns(workspace).find(options.run);
   const { owner, cancel, journal } = runFiles(ref);
-  const isAlive = async () => (await datastore.local.owner(owner)) === "alive";
+  const isAlive = async () => (await datastore.journals.owner(owner)) === "alive";
   if (!(await isAlive()))
     throw new FenError("run_ended", `Nobody is carrying out the run ${ref.id}: it has ended, or died.`, {
       hint: `Look at it: fen workflow history get ${ref.id}   Go on with it: fen workflow resume ${ref.id}`,
       facts: { run: ref.id },
     });
-  const parent = (await readJournal(datastore.local, journal))?.state.parent?.run;
+  const parent = (await readJournal(datastore.journals, journal))?.state.parent?.run;
   if (parent !== undefined) throw nestedRun(ref.id, parent, `End that one: fen workflow cancel ${parent}`);
-  await datastore.files.write(cancel, "", { durable: false });
+  await datastore.files.write(cancel, "");
   const { clock } = context.machine;
   for (const end = clock.monotonic() + options.waitMs; clock.monotonic() < end;) {
-    await clock.sleep(lookEveryMs, context.signal);
+    await clock.sleep(datastore.lookEveryMs / 2, context.signal);
     if (!(await isAlive())) return { ...ref, status: "ended" };
   }
   return { ...ref, status: "asked" };

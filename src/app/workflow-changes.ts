@@ -169,9 +169,9 @@ async function refuseDelete(workspace: Workspace, { workflow, file }: LoadedWork
       hint: "Take the step out of that workflow first.",
       facts: { workflow: name, file: other },
     });
-  const { files, local } = workspace.datastore;
+  const { files, journals } = workspace.datastore;
   for (const run of await listRuns(files, id)) {
-    if ((await local.owner(runFiles(run).owner)) === "alive")
+    if ((await journals.owner(runFiles(run).owner)) === "alive")
       throw new FenError("workflow_running", `A run of ${name} is going on: ${run.id}`, {
         hint: `Wait for it, or end it: fen workflow cancel ${run.id.slice(0, 8)}`,
         facts: { workflow: name, id: run.id },
@@ -179,12 +179,12 @@ async function refuseDelete(workspace: Workspace, { workflow, file }: LoadedWork
   }
 }
 
-async function removeRuns({ files, local }: Datastore, workflowId: string): Promise<number> {
+async function removeRuns({ files, journals }: Datastore, workflowId: string): Promise<number> {
   const runs = await listRuns(files, workflowId);
   await files.remove(`${runsFolder}/${workflowId}`);
   for (const run of runs) {
     const { owner, cancel } = runFiles(run);
-    await local.remove(owner);
+    await journals.remove(owner);
     await files.remove(cancel);
   }
   return runs.length;

@@ -116,7 +116,7 @@ function detailsOf({ machine }: AppContext, workspace: Workspace, run: PastRun):
       ? {}
       : {
           problems: problems.map(
-            ({ line, message }) => `${workspace.datastore.files.locate(path)}:${line}: ${message}`,
+            ({ line, message }) => `${workspace.datastore.journals.locate(path)}:${line}: ${message}`,
           ),
         }),
   };

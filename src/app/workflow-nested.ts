@@ -88,7 +88,7 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
   surroundings.takenUp.delete(step.child);
   if (prepared !== undefined) return prepared;
   const ref = { workflowId: plan.workflow.workflow.id, id: step.child };
-  const read = await readJournal(surroundings.workspace.datastore.local, runFiles(ref).journal);
+  const read = await readJournal(surroundings.workspace.datastore.journals, runFiles(ref).journal);
   if (read === undefined) {
     await OpenRun.discard(surroundings.workspace, ref);
     return undefined;

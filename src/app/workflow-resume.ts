@@ -73,7 +73,7 @@ async function claimRun(
       throw error;
     },
   );
-  if (claim !== undefined && (await datastore.local.owner(owner)) !== "alive") return claim;
+  if (claim !== undefined && (await datastore.journals.owner(owner)) !== "alive") return claim;
   claim?.release();
   throw new FenError("run_alive", `The run ${id} is still going on.`, {
     hint: `Follow it: fen workflow history watch ${id}   End it: fen workflow cancel ${id}`,
@@ -82,11 +82,11 @@ async function claimRun(
 }
 
 async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: string): Promise<RunState> {
-  const read = await readJournal(datastore.local, journal);
+  const read = await readJournal(datastore.journals, journal);
   if (read !== undefined) {
     const [problem] = read.reader.problems;
     if (problem === undefined) return read.state;
-    const path = datastore.local.locate(journal);
+    const path = datastore.journals.locate(journal);
     throw new FenError(
       "run_corrupt",
       `${path}:${problem.line}: the journal can't be gone on with: ${problem.message}`,

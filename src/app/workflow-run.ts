@@ -213,8 +213,6 @@ function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: 
   return asked ?? fromEnv ?? definition.concurrency ?? machine.host.cores * 2;
 }
 
-const lookEveryMs = 250;
-
 /** Fires when somebody wants the run to end (`workflow cancel`). */
 class CancelWatch {
   readonly #controller = new AbortController();
@@ -224,7 +222,7 @@ class CancelWatch {
     { machine, workspace }: RunSurroundings,
     { files, state }: { readonly files: OpenRun["files"]; readonly state: RunState },
   ) {
-    this.#timer = machine.clock.every(lookEveryMs, () => {
+    this.#timer = machine.clock.every(workspace.datastore.lookEveryMs, () => {
       void workspace.datastore.files.stat(files.cancel).then(
         (info) => {
           if (info !== undefined) this.#controller.abort(cancelled(state));

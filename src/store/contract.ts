@@ -15,7 +15,10 @@ export interface Datastore {
   readonly files: Files;
   /** Of this machine alone: what runs work on before it is in the datastore. In a folder, the datastore itself. */
   readonly local: LocalFiles;
+  readonly journals: Journals;
   readonly locks: LockDriver;
+  /** So long it should be between two looks at what others do, milliseconds: each costs something. */
+  readonly lookEveryMs: number;
 }
 
 // ------------------------------------------------------------------ bytes
@@ -76,6 +79,15 @@ export interface LocalFiles extends Files {
   /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */
   owner(path: string): Promise<"alive" | "dead" | "absent">;
 }
+
+/** Journals of runs, and who carries them out: written by one command, read by all, wherever they are. Paths that are owned aren't journals. */
+export type Journals = Pick<
+  LocalFiles,
+  "read" | "stream" | "stat" | "create" | "reopen" | "remove" | "locate" | "own" | "owner"
+> & {
+  /** A whole journal, from elsewhere. */
+  write(path: string, bytes: Uint8Array): Promise<void>;
+};
 
 /** See `LocalFiles.own`. */
 export interface Owned {

@@ -58,16 +58,29 @@ export class ObjectFiles implements Files {
   }
 
   async reopen(path: string): Promise<Appender> {
-    if ((await this.#local.stat(path)) === undefined) {
-      const bytes = await this.#objects.get(path, { maxBytes: maxClosedBytes });
-      if (bytes === undefined) throw missing(this.locate(path));
-      await this.#local.write(path, bytes);
-    }
+    const bytes = await this.#joined(path);
+    if (bytes === undefined) throw missing(this.locate(path));
+    await this.#local.write(path, bytes);
     return this.#thenPut(path, await this.#local.reopen(path));
   }
 
   async sync(paths: readonly string[]): Promise<void> {
-    await Promise.all(paths.map((path) => this.#hand(path)));
+    await Promise.all(
+      paths.map(async (path) => {
+        const bytes = path.endsWith(".log") ? await this.#joined(path) : undefined;
+        if (bytes !== undefined) await this.#local.write(path, bytes, { durable: false });
+        await this.#hand(path);
+      }),
+    );
+  }
+
+  /** What is here, and what another machine has added since it was left here. */
+  async #joined(path: string): Promise<Uint8Array | undefined> {
+    const options = { maxBytes: maxClosedBytes };
+    const [here, there] = await Promise.all([this.#local.read(path, options), this.#objects.get(path, options)]);
+    if (here === undefined || there === undefined) return here ?? there;
+    const isKnown = Buffer.compare(there.subarray(0, here.length), here) === 0;
+    return isKnown ? there : Buffer.concat([here, there]);
   }
 
   async remove(path: string): Promise<boolean> {

@@ -17,6 +17,8 @@ export interface ObjectInfo {
   readonly size: number;
   /** Wall clock of the store, milliseconds. */
   readonly modifiedAt: number;
+  /** How long ago that was, by the same clock, to about a second. Of `head` only, where the store says it. */
+  readonly ageMs?: number;
   /** Of content that went in one piece most stores say its MD5; others say something else, or nothing. */
   readonly etag?: string;
 }

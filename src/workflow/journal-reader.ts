@@ -95,7 +95,11 @@ export class JournalReader {
 }
 
 /** Reads what has come since the last time. Throws where there is no journal. */
-export async function readOn(files: Files, path: string, reader: JournalReader): Promise<JournalEntry[]> {
+export async function readOn(
+  files: Pick<Files, "stream">,
+  path: string,
+  reader: JournalReader,
+): Promise<JournalEntry[]> {
   const entries: JournalEntry[] = [];
   for await (const bytes of files.stream(path, { start: reader.offset }))
     for (const entry of reader.take(bytes)) entries.push(entry);
@@ -104,7 +108,7 @@ export async function readOn(files: Files, path: string, reader: JournalReader):
 
 /** A whole journal, as it is now. Undefined where there is none, or none with a first line. Throws `run_corrupt`. */
 export async function readJournal(
-  files: Files,
+  files: Pick<Files, "stat" | "stream" | "locate">,
   path: string,
 ): Promise<{ readonly state: RunState; readonly reader: JournalReader } | undefined> {
   if ((await files.stat(path)) === undefined) return undefined;

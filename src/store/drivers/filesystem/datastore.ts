@@ -21,6 +21,8 @@ export function openFilesystemDatastore(
     location: root,
     files,
     local: files,
+    journals: files,
+    lookEveryMs: 100,
     get locks() {
       locks ??= new FilesystemLocks(root, machine, { kernel: kernel(), records: options.records });
       return locks;

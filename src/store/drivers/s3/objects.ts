@@ -86,10 +86,13 @@ export class S3Objects implements ObjectStore {
     const answer = await this.#client.send(this.#request("HEAD", path, "look at"));
     if (answer.is !== "success") return undefined;
     const hash = answer.header("x-amz-meta-sha256");
+    const modifiedAt = Date.parse(answer.header("last-modified") ?? "");
+    const ageMs = Date.parse(answer.header("date") ?? "") - modifiedAt;
     return {
       path,
       size: Number(answer.header("content-length")),
-      modifiedAt: Date.parse(answer.header("last-modified") ?? ""),
+      modifiedAt,
+      ...(Number.isNaN(ageMs) ? {} : { ageMs }),
       etag: bareEtag(answer.header("etag") ?? ""),
       ...(hash === undefined ? {} : { sha256: hash }),
     };
