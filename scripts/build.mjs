@@ -71,8 +71,21 @@ function wrap(path) {
   );
   if (/\bimport\(/.test(code)) throw new Error(`${path}: import() can't be used in a chunk`);
   if (/String\.raw`[^`]*[^\0-\x7f`]/.test(code)) throw new Error(`${path}: escapes would change what String.raw gives`);
-  const ascii = code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const ascii = lazily(code).replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
   writeFileSync(path, `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`);
+}
+
+/** What a chunk takes from another one is loaded when it is first used. (No module of ours does anything when it is loaded, so the order is all the same.) */
+function lazily(code) {
+  const loads = new Map();
+  const head = code.replaceAll(/^const (require_\w+) = (require\("\.\/[^"]+"\));$/gm, (_, name, load) => {
+    loads.set(name, load);
+    return `let ${name};`;
+  });
+  return [...loads].reduce(
+    (text, [name, load]) => text.replaceAll(new RegExp(`\\b${name}\\.`, "g"), `(${name} ??= ${load}).`),
+    head,
+  );
 }
 
 /** `fen/lock`: one module, and its types in two files that import nothing else. */
