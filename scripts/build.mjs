@@ -31,10 +31,62 @@ const options = {
   },
 };
 
+/**
+ * What is needed at the same time comes in one chunk: every command needs the first; a command on models the second, before it waits for its lock; what a
+ * run needs when it has the lock, and what few commands need, comes later or never. The rest is left to the bundler.
+ */
+const chunks = [
+  [
+    "start",
+    [
+      "cli/(main|parse|command|exit-codes|output|console)\\.",
+      "cli/catalog",
+      "cli/render/(events|table)\\.",
+      "kernel/(errors|error-codes|machine|random|duration|suggest)\\.",
+      "store/contract",
+    ],
+  ],
+  [
+    "run",
+    [
+      "app/(method-run|settle|rehearsal)\\.",
+      "data/(staging|spool|run-log|commit|brought|leftovers)\\.",
+      "model/types/command-shell/(capture|lines)\\.",
+      "kernel/process",
+      "store/drivers/filesystem/(inherit|inspect|processes)\\.",
+    ],
+  ],
+  [
+    "models",
+    [
+      "app/(run-method|workspace|prepare-method|inputs|expression-sources|expression-data|model-index)\\.",
+      "data/(folders|layout|metadata|outputs|versions)\\.",
+      "expression/(compile|inputs-schema|resolve|schema|template)\\.",
+      "kernel/",
+      "lock/[^/]+$",
+      "model/",
+      "repo/",
+      "store/drivers/filesystem/",
+    ],
+  ],
+  ["expressions", ["expression/"]],
+  ["workflows", ["workflow/"]],
+  ["yaml", ["/node_modules/js-yaml/"]],
+].map(([name, paths], index) => ({
+  name,
+  test: new RegExp(paths.map((path) => (path.startsWith("/") ? path : `/src/${path}`)).join("|")),
+  priority: 10 - index,
+  includeDependenciesRecursively: false,
+}));
+
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 await buildLibrary();
-const bundle = await rolldown({ ...options, input: { main: join(root, "src/cli/main.ts") } });
+const bundle = await rolldown({
+  ...options,
+  input: { main: join(root, "src/cli/main.ts") },
+  preserveEntrySignatures: "allow-extension",
+});
 const { output } = await bundle.write({
   dir: dist,
   format: "cjs",
@@ -42,6 +94,7 @@ const { output } = await bundle.write({
   chunkFileNames: "[name]-[hash].cjs",
   comments: false,
   exports: "named",
+  codeSplitting: { groups: chunks },
 });
 await bundle.close();
 const entry = output.find((chunk) => chunk.type === "chunk" && chunk.isEntry).fileName;
@@ -71,8 +124,27 @@ function wrap(path) {
   );
   if (/\bimport\(/.test(code)) throw new Error(`${path}: import() can't be used in a chunk`);
   if (/String\.raw`[^`]*[^\0-\x7f`]/.test(code)) throw new Error(`${path}: escapes would change what String.raw gives`);
-  const ascii = code.replaceAll(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const ascii = lazily(code).replaceAll(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
   writeFileSync(path, `(function (exports, require, module, __filename, __dirname) {${ascii}\n})`);
+}
+
+/** What a chunk takes from another one is loaded when it is first used. (No module of ours does anything when it is loaded, so the order is all the same.) */
+function lazily(code) {
+  const loads = new Map();
+  const head = code.replaceAll(
+    /^(?:const|let) (require_\w+|node_\w+) = (require\("(?:\.\/|node:)[^"]+"\));$/gm,
+    (_, name, load) => {
+      loads.set(name, load);
+      return `let ${name};`;
+    },
+  );
+  return [...loads].reduce(
+    (text, [name, load]) => text.replaceAll(new RegExp(`\\b${name}\\.`, "g"), `(${name} ??= ${load}).`),
+    head,
+  );
 }
 
 /** `fen/lock`: one module, and its types in two files that import nothing else. */

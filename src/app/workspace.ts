@@ -44,6 +44,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
   const { datastore, versions, sync } = await openDatastore(repository, context);
   let locks: LockManager | undefined;
+  let workflows: Workflows | undefined;
   const manager = () => (locks ??= new LockManager(datastore.locks, context.machine));
   return {
     repository,
@@ -53,7 +54,9 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     },
     types: builtinTypes(context.types),
     definitions: new Definitions(repository.layout),
-    workflows: new Workflows(repository),
+    get workflows() {
+      return (workflows ??= new Workflows(repository));
+    },
     data: new DataVersions(versions),
     outputs: new Outputs(datastore.files),
     sync,

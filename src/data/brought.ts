@@ -1,12 +1,12 @@
 /** What bringing versions from elsewhere has in common, wherever they go. */
-import { createHash } from "node:crypto";
 import { FenError } from "../kernel/errors.ts";
+import { ContentHash } from "../kernel/hash.ts";
 import type { Metadata } from "./metadata.ts";
 
 export async function hashOf(bytes: AsyncIterable<Uint8Array>): Promise<string> {
-  const hash = createHash("sha256");
+  const hash = new ContentHash();
   for await (const chunk of bytes) hash.update(chunk);
-  return hash.digest("hex");
+  return hash.digest();
 }
 
 export function otherContent({ name, version }: Metadata, path: string): FenError {

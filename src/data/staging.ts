@@ -2,9 +2,9 @@
  * The outputs of one run before they are data (decision 0003). Written into a staging folder of its own, `<staging of the model>/<run id>/<data name>/`;
  * committed by the store of versions, under the model's lock. What a crash leaves is settled by the next holder.
  */
-import { createHash, type Hash } from "node:crypto";
 import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
+import { ContentHash } from "../kernel/hash.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "./commit.ts";
 import type { Draft, Held, VersionStore } from "./contract.ts";
@@ -41,7 +41,7 @@ interface Item {
   readonly spec: StagedSpec;
   readonly fate: Fate;
   readonly folder: string;
-  readonly hash: Hash;
+  readonly hash: ContentHash;
   readonly file: Appender;
   readonly createdAt: string;
 }
@@ -79,7 +79,8 @@ export class Staging {
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
     await this.#own();
     const file = await this.#files.create(`${folder}/raw`);
-    const hash = createHash("sha256");
+    const hash = new ContentHash();
+    this.#machine.clock.after(0, () => void hash.prepare()); // beside what is waited for next: most often a child that starts
     this.#items.set(name, {
       name,
       spec,
@@ -166,7 +167,7 @@ export class Staging {
         ownerDefinition: { ...options.owner },
         createdAt: item.createdAt,
         size: item.file.size,
-        checksum: item.hash.digest("hex"),
+        checksum: item.hash.digest(),
         ...item.fate,
       });
     }
@@ -211,7 +212,7 @@ function keptAside(error: unknown, path: string): unknown {
 }
 
 /** Counts and hashes what passes; made durable with everything else at the commit. */
-function hashing(file: Appender, hash: Hash): Appender {
+function hashing(file: Appender, hash: ContentHash): Appender {
   return {
     get size() {
       return file.size;

@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
+import { randomUuid } from "./random.ts";
 
 export interface WriteOptions {
   /** Survives a power cut once resolved. Default true. */
@@ -54,7 +55,7 @@ export async function writeFileAtomic(
 
 /** A name for a temporary file in the same folder, never used before. */
 export function asidePath(path: string): string {
-  return join(dirname(path), `.${process.getBuiltinModule("node:crypto").randomUUID()}.tmp`);
+  return join(dirname(path), `.${randomUuid()}.tmp`);
 }
 
 /** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */

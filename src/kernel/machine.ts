@@ -4,6 +4,7 @@
  */
 import { availableParallelism, hostname, userInfo } from "node:os";
 import { basename } from "node:path";
+import { randomBytes, randomUuid } from "./random.ts";
 
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. For people and records; never compared between hosts. */
@@ -83,17 +84,11 @@ export function systemClock(): Clock {
   };
 }
 
-/** Loaded when first asked: most commands that only read need no chance, and the library takes 2 ms. */
-function systemRandom(): Random {
-  const crypto = () => process.getBuiltinModule("node:crypto");
-  return { uuid: () => crypto().randomUUID(), bytes: (length) => crypto().randomBytes(length) };
-}
-
 /** `command` is what people see as "what command holds the lock" (the script's name if not given); it must not hold secrets. */
 export function systemMachine(command: string = basename(process.argv[1] ?? "node")): Machine {
   return {
     clock: systemClock(),
-    random: systemRandom(),
+    random: { uuid: randomUuid, bytes: randomBytes },
     host: {
       hostname: hostname(),
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),

@@ -1,6 +1,6 @@
 /** A model definition: what is in `models/<type>/<uuid>.yaml`, and what is wrong with one. */
-import { createHash } from "node:crypto";
 import { checkInputsSchema } from "../expression/inputs-schema.ts";
+import { sha256Hex } from "../kernel/hash.ts";
 import { isSafeName } from "../kernel/paths.ts";
 import { type Finding, Findings } from "../repo/findings.ts";
 import { isUuid } from "../repo/named-files.ts";
@@ -138,9 +138,7 @@ export function isSafeType(type: string): boolean {
 /** SHA-256 of the definition without its type, keys sorted at every level: names the text that a run was made from. */
 export function definitionHash(definition: ModelDefinition): string {
   const { type: _type, typeVersion: _typeVersion, ...rest } = definition;
-  return createHash("sha256")
-    .update(JSON.stringify(sortKeys(rest)))
-    .digest("hex");
+  return sha256Hex(JSON.stringify(sortKeys(rest)));
 }
 
 function sortKeys(value: unknown): unknown {

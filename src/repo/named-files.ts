@@ -1,9 +1,9 @@
 /** YAML files that carry a name and an id: found by what is in them, wherever they lie below their folder. */
-import { createHash } from "node:crypto";
 import { type Dirent, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { basename, join, relative, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
 import { isAbsence, readBytes, tooLarge } from "../kernel/files.ts";
+import { sha256Hex } from "../kernel/hash.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import type { Layout } from "./repository.ts";
 import { decodeYaml } from "./yaml.ts";
@@ -22,7 +22,7 @@ export function isUuid(text: string): boolean {
 
 /** The file whose lock is the claim on a name: whoever makes something of that name, or renames it so, holds it meanwhile. */
 export function claimPath(layout: Layout, name: string): string {
-  return join(layout.runtimeDir, "name-claims", createHash("sha256").update(name).digest("hex"));
+  return join(layout.runtimeDir, "name-claims", sha256Hex(name));
 }
 
 export interface Found<T> {

@@ -3,6 +3,7 @@ import { CORE_SCHEMA, dump, load, YAMLException } from "js-yaml";
 import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { plainYaml } from "./plain-yaml.ts";
+import { readPlainYaml } from "./plain-yaml-reader.ts";
 
 /** More nodes than this, aliases counted each time, is a bomb. */
 const maxNodes = 1_000_000;
@@ -14,6 +15,8 @@ export function parseYaml(text: string, file: string): unknown {
   const source = text.startsWith("\uFEFF") ? text.slice(1) : text;
   try {
     if (/^\s*(#.*\n\s*)*$/.test(`${source.slice(0, 2000)}\n`) && source.length < 2000) return undefined;
+    const plain = readPlainYaml(source);
+    if (plain !== undefined) return plain;
     const value = load(source, { filename: file, schema: CORE_SCHEMA });
     if (source.includes("*")) countNodes(value, { left: maxNodes });
     return value;

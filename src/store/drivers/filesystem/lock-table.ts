@@ -9,11 +9,11 @@
  * A lock that was revoked can't be taken from a living process; its byte is left to it and the model moves on to the next byte of
  * its series. `revoked/<key>` counts how far. The datastore's own lock is revoked by putting a new table in the place of the old.
  */
-import { createHash } from "node:crypto";
 import { closeSync, fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { FenError, storeError } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { sha256 } from "../../../kernel/hash.ts";
 import { type Holding, type LockMode, type Resource, resourceKey } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
 
@@ -179,7 +179,7 @@ export class LockTable {
 
 /** The first 51 bits of SHA-256: fits a double exactly. */
 function hash51(text: string): number {
-  return Number(createHash("sha256").update(text).digest().readBigUInt64BE(0) >> 13n);
+  return Number(Buffer.from(sha256(text)).readBigUInt64BE(0) >> 13n);
 }
 
 function around(holes: readonly number[]): ByteRange[] {
