@@ -32,19 +32,24 @@ interface Planned {
 export async function commitFolder(data: FolderVersions, run: StagedRun, held: Held): Promise<readonly Metadata[]> {
   const files = data.local;
   const committing = `${run.folder}.commit`;
-  const planned = await plan(data, run, committing);
+  const planned = await plan(data, run, { committing, held });
   await held.assertHeld();
   if (planned.length > 0 && (await files.adopt(run.folder, committing)) !== "adopted") throw lostBefore();
   const metadatas = await moveAll(data, run.model, planned);
-  await files.remove(committing);
+  data.noteCommitted(run.model, metadatas, held);
+  if (planned.length > 0) await files.remove(committing);
   return metadatas;
 }
 
-async function plan(data: FolderVersions, run: StagedRun, committing: string): Promise<Planned[]> {
+async function plan(
+  data: FolderVersions,
+  run: StagedRun,
+  { committing, held }: { readonly committing: string; readonly held: Held },
+): Promise<Planned[]> {
   const files = data.local;
   const planned: Planned[] = [];
   for (const { id, name, ...draft } of run.outputs) {
-    const metadata: Metadata = { id, name, version: await data.nextNumber(run.model, name), ...draft };
+    const metadata: Metadata = { id, name, version: await data.nextNumberFor(run.model, name, held), ...draft };
     const file = await files.create(`${run.folder}/${name}/${metadataFile}`);
     file.append(stringifyMetadata(metadata));
     await file.close({ durable: false });

@@ -17,6 +17,8 @@ const bringing = ".fen/bringing";
 
 export class FolderVersions implements VersionStore {
   readonly local: LocalFiles;
+  /** What was committed last under a lease, by folder: who commits again under it needn't read a list of all versions that grows with each. */
+  readonly #committed = new WeakMap<Held, Map<string, number>>();
 
   constructor(files: LocalFiles) {
     this.local = files;
@@ -41,12 +43,37 @@ export class FolderVersions implements VersionStore {
     return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
   }
 
+  /**
+   * As `nextNumber`. Where this lease committed the highest number, and `latest` still says that one, nobody (a command that its holder calls) has come
+   * between: each who commits or removes writes `latest`.
+   */
+  async nextNumberFor(model: ModelRef, name: string, held: Held): Promise<number> {
+    const folder = dataFolder(model, name);
+    const committed = this.#committed.get(held)?.get(folder);
+    return committed !== undefined && (await this.#saidLatest(folder)) === committed
+      ? committed + 1
+      : this.nextNumber(model, name);
+  }
+
+  /** Remembers what was committed just now. Where others may commit at the same time, there is nothing to remember. */
+  noteCommitted(model: ModelRef, metadatas: readonly Metadata[], held: Held): void {
+    if (held.grants.some(({ mode, holding }) => mode !== "exclusive" || holding.under !== undefined)) return;
+    const committed = this.#committed.get(held) ?? new Map<string, number>();
+    for (const { name, version } of metadatas) committed.set(dataFolder(model, name), version);
+    this.#committed.set(held, committed);
+  }
+
   /** What `latest` says if it is there, else the highest number. */
   async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
     const numbers = await this.numbers(model, name);
-    const said = await this.local.read(`${dataFolder(model, name)}/latest`, { maxBytes: 64 }).catch(() => undefined); // a link to a folder, or garbage: the numbers tell
-    const number = said === undefined ? Number.NaN : Number(new TextDecoder().decode(said).trim());
+    const number = await this.#saidLatest(dataFolder(model, name));
     return numbers.includes(number) && number >= (numbers.at(-1) ?? 0) ? number : numbers.at(-1);
+  }
+
+  /** Not a number where it says none. */
+  async #saidLatest(folder: string): Promise<number> {
+    const said = await this.local.read(`${folder}/latest`, { maxBytes: 64 }).catch(() => undefined); // a link to a folder, or garbage: the numbers tell
+    return said === undefined ? Number.NaN : Number(new TextDecoder().decode(said).trim());
   }
 
   async metadata(version: VersionRef): Promise<Metadata | undefined> {

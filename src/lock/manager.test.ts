@@ -70,7 +70,9 @@ describe("records", () => {
     expect(existsSync(path)).toBe(true);
     await lease.release();
     expect(existsSync(path)).toBe(false);
-    expect(readdirSync(join(root, ".fen/queue"))).toEqual([]);
+    expect(
+      readdirSync(join(root, ".fen/queue"), { recursive: true, withFileTypes: true }).filter((one) => one.isFile()),
+    ).toEqual([]);
   });
 
   test("a timed-out wait leaves no place in the queue", async () => {

@@ -331,6 +331,7 @@ describe("one of many, at rest", () => {
     const grant = await world.take(web);
     grant.rest?.();
     expect(await world.driver().revoke(web, grant.nonce)).toBe(true);
+    world.clock.turn(10_000);
     expect(await grant.check()).toBe("lost");
     grant.wake?.();
     expect(await grant.check()).toBe("lost");

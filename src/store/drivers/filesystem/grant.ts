@@ -118,6 +118,7 @@ export class FilesystemGrant implements Grant {
     const own = this.#fd;
     this.#move(this.#folder.commonDescriptor);
     this.#isResting = true;
+    this.#restCheckedAt = this.#folder.machine.clock.monotonic();
     closeSync(own);
   }
 

@@ -62,8 +62,6 @@ export class FilesystemPlace implements Place {
   readonly #draft: RecordDraft;
   readonly #tokens: TokenFile;
   #progress: Progress = start;
-  /** What the folder of all tickets held when this attempt looked. */
-  #names: readonly string[] | undefined;
   #watch: TicketWatch | undefined;
   #stopped: Stopped | undefined;
   #fd: number | undefined;
@@ -98,7 +96,6 @@ export class FilesystemPlace implements Place {
     this.#renewAnnouncement();
     const known = this.#stillStopped();
     if (known !== undefined) return this.#blocked(known);
-    this.#names = undefined;
     while (this.#progress.stage !== "granted") {
       const seen = await this.#look();
       const advanced = advance(this.#request, this.#progress, seen);
@@ -179,8 +176,7 @@ export class FilesystemPlace implements Place {
   /** Live conflicting tickets before ours. Only the nearest is certain to live: it is the one to watch. Dead ones are buried on the way to it. */
   #before(): Ticket[] {
     const queue = this.#folder.queue(this.#slot);
-    this.#names = queue.names();
-    const earlier = queue.tickets(this.#names).filter((ticket) => this.#ticket.waitsFor(ticket));
+    const earlier = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
     const before = [
       ...inTheWay(this.#request, earlier, {
         isStructuralThere: () => this.#structural().length > 0,
@@ -198,10 +194,10 @@ export class FilesystemPlace implements Place {
     return before;
   }
 
-  /** Structural commands that hold or wait, oldest first. One look at the folder of all tickets serves this and our own queue. */
+  /** Structural commands that hold or wait, oldest first. */
   #structural(): Ticket[] {
     const queue = this.#folder.queue({ resource: { kind: "datastore" } });
-    return queue.tickets(this.#names).filter((ticket) => queue.isAlive(ticket));
+    return queue.tickets().filter((ticket) => queue.isAlive(ticket));
   }
 
   #ranges(): readonly ByteRange[] {
@@ -276,7 +272,6 @@ export class FilesystemPlace implements Place {
   #grant(): FilesystemGrant {
     const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
-    this.#names = undefined; // it may be long, and the grant keeps us
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     if (!this.#hasRecord) this.#ticket.markGranted(record);
     return new FilesystemGrant(this.#folder, this.#slot, {

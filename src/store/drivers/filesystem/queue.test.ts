@@ -1,5 +1,5 @@
 import { closeSync, existsSync, openSync, readdirSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { foreignRecord, LockWorld, web } from "../../../../test/support/lock-world.ts";
 import type { LockMode } from "../../contract.ts";
@@ -117,7 +117,7 @@ describe("life and death", () => {
 
   test("a grant that is half written is no grant yet", () => {
     const [whole, other] = [foreignRecord(), foreignRecord({ pid: 1 })];
-    const path = join(".fen/queue", `${slotName({ resource: web })}+000000000001.x.own`);
+    const path = join(relative(world.folder.root, queue.folder), `${slotName({ resource: web })}+000000000001.x.own`);
     world.write(path, `${JSON.stringify(whole)}\n${JSON.stringify(other)}`);
     expect(queue.read(see("own"))).toEqual({ waiting: whole });
     world.write(path, `${JSON.stringify(whole)}\n${JSON.stringify(other)}\n`);

@@ -1,6 +1,7 @@
 /**
- * The queue of one resource: its tickets, `<resource>+<number>.<x|s>.<nonce>`, in the one folder that holds everybody's. (A folder for each resource
- * would have to be made and removed with every lock, or there would be as many as models.)
+ * The queue of one resource: its tickets, `<resource>+<number>.<x|s>.<nonce>`. A folder for each resource would have to be made and removed with every
+ * lock, or there would be as many as models; one folder for all makes a command that takes a thousand locks read a thousand names for each. So
+ * resources share 64 folders, and the datastore has its own: whoever takes a model looks there too.
  *
  * A ticket is locked by its owner from before it is visible until it is gone, so it proves its owner alive; nobody else ever has the lock, so
  * a ticket whose lock can be had is dead and may be removed by anybody (a name is never used twice: it carries a nonce).
@@ -18,6 +19,7 @@ import { parseRecord } from "./records.ts";
 
 const wholeTicket = { start: 0, length: 0 };
 const numberWidth = 12;
+const folders = 64;
 
 /** A visible ticket, by its name. */
 export interface Ticket {
@@ -40,17 +42,18 @@ export class Queue {
   readonly #kernel: KernelLocks;
 
   constructor(fenFolder: string, slot: Slot, kernel: KernelLocks) {
-    this.folder = queueFolder(fenFolder);
-    this.#prefix = `${slotName(slot)}+`;
+    const name = slotName(slot);
+    this.folder = join(queueFolder(fenFolder), slot.resource.kind === "datastore" ? "datastore" : folderOf(name));
+    this.#prefix = `${name}+`;
     this.#kernel = kernel;
   }
 
-  /** The names of everybody's tickets, hidden ones too. */
+  /** The names of all tickets in its folder, hidden ones and those of other resources too. */
   names(): string[] {
     return namesIn(this.folder);
   }
 
-  /** All tickets, first come first, dead ones included. `names`: of the folder, where they are known already. */
+  /** All tickets, first come first, dead ones included. `names`: of its folder, where they are known already. */
   tickets(names: readonly string[] = this.names()): Ticket[] {
     return names
       .filter((name) => name.startsWith(this.#prefix))
@@ -260,12 +263,19 @@ function queueFolder(fenFolder: string): string {
   return join(fenFolder, "queue");
 }
 
-/** The tickets of everybody, by what they are for; from one look at the folder. */
+/** The same for a name in every process: 00 to 3f, by FNV-1a. */
+function folderOf(name: string): string {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), 0x01000193);
+  return ((hash >>> 0) % folders).toString(16).padStart(2, "0");
+}
+
+/** The tickets of everybody, by what they are for; from one look at each folder. */
 export function ticketsBySlot(
   fenFolder: string,
   kernel: KernelLocks,
 ): { readonly slot: Slot; readonly queue: Queue; readonly tickets: readonly Ticket[] }[] {
-  const names = namesIn(queueFolder(fenFolder));
+  const names = namesIn(queueFolder(fenFolder)).flatMap((folder) => namesIn(join(queueFolder(fenFolder), folder)));
   const namesOf = new Map<string, string[]>();
   for (const name of names) {
     const key = name.startsWith(".") ? "" : name.slice(0, name.lastIndexOf("+"));

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemMachine } from "../kernel/machine.ts";
+import type { Entry, LocalFiles } from "../store/contract.ts";
+import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import type { Held } from "./contract.ts";
+import { FolderVersions } from "./folders.ts";
+import { dataFolder } from "./layout.ts";
+import { Staging } from "./staging.ts";
+
+const machine = systemMachine("test");
+const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
+const spec = { contentType: "text/plain", lifetime: "infinite", garbageCollection: 10, streaming: false, tags: {} };
+
+let root: string;
+let data: FolderVersions;
+/** How often the list of versions was read. */
+let lists: number;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "fen-folders-"));
+  const files = openFilesystemDatastore(root, machine).local;
+  lists = 0;
+  const list = (path: string): Promise<readonly Entry[]> => {
+    if (path === dataFolder(model, "log")) lists++;
+    return files.list(path);
+  };
+  const counting: LocalFiles = new Proxy(files, {
+    get: (target, name) => {
+      const value: unknown = name === "list" ? list : Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  data = new FolderVersions(counting);
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const lease = (): Held => ({ grants: [], assertHeld: async () => undefined });
+
+async function commit(held: Held): Promise<number | undefined> {
+  const staging = new Staging(data, machine, { model, runId: machine.random.uuid() });
+  await (await staging.openFile("log", spec)).close();
+  const [first] = await staging.commit({ owner: { ownerType: "model-method", ownerRef: model.id }, tags: {}, held });
+  return first?.version;
+}
+
+describe("the number of the next version under one lease", () => {
+  test("needs the list of all versions once", async () => {
+    const held = lease();
+    expect(await commit(held)).toBe(1);
+    lists = 0;
+    for (const number of [2, 3, 4]) expect(await commit(held)).toBe(number);
+    expect(lists).toBe(0);
+  });
+
+  test("is above those that a command of the holder's has made meanwhile, though it removed some", async () => {
+    const [held, called] = [lease(), lease()];
+    expect(await commit(held)).toBe(1);
+    for (const number of [2, 3]) expect(await commit(called)).toBe(number);
+    await data.remove(model, "log", { numbers: [2], held: called });
+    expect(await commit(held)).toBe(4);
+  });
+
+  test("is above one whose maker died before it could say so", async () => {
+    const held = lease();
+    expect(await commit(held)).toBe(1);
+    expect(await commit(lease())).toBe(2);
+    await data.local.write(`${dataFolder(model, "log")}/latest`, "1");
+    expect(await commit(held)).toBe(3);
+  });
+
+  test("follows what is left where the newest was removed", async () => {
+    const held = lease();
+    for (const number of [1, 2]) expect(await commit(held)).toBe(number);
+    await data.remove(model, "log", { numbers: [2], held });
+    expect(await commit(held)).toBe(2);
+  });
+});
