@@ -12,6 +12,7 @@ import {
   type Entry,
   entryOf,
   type Manifest,
+  namesOf,
   numbersOf,
   pageOf,
   parseManifest,
@@ -72,7 +73,7 @@ export class ObjectVersions implements VersionStore {
   }
 
   async names(model: ModelRef): Promise<string[]> {
-    return [...(await this.manifest(model)).keys()].sort(compareCodePoints);
+    return namesOf(await this.manifest(model)).sort(compareCodePoints);
   }
 
   async numbers(model: ModelRef, name: string): Promise<readonly number[]> {

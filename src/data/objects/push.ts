@@ -13,7 +13,7 @@ import type { Brought, Draft, Held, Settled, StagedRun, VersionRef } from "../co
 import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, readMetadata } from "../metadata.ts";
 import { isRecord } from "../../repo/yaml.ts";
-import { encodeManifest, hasId, type Manifest, numbersOf, parseManifest, withVersions } from "./manifest.ts";
+import { encodeManifest, hasId, type Manifest, nextNumber, numbersOf, parseManifest, withVersions } from "./manifest.ts";
 import { contentPath, type ObjectParts } from "./parts.ts";
 
 /** Beside the outputs of a run: what they are. */
@@ -101,7 +101,7 @@ export class Pushes {
     const { id, name, size = 0, checksum = "", contentType, ...rest } = draft;
     const file = local.locate(`${run.folder}/${name}/raw`);
     const content = { source: { file }, size, sha256: checksum, contentType };
-    for (let number = (numbersOf(manifest, name).at(-1) ?? 0) + 1; ; number++) {
+    for (let number = nextNumber(manifest, name); ; number++) {
       const path = contentPath({ model: run.model, name, number });
       if ((await objects.create(path, content, { nonce: id })) === "taken") continue;
       return { id, name, version: number, contentType, ...rest, size, checksum };
