@@ -1,5 +1,5 @@
 /** The rows of bench/s3.mjs, which bundles this and starts the server. A machine is a home, a cache, a clone of the repository and a host name of its own. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -401,19 +401,27 @@ try {
   for (const one of worlds) one.remove();
   await proxy.close();
 }
+const file = join(root, "bench/results/s3.json");
+const at = new Date().toISOString();
+const measured = rows.map((row) => ({ ...row, at }));
+/** Of a run that was narrowed the others stay as they were, in their places. */
+const before: typeof measured =
+  only !== undefined && existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).rows : [];
+const all = [
+  ...before.map((row) => measured.find(({ name }) => name === row.name) ?? row),
+  ...measured.filter(({ name }) => !before.some((row) => row.name === name)),
+];
 const results = {
-  at: new Date().toISOString(),
+  at,
   node: process.version,
   cores: cpus().length,
   cpu: cpus()[0]?.model,
   load: loadavg()[0],
   price,
-  rows,
+  rows: all,
 };
-if (only === undefined) {
-  mkdirSync(join(root, "bench/results"), { recursive: true });
-  writeFileSync(join(root, "bench/results/s3.json"), `${JSON.stringify(results, undefined, 2)}\n`);
-}
+mkdirSync(join(root, "bench/results"), { recursive: true });
+writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
 if (words.includes("--json")) console.log(JSON.stringify(results, undefined, 2));
 else print();
 process.exit(rows.every(({ ok }) => ok !== false) ? 0 : 1);

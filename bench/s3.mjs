@@ -1,5 +1,5 @@
 // Measures a datastore in S3 against the real server of the tests (scripts/ceph.mjs), direct and through 60 ms. Prints a table, writes
-// bench/results/s3.json. One word narrows: node bench/s3.mjs handover. --objects N: how many objects are in the large bucket (default 20,000).
+// bench/results/s3.json. One word narrows, and leaves the other rows of that file: node bench/s3.mjs handover. --objects N: how many objects are in the large bucket (default 20,000).
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,6 @@
 // Builds the command line into dist/: CommonJS chunks that load when they are needed, a launcher, and V8's code cache for them.
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   copyFileSync,
@@ -16,6 +17,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { isolatedDeclaration } from "rolldown/experimental";
+import { storeStub } from "./store-stub.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
@@ -105,7 +107,7 @@ const launcher = readFileSync(join(root, "src/cli/launcher.cjs"), "utf8").replac
 writeFileSync(join(dist, "fen.cjs"), launcher);
 chmodSync(join(dist, "fen.cjs"), 0o755);
 linkBin();
-writeCodeCache();
+await writeCodeCache();
 
 /** The page of a run's timeline, without its data. */
 function timelinePage() {
@@ -189,14 +191,18 @@ function waitForAnother(path, run, options) {
 }
 
 /** Runs the usual commands once, each leaving the compiled code of what it loaded. The most used one comes last. */
-function writeCodeCache() {
+async function writeCodeCache() {
   const scratch = mkdtempSync(join(tmpdir(), "fen-build-"));
   const env = { ...process.env, FEN_WRITE_CODE_CACHE: "1", SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "" };
-  // Nobody listens there: what is compiled until that is known is most of it.
-  const s3 = { SWAMP_DATASTORE: "s3:code-cache", AWS_ENDPOINT_URL_S3: "http://127.0.0.1:9", AWS_PROFILE: "" };
-  const keys = { AWS_ACCESS_KEY_ID: "none", AWS_SECRET_ACCESS_KEY: "none" };
-  const runOnS3 = (...args) =>
-    spawnSync(process.execPath, [join(dist, "fen.cjs"), ...args], { cwd: scratch, env: { ...env, ...s3, ...keys } });
+  const store = await storeStub();
+  const endpoint = `http://127.0.0.1:${store.address().port}`;
+  const s3 = { SWAMP_DATASTORE: "s3:code-cache", AWS_ENDPOINT_URL_S3: endpoint, AWS_REGION: "us-east-1" };
+  const keys = { AWS_ACCESS_KEY_ID: "none", AWS_SECRET_ACCESS_KEY: "none", AWS_PROFILE: "", HOME: scratch };
+  const runOnS3 = async (...args) => {
+    const options = { cwd: scratch, env: { ...env, ...s3, ...keys }, stdio: ["ignore", "ignore", "inherit"] };
+    const [status] = await once(spawn(process.execPath, [join(dist, "fen.cjs"), ...args], options), "exit");
+    if (status !== 0) throw new Error(`fen ${args.join(" ")} in a datastore in S3: exit ${status}`);
+  };
   const run = (...args) => {
     const result = spawnSync(process.execPath, [join(dist, "fen.cjs"), ...args], {
       cwd: scratch,
@@ -237,11 +243,12 @@ function writeCodeCache() {
       "version",
     ])
       run(...command.split(" "));
-    runOnS3("model", "method", "run", "cache", "execute");
+    await runOnS3("model", "method", "run", "cache", "execute");
     writeFileSync(path, readFileSync(path, "utf8").replace("true ${{ self.name }}", "true"));
     waitForAnother(path, run, { cwd: scratch, env: { ...env, FEN_WRITE_CODE_CACHE: "0" } });
     run("model", "method", "run", "cache", "execute", "--json");
   } finally {
+    store.close();
     rmSync(scratch, { recursive: true, force: true });
   }
 }

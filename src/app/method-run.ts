@@ -1,8 +1,7 @@
 /** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
-import { isAbsolute, relative } from "node:path";
 import type { Owner } from "../data/metadata.ts";
-import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
-import { RunLog } from "../data/run-log.ts";
+import { isoNow, type RunStatus } from "../data/outputs.ts";
+import type { RunLog } from "../data/run-log.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
@@ -11,6 +10,7 @@ import type { ModelDefinition } from "../model/definition.ts";
 import { runMethod as callMethod } from "../model/runner.ts";
 import type { MethodContext, MethodResult, OutputSpec, WriteOutputOptions } from "../model/type.ts";
 import type { AppEvent } from "./context.ts";
+import { MethodRecord } from "./method-record.ts";
 import type { PreparedMethod } from "./prepare-method.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -22,6 +22,8 @@ export interface MethodRunParts extends PreparedMethod {
   /** Tags of the caller; they go over those of definition and type. */
   readonly tags: Readonly<Record<string, string>>;
   readonly lease: Lease;
+  /** Nothing else is done under the lease: it may be given back with the commit. */
+  readonly last?: boolean;
   /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
   readonly signal: AbortSignal;
   emit(event: AppEvent): void;
@@ -68,24 +70,17 @@ export interface MethodOutcome {
 /** One call of a method: run, commit, record. */
 export class MethodRun {
   readonly #machine: Machine;
-  readonly #workspace: Workspace;
   readonly #parts: MethodRunParts;
-  readonly #startedAt: string;
   readonly #start: number;
   readonly #staging: Staging;
-  readonly #stem: string;
+  readonly #record: MethodRecord;
 
   constructor(machine: Machine, workspace: Workspace, parts: MethodRunParts) {
     this.#machine = machine;
-    this.#workspace = workspace;
     this.#parts = parts;
-    this.#startedAt = isoNow(machine);
     this.#start = machine.clock.monotonic();
     this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
-    this.#stem = workspace.outputs.newStem(this.#definition, parts.method, {
-      id: parts.id,
-      startedAt: this.#startedAt,
-    });
+    this.#record = new MethodRecord(machine, workspace, { ...parts, startedAt: isoNow(machine) });
   }
 
   get #definition(): ModelDefinition {
@@ -94,18 +89,12 @@ export class MethodRun {
 
   /** Throws what kept the method from running or from committing, and why it was stopped; its record says so then. */
   async execute(): Promise<MethodOutcome> {
-    const { step } = this.#parts;
-    if (step !== undefined) return this.#work(step.log);
-    const log = new RunLog(
-      this.#machine,
-      await this.#workspace.datastore.files.create(`${this.#stem}.log`),
-      `model·method·run·${this.#definition.name}·${this.#parts.method}`,
-    );
+    const log = await this.#record.begin();
     try {
-      await this.#begin();
       return await this.#work(log);
-    } finally {
-      await log.close();
+    } catch (error) {
+      await this.#record.close().catch(() => undefined); // the first error is the one to tell
+      throw error;
     }
   }
 
@@ -115,18 +104,7 @@ export class MethodRun {
     this.#parts.emit({ event: "run.started", outputId: id, model: name, type, method });
     log.info(`Executing method "${method}" of "${name}" ("${type}")`);
     const { result, thrown } = await this.#call(log);
-    return this.#settle(result, thrown, log);
-  }
-
-  /** The record, or nothing: a log alone would be of no run. */
-  async #begin(): Promise<void> {
-    const { outputs, datastore } = this.#workspace;
-    try {
-      await outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
-    } catch (error) {
-      await datastore.files.remove(`${this.#stem}.log`).catch(() => undefined); // the store fails: the first error is the one to tell
-      throw error;
-    }
+    return this.#settle(result, thrown);
   }
 
   /** Runs the method; what it throws is kept, because the record must be written first. */
@@ -142,7 +120,7 @@ export class MethodRun {
     }
   }
 
-  async #settle(result: MethodResult, thrown: unknown, log: RunLog): Promise<MethodOutcome> {
+  async #settle(result: MethodResult, thrown: unknown): Promise<MethodOutcome> {
     const reason: unknown = this.#parts.signal.aborted ? this.#parts.signal.reason : undefined;
     const isTimeout = reason instanceof FenError && reason.code === "step_timeout";
     const stopped = isTimeout ? undefined : reason;
@@ -151,30 +129,37 @@ export class MethodRun {
       reason !== undefined ? asError(reason).message : result.status === "failed" ? result.message : undefined;
     let committed: Committed[] = [];
     let failure = thrown;
+    let isTold = false;
+    const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
+    const tell = async (now: readonly Committed[]) => {
+      isTold = true;
+      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now) });
+    };
     try {
       // Without its lock it commits nothing: that says so, whatever else went wrong, and where its output is kept.
       if (thrown === undefined || this.#parts.lease.signal.aborted)
-        committed = resourcesFirst(await this.#commit(status));
+        committed = resourcesFirst(await this.#commit(status, tell));
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.
       if (error instanceof FenError && error.facts["committed"] === true) throw error;
       failure = error;
     }
-    logEnd(log, message, committed);
-    const told = failure === undefined ? message : asError(failure).message;
-    const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
     const final = failure === undefined ? status : "failed";
-    await this.#finish(final, committed, told, durationMs, failure);
+    if (failure !== undefined) {
+      const end = { status: final, message: asError(failure).message, durationMs, committed };
+      await this.#record.end(end).catch(() => undefined); // the first error is the one to tell
+    } else if (!isTold) await tell(committed).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
+    this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
     if (stopped !== undefined) throw stopped;
     return {
       status: final,
-      ...(told === undefined ? {} : { message: told }),
+      ...(message === undefined ? {} : { message }),
       durationMs,
       committed,
       ...(this.#attributes === undefined ? {} : { attributes: this.#attributes }),
-      logPath: `${this.#stem}.log`,
+      logPath: this.#record.logPath,
     };
   }
 
@@ -190,87 +175,22 @@ export class MethodRun {
     };
   }
 
-  #commit(status: RunStatus): Promise<Committed[]> {
+  #commit(status: RunStatus, beside: (committed: readonly Committed[]) => Promise<void>): Promise<Committed[]> {
+    const { lease, last, step } = this.#parts;
     return this.#staging.commit({
       owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
-      held: this.#parts.lease,
+      held: lease,
+      last,
+      // A step's record is written on this machine only, until its run is over.
+      ...(step === undefined ? { beside } : {}),
     });
   }
 
-  async #finish(
-    status: RunStatus,
-    committed: readonly Committed[],
-    message: string | undefined,
-    durationMs: number,
-    failure: unknown,
-  ): Promise<void> {
-    const record = this.#record({
-      status,
-      committed,
-      durationMs,
-      ...(message === undefined ? {} : { error: { message } }),
-    });
-    try {
-      const { step } = this.#parts;
-      await this.#workspace.outputs.write(this.#stem, record, { durable: step === undefined });
-      step?.written(`${this.#stem}.yaml`);
-    } catch (error) {
-      if (failure === undefined) throw unrecorded(error, status);
-    }
+  #finished(status: RunStatus, committed: readonly Committed[], durationMs: number): void {
     for (const { name, version, path } of committed) this.#parts.emit({ event: "run.data", name, version, path });
     const shown = status === "succeeded" || status === "cancelled" ? status : "failed";
     this.#parts.emit({ event: "run.finished", outputId: this.#parts.id, status: shown, durationMs });
-  }
-
-  #record(now: {
-    status: RunStatus;
-    committed?: readonly Committed[];
-    durationMs?: number;
-    error?: { message: string };
-  }): OutputRecord {
-    const machine = this.#machine;
-    const { step } = this.#parts;
-    return {
-      id: this.#parts.id,
-      definitionId: this.#definition.id,
-      methodName: this.#parts.method,
-      status: now.status,
-      startedAt: this.#startedAt,
-      retryCount: 0,
-      provenance: {
-        definitionHash: this.#parts.definitionHash,
-        modelVersion: this.#definition.typeVersion ?? this.#parts.type.version,
-        ...(step === undefined ? { triggeredBy: "manual" } : step.provenance),
-      },
-      artifacts: {
-        dataArtifacts: (now.committed ?? []).map(({ dataId, name, version, tags }) => ({
-          dataId,
-          name,
-          version,
-          tags,
-        })),
-      },
-      ...(now.durationMs === undefined ? {} : { completedAt: isoNow(machine), durationMs: now.durationMs }),
-      ...(now.error === undefined ? {} : { error: now.error }),
-      logFile: this.#logFile(),
-      ...(now.status === "running"
-        ? {
-            pid: machine.host.pid,
-            hostname: machine.host.hostname,
-            lockNonce: this.#parts.lease.grants[0]?.nonce ?? "",
-          }
-        : {}),
-    };
-  }
-
-  /** Relative to the repository where it is inside, as existing records have it. */
-  #logFile(): string {
-    const { step } = this.#parts;
-    if (step !== undefined) return step.logFile;
-    const path = this.#workspace.datastore.files.locate(`${this.#stem}.log`);
-    const inside = relative(this.#workspace.repository.layout.root, path);
-    return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
   }
 
   #attributes: unknown;
@@ -336,15 +256,6 @@ export class MethodRun {
         ...override?.tags,
       },
     };
-  }
-}
-
-function logEnd(log: RunLog, message: string | undefined, committed: readonly Committed[]): void {
-  try {
-    if (message !== undefined) log.error(message);
-    for (const { path } of committed) log.info(`Data saved to "${path}"`);
-  } catch {
-    // A line that finds no room changes nothing of what happened: the record and the error tell it too.
   }
 }
 

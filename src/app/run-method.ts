@@ -68,7 +68,8 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       const id = context.machine.random.uuid();
       const { signal } = context;
       const emit = (event: AppEvent) => context.emit(event);
-      const run = new MethodRun(context.machine, workspace, { ...request, ...prepared, id, lease, signal, emit });
+      const call = { ...request, ...prepared, id, lease, last: true, signal, emit };
+      const run = new MethodRun(context.machine, workspace, call);
       return resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
     } finally {
       await lease.release();

@@ -1,5 +1,6 @@
 /** What runs that died have left of a model: finished or removed, and their records say so. First thing under the model's lock. */
 import type { Settled } from "../data/contract.ts";
+import type { OutputRecord } from "../data/outputs.ts";
 import type { ModelRef } from "../data/layout.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { AppContext } from "./context.ts";
@@ -22,7 +23,7 @@ export async function settlePast(
         message: `A run that died could not be committed any more; what it produced is kept in ${keptAside}`,
       });
     const stored = await workspace.outputs.find(runId).catch(() => undefined); // it died before it had a record
-    if (stored?.record.status !== "running") continue;
+    if (stored === undefined || isTrue(stored.record, committed)) continue;
     const error = {
       message: committed
         ? "The command ended during its commit; its data is complete."
@@ -31,7 +32,14 @@ export async function settlePast(
     const stem = stored.path.replace(/\.yaml$/, "");
     // In an object store nobody else has seen either of them yet.
     await workspace.datastore.files.sync([`${stem}.log`]);
-    await workspace.outputs.write(stem, { ...stored.record, status: "interrupted", error }, { durable: true });
+    const artifacts = committed ? stored.record.artifacts : { dataArtifacts: [] };
+    const record: OutputRecord = { ...stored.record, status: "interrupted", error, artifacts };
+    await workspace.outputs.write(stem, record, { durable: true });
   }
   return settled;
+}
+
+/** In an object store the record of a run is there before its data is committed. */
+function isTrue({ status, artifacts }: OutputRecord, committed: boolean): boolean {
+  return status !== "running" && (committed || artifacts.dataArtifacts.length === 0);
 }

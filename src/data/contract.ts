@@ -16,7 +16,17 @@ export interface VersionRef {
 }
 
 /** What shows that the model is ours. */
-export type Held = Pick<Lease, "assertHeld" | "grants">;
+export type Held = Pick<Lease, "assertHeld" | "commit" | "grants" | "signal">;
+
+export interface CommitOptions {
+  /** Nothing else is done under the lock: it may be given back in the same write, where the store can. */
+  readonly last?: boolean;
+  /**
+   * What is to be written elsewhere of the run, where that is as far away as the data: asked while the contents are on their way, with what they will be, and
+   * waited for before the commit; once more, where their numbers turned out to be others. A store that is near doesn't ask.
+   */
+  beside?(versions: readonly Metadata[]): Promise<void>;
+}
 
 export interface VersionStore {
   /** Where runs on this machine write their outputs before these are versions. */
@@ -49,7 +59,7 @@ export interface VersionStore {
    * Makes everything that a run has staged versions, numbered above all that exist, or nothing: `held` is asked just before. Gives what became of each,
    * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.
    */
-  commit(run: StagedRun, held: Held): Promise<readonly Metadata[]>;
+  commit(run: StagedRun, held: Held, options?: CommitOptions): Promise<readonly Metadata[]>;
   /** Settles what former runs have left. Only for whoever has the model exclusively and alone. */
   settle(model: ModelRef, held: Held): Promise<readonly Settled[]>;
   /** Removes versions; where none is left, the name. Gives the bytes of their content. */

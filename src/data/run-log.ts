@@ -7,7 +7,7 @@ const maxOutputBytes = 16 * 1024 * 1024;
 
 export class RunLog {
   readonly #machine: Machine;
-  readonly #file: Appender;
+  #file: Appender;
   readonly #category: string;
   #isCut = false;
 
@@ -38,6 +38,11 @@ export class RunLog {
       return;
     }
     this.#write(stream === "stdout" ? "INF" : "WRN", line);
+  }
+
+  /** What it was written to is closed; the rest goes here. */
+  goOn(file: Appender): void {
+    this.#file = file;
   }
 
   async close(): Promise<void> {

@@ -44,6 +44,8 @@ async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () 
     tags: {},
     held: {
       grants: [],
+      signal: new AbortController().signal,
+      commit: () => Promise.reject(new Error("a folder has no head")),
       assertHeld: async () => {
         if (!isHeld()) throw new FenError("lock_lost", "The lock was taken away.");
       },

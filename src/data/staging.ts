@@ -7,7 +7,7 @@ import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "./commit.ts";
-import type { Draft, Held, VersionStore } from "./contract.ts";
+import type { CommitOptions, Draft, Held, VersionStore } from "./contract.ts";
 import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
 import type { Metadata, Owner } from "./metadata.ts";
 import { LazySpool } from "./spool.ts";
@@ -122,32 +122,41 @@ export class Staging {
     readonly owner: Owner;
     readonly tags: Readonly<Record<string, string>>;
     readonly held: Held;
+    readonly last?: boolean | undefined;
+    /** See `CommitOptions`. */
+    beside?(committed: readonly Committed[]): Promise<void>;
   }): Promise<Committed[]> {
     const [model, runId, folder] = [this.#model, this.#runId, this.#folder];
+    const { held, last = false } = options;
+    const beside: CommitOptions["beside"] = async (versions) => options.beside?.(this.#committed(versions));
     let metadatas: readonly Metadata[];
     try {
       const outputs = await this.#drafts(options);
-      metadatas = await this.#store.commit({ model, runId, folder, outputs }, options.held);
+      metadatas = await this.#store.commit({ model, runId, folder, outputs }, held, { last, beside });
     } catch (error) {
       if (error instanceof FenError && error.facts["committed"] === true) {
         (await this.#owned)?.letGo();
         throw error;
       }
       // Files that are gone are what a lost lock looks like: then that is the thing to tell.
-      const cause: unknown = await options.held.assertHeld().then(
+      const cause: unknown = await held.assertHeld().then(
         () => error,
         (lost: unknown) => lost,
       );
       throw await this.#keepAside(cause);
     }
     await this.discard();
+    return this.#committed(metadatas);
+  }
+
+  #committed(metadatas: readonly Metadata[]): Committed[] {
     return metadatas.map(({ id, name, version, contentType, tags }) => ({
       dataId: id,
       name,
       version,
       contentType,
       tags,
-      path: this.#store.locate({ model, name, number: version }).version,
+      path: this.#store.locate({ model: this.#model, name, number: version }).version,
     }));
   }
 

@@ -202,11 +202,50 @@ describe.each(kinds)("$name", ({ open }) => {
     const lease = await one.take({ kind: "model", ...web }, "shared");
     const [grant] = lease.grants;
     expect(await two.locks.revoke({ kind: "model", ...web }, grant?.nonce ?? "")).toBe(true);
-    const held: Held = { grants: lease.grants, assertHeld: async () => undefined };
+    const { grants, signal } = lease;
+    const commit = (): Promise<never> => Promise.reject(new Error("one who shares a lock can't"));
+    const held: Held = { grants, signal, commit, assertHeld: async () => undefined };
     await expect(one.commit("zombie", held)).rejects.toMatchObject({ code: "lock_lost" });
     await lease.release();
     await aMoment();
     expect(await two.store.names(web)).toEqual([]);
+  });
+
+  test("what is written beside a commit hears the numbers before it, and once more where one of them was taken", async () => {
+    await one.run("first");
+    await one.objects.put(`${folder}/result/2/raw`, Buffer.from("of a zombie"));
+    const heard: string[] = [];
+    await using lease = await one.take();
+    const staging = new Staging(one.store, machine, { model: web, runId: "second" });
+    for (const output of ["log", "result"]) await (await staging.openFile(output, spec)).close();
+    await staging.commit({
+      owner: { ownerType: "model-method", ownerRef: web.id },
+      tags: {},
+      held: lease,
+      beside: async (versions) => {
+        const head = (await two.locks.head({ kind: "model", ...web })) ?? "";
+        const isCommitted = versions.some(({ dataId }) => head.includes(dataId));
+        heard.push(`${isCommitted} ${versions.map(({ name, version }) => `${name} ${version}`).join()}`);
+      },
+    });
+    expect(heard).toEqual(["false log 2,result 2", "false log 2,result 3"]);
+    await aMoment();
+    expect(await two.store.numbers(web, "result")).toEqual([1, 3]);
+  });
+
+  test("of a commit that gives the lock back nothing is left to do but the claim: the next one gets in at once", async () => {
+    const lease = await one.take();
+    const staging = new Staging(one.store, machine, { model: web, runId: "last" });
+    await (await staging.openFile("result", spec)).close();
+    const owner = { ownerType: "model-method", ownerRef: web.id } as const;
+    await staging.commit({ owner, tags: {}, held: lease, last: true });
+    await using next = await two.take();
+    await lease.release();
+    await next.assertHeld();
+    expect(lease.signal.aborted).toBe(false);
+    expect(await two.commit("next", next)).toBe(1);
+    await aMoment();
+    expect(await one.store.numbers(web, "result")).toEqual([1, 2]);
   });
 
   test("content that nobody committed is never taken for a version, is stepped over, and is tidied up", async () => {

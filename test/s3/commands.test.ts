@@ -140,10 +140,10 @@ describe("two machines", () => {
 });
 
 describe("what a command costs", () => {
-  test("an uncontended run: at most 9 requests and one for each output, whatever else there is", async () => {
+  test("an uncontended run: at most 8 requests and one for each output, whatever else there is", async () => {
     await one.fen(...run);
     const few = await counted(one, ...run);
-    expect(few.sent.length, few.sent.join("\n")).toBeLessThanOrEqual(9 + 2);
+    expect(few.sent.length, few.sent.join("\n")).toBeLessThanOrEqual(8 + 2);
     for (let count = 0; count < 12; count++) await two.fen(...run);
     for (let count = 0; count < 3; count++) await two.fen("model", "method", "run", "other", "execute");
     const many = await counted(one, ...run);

@@ -57,7 +57,7 @@ async function versionsOf(machine: S3Machine, name: string): Promise<number[]> {
 
 describe("kill -9 of a run", () => {
   const moments = [
-    ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"].map((number) => ({
+    ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].map((number) => ({
       number,
       fault: "lost answer" as const,
     })),
@@ -76,7 +76,8 @@ describe("kill -9 of a run", () => {
         dying.kill("SIGKILL");
         return fault;
       };
-      expect((await dying.done).exitCode).toBe(137);
+      // The last one removes the claim; its answer isn't waited for by all means.
+      expect(number === "9" ? [0, 137] : [137]).toContain((await dying.done).exitCode);
       proxy.options = {};
       const after = await versionsOf(two, "result");
       expect(await versionsOf(two, "log")).toEqual(after);
@@ -92,8 +93,8 @@ describe("kill -9 of a run", () => {
   );
 });
 
-describe("a run that is killed when its commit is done", () => {
-  test("is told as interrupted with complete data, with its log, on every machine once it is settled", async () => {
+describe("a run that is killed at its commit", () => {
+  async function killedAtCommit(fault: "lost answer" | "lost request") {
     const { proxy, one, two } = await open();
     const dying = one.start(...run);
     const isHead = ({ method, path }: Passing): boolean => method === "PUT" && path.includes(".fen/locks/");
@@ -102,18 +103,54 @@ describe("a run that is killed when its commit is done", () => {
       // The first one takes the lock.
       if (!isHead(passing) || ++swaps !== 2) return undefined;
       dying.kill("SIGKILL");
-      return "lost answer";
+      return fault;
     };
-    await dying.done;
+    expect((await dying.done).exitCode).toBe(137);
     proxy.options = {};
+    const [died] = (await two.fen("model", "output", "search", "--json")).json().results;
     expect((await one.fen(...run)).exitCode).toBe(0);
-    const { results } = (await two.fen("model", "output", "search", "--json")).json();
-    const died = results.find(({ status }: { status: string }) => status !== "succeeded");
-    expect(died).toMatchObject({ status: "interrupted" });
     const record = (await two.fen("model", "output", "get", died.id, "--json")).json();
-    expect(record.error.message).toMatch(/its data is complete/);
     const logs = (await two.fen("model", "method", "history", "logs", died.id, "--json")).json();
     expect(logs.lines.join("\n")).toContain("hello");
+    return { record, versions: await versionsOf(two, "result") };
+  }
+
+  test("when that is done has succeeded, with its data and its log, on every machine", async () => {
+    const { record, versions } = await killedAtCommit("lost answer");
+    expect(record.status).toBe("succeeded");
+    expect(versions).toEqual([2, 1]);
+  });
+
+  test("before that is done is told as interrupted, without data, on every machine once it is settled", async () => {
+    const { record, versions } = await killedAtCommit("lost request");
+    expect(record).toMatchObject({ status: "interrupted", artifacts: { dataArtifacts: [] } });
+    expect(record.error.message).toMatch(/before its outputs were complete/);
+    expect(versions).toHaveLength(1);
+  });
+});
+
+describe("a run whose lock is gone at its commit", () => {
+  test("has a record, put before the commit, that says in the end that it failed and has no data", async () => {
+    const { proxy, one, two } = await open();
+    const paused = one.start(...run);
+    await new Promise<void>((resolve) => {
+      proxy.options.fault = ({ method, path }) => {
+        if (method !== "PUT" || !path.includes("/outputs/")) return undefined;
+        paused.kill("SIGSTOP");
+        resolve();
+        return undefined;
+      };
+    });
+    expect((await two.fen(...run)).exitCode).toBe(0);
+    proxy.options = {};
+    paused.kill("SIGCONT");
+    const { exitCode, stderr } = await paused.done;
+    expect(exitCode, stderr).toBe(75);
+    const { results } = (await two.fen("model", "output", "search", "--json")).json();
+    expect(results.map(({ status }: { status: string }) => status)).toEqual(["succeeded", "failed"]);
+    const record = (await two.fen("model", "output", "get", results[1].id, "--json")).json();
+    expect(record.artifacts.dataArtifacts).toEqual([]);
+    expect(await versionsOf(two, "result")).toEqual([expect.any(Number)]);
   });
 });
 

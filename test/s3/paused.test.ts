@@ -46,8 +46,8 @@ test.each([1, 2, 3])(
   },
 );
 
-// The claim and the record are the first two requests; what comes after the contents is the commit.
-test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
+// The claim and the record are the first two requests; then the swap, the gate, four puts at once, the commit, the removal of the claim.
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])(
   "lock-16: stopped at request %i past the TTL: there are as many versions as runs that say they have succeeded",
   async (number) => {
     expect((await one.fen(...run("web"))).exitCode).toBe(0);

@@ -17,14 +17,17 @@ export interface Heads {
   read(model: ModelRef, held?: Held): Promise<string | undefined>;
   /**
    * `change` is asked again where others who share the lock were faster; it gives undefined where the head has the change already. `lost`: nothing was
-   * changed. Throws where nobody knows.
+   * changed. `last`: the lock may go back in the same write. Throws where nobody knows.
    */
-  commit(model: ModelRef, held: Held, change: Change): Promise<"done" | "lost">;
+  commit(model: ModelRef, held: Held, swap: Swap): Promise<"done" | "lost">;
   /** Models that have a record, committed or not. */
   models(): Promise<readonly ModelRef[]>;
 }
 
-export type Change = (head: string | undefined) => string | undefined;
+export interface Swap {
+  change(head: string | undefined): string | undefined;
+  readonly last?: boolean | undefined;
+}
 
 /** Others who share a lock may be faster so often. */
 const maxTurns = 200;
@@ -44,12 +47,19 @@ export class CasHeads implements Heads {
     return grant === undefined ? (await this.#record(model))?.head : grant.head;
   }
 
-  async commit(model: ModelRef, held: Held, change: Change): Promise<"done" | "lost"> {
+  async commit(model: ModelRef, held: Held, { change, last = false }: Swap): Promise<"done" | "lost"> {
     const grant = grantOf(model, held);
     const alone = aloneWith(grant);
     if (alone === undefined) return this.#swap(model, grant, { held, change });
     const head = change(alone.head);
-    return head === undefined || (await alone.commit(head)) ? "done" : "lost";
+    if (head === undefined) return "done";
+    try {
+      await held.commit(alone.resource, head, { last });
+      return "done";
+    } catch (error) {
+      if (error instanceof FenError && error.code === "lock_lost") return "lost";
+      throw error;
+    }
   }
 
   async models(): Promise<readonly ModelRef[]> {
@@ -62,7 +72,7 @@ export class CasHeads implements Heads {
   async #swap(
     model: ModelRef,
     grant: Grant,
-    { held, change }: { readonly held: Held; readonly change: Change },
+    { held, change }: { readonly held: Held; readonly change: Swap["change"] },
   ): Promise<"done" | "lost"> {
     const nonce = grant.holding.under ?? grant.nonce;
     for (let turn = 0; turn < maxTurns; turn++) {
@@ -141,14 +151,8 @@ function grantOf(model: ModelRef, held: Held): Grant {
   return grant;
 }
 
-type Fenced = Grant & { readonly commit: NonNullable<Grant["commit"]> };
-
 /** The grant, where nobody else may change the head: what it says of that is true. */
-function aloneWith(grant: Grant): Fenced | undefined {
+function aloneWith(grant: Grant): Grant | undefined {
   const isAlone = grant.resource.kind === "model" && grant.mode === "exclusive" && grant.holding.under === undefined;
-  return isAlone && isFenced(grant) ? grant : undefined;
-}
-
-function isFenced(grant: Grant): grant is Fenced {
-  return grant.commit !== undefined;
+  return isAlone && grant.commit !== undefined ? grant : undefined;
 }

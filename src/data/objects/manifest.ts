@@ -24,6 +24,8 @@ interface Series {
   /** Ascending. */
   readonly entries: readonly Entry[];
   readonly pages: readonly Page[];
+  /** The highest number that was ever given, where that version was removed. */
+  readonly given?: number;
 }
 
 export type Manifest = ReadonlyMap<string, Series>;
@@ -35,6 +37,16 @@ const formatVersion = 1;
 export function numbersOf(manifest: Manifest, name: string): readonly number[] {
   const { entries = [], pages = [] } = manifest.get(name) ?? {};
   return [...pages.flatMap((page) => page.numbers), ...entries.map((entry) => entry.number)].sort((a, b) => a - b);
+}
+
+/** Names that have versions. */
+export function namesOf(manifest: Manifest): string[] {
+  return [...manifest].filter(([, { entries, pages }]) => entries.length + pages.length > 0).map(([name]) => name);
+}
+
+/** Above all that were ever given: no number comes twice. */
+export function nextNumber(manifest: Manifest, name: string): number {
+  return Math.max(numbersOf(manifest, name).at(-1) ?? 0, manifest.get(name)?.given ?? 0) + 1;
 }
 
 export function entryOf(manifest: Manifest, name: string, number: number): Entry | undefined {
@@ -50,26 +62,36 @@ export function hasId(manifest: Manifest, id: string): boolean {
   return [...manifest.values()].some(({ entries }) => entries.some((entry) => entry.metadata?.id === id));
 }
 
+/** The same by the run that made them. */
+export function isOfRun(manifest: Manifest, runId: string): boolean {
+  return [...manifest.values()].some(({ entries }) =>
+    entries.some((entry) => entry.metadata?.ownerDefinition.outputId === runId),
+  );
+}
+
 export function withVersions(manifest: Manifest, added: readonly Metadata[]): Manifest {
   const next = new Map(manifest);
   for (const metadata of added) {
-    const { entries = [], pages = [] } = next.get(metadata.name) ?? {};
+    const { entries = [], pages = [], given = 0 } = next.get(metadata.name) ?? {};
     const all = [...entries, { number: metadata.version, metadata }].sort((a, b) => a.number - b.number);
-    next.set(metadata.name, { entries: all, pages });
+    next.set(metadata.name, { entries: all, pages, ...(given > metadata.version ? { given } : {}) });
   }
   return next;
 }
 
-/** Without these versions; without the name where none is left. Pages keep what they have: their numbers say what of it counts. */
+/** Without these versions; where none is left, without the name (`namesOf`). Pages keep what they have: their numbers say what of it counts. */
 export function withoutVersions(manifest: Manifest, name: string, numbers: readonly number[]): Manifest {
+  const series = manifest.get(name);
+  if (series === undefined) return manifest;
   const next = new Map(manifest);
-  const { entries = [], pages = [] } = next.get(name) ?? {};
+  const { entries, pages } = series;
   const left = entries.filter((entry) => !numbers.includes(entry.number));
   const leftPages = pages
     .map((page) => ({ ...page, numbers: page.numbers.filter((number) => !numbers.includes(number)) }))
     .filter((page) => page.numbers.length > 0);
-  if (left.length + leftPages.length === 0) next.delete(name);
-  else next.set(name, { entries: left, pages: leftPages });
+  next.set(name, { entries: left, pages: leftPages });
+  const given = nextNumber(manifest, name) - 1;
+  if (nextNumber(next, name) <= given) next.set(name, { entries: left, pages: leftPages, given });
   return next;
 }
 
@@ -81,13 +103,13 @@ export function spill(
   if (Buffer.byteLength(encodeManifest(manifest, "")) <= limit) return undefined;
   const [longest] = [...manifest].sort(([, a], [, b]) => b.entries.length - a.entries.length);
   if (longest === undefined || longest[1].entries.length < 2) return undefined;
-  const [name, { entries, pages }] = longest;
+  const [name, { entries, pages, ...rest }] = longest;
   const cut = Math.ceil(entries.length / 2);
   const page = JSON.stringify({ v: formatVersion, entries: entries.slice(0, cut).map(encodeEntry) });
   const sha256 = createHash("sha256").update(page).digest("hex");
   const added = { sha256, numbers: entries.slice(0, cut).map((entry) => entry.number) };
   return {
-    manifest: new Map(manifest).set(name, { entries: entries.slice(cut), pages: [...pages, added] }),
+    manifest: new Map(manifest).set(name, { entries: entries.slice(cut), pages: [...pages, added], ...rest }),
     page,
     sha256,
   };
@@ -99,9 +121,10 @@ export function spill(
 export function encodeManifest(manifest: Manifest, stamp: string): string {
   const names = [...manifest]
     .sort(([a], [b]) => compareCodePoints(a, b))
-    .map(([name, { entries, pages }]) => ({
+    .map(([name, { entries, pages, given }]) => ({
       name,
       entries: entries.map(encodeEntry),
+      ...(given === undefined ? {} : { given }),
       ...(pages.length === 0
         ? {}
         : { pages: pages.map(({ sha256, numbers }) => ({ sha256, numbers: rangesOf(numbers) })) }),
@@ -122,13 +145,14 @@ export function parseManifest(text: string, where: string): Manifest {
   return new Map(
     value["names"].map((one: unknown) => {
       if (!isRecord(one) || typeof one["name"] !== "string" || !Array.isArray(one["entries"])) throw corrupt(where);
-      const { name, entries } = one;
+      const { name, entries, given } = one;
       const pages = Array.isArray(one["pages"]) ? one["pages"] : [];
       return [
         name,
         {
           entries: entries.map((entry: unknown) => parseEntry(entry, name, where)),
           pages: pages.map((page: unknown) => parsePage(page, where)),
+          ...(isNumber(given) ? { given } : {}),
         },
       ];
     }),

@@ -4,7 +4,7 @@
  */
 import { compareCodePoints } from "../../kernel/order.ts";
 import type { LocalFiles } from "../../store/contract.ts";
-import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
+import type { Brought, CommitOptions, Held, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
 import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, parseMetadata } from "../metadata.ts";
 import { adopted, modelsIn } from "./adopt.ts";
@@ -12,6 +12,7 @@ import {
   type Entry,
   entryOf,
   type Manifest,
+  namesOf,
   numbersOf,
   pageOf,
   parseManifest,
@@ -72,7 +73,7 @@ export class ObjectVersions implements VersionStore {
   }
 
   async names(model: ModelRef): Promise<string[]> {
-    return [...(await this.manifest(model)).keys()].sort(compareCodePoints);
+    return namesOf(await this.manifest(model)).sort(compareCodePoints);
   }
 
   async numbers(model: ModelRef, name: string): Promise<readonly number[]> {
@@ -146,8 +147,8 @@ export class ObjectVersions implements VersionStore {
     return [...all].sort(([a], [b]) => compareCodePoints(a, b)).map(([, model]) => model);
   }
 
-  commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
-    return this.#pushes.commit(run, held);
+  commit(run: StagedRun, held: Held, options: CommitOptions = {}): Promise<readonly Metadata[]> {
+    return this.#pushes.commit(run, held, options);
   }
 
   settle(model: ModelRef, held: Held): Promise<readonly Settled[]> {
@@ -161,13 +162,14 @@ export class ObjectVersions implements VersionStore {
   ): Promise<number> {
     let bytes = 0;
     for (const number of numbers) bytes += await this.size({ model, name, number });
-    await this.#pushes.change(model, held, (manifest) => withoutVersions(manifest, name, numbers));
+    const change = (manifest: Manifest) => withoutVersions(manifest, name, numbers);
+    await this.#pushes.change(model, held, { change });
     await this.#parts.objects.removeAll(numbers.flatMap((number) => objectsOf({ model, name, number })));
     return bytes;
   }
 
   async forget(model: ModelRef, held: Held): Promise<void> {
-    await this.#pushes.change(model, held, () => new Map());
+    await this.#pushes.change(model, held, { change: () => new Map() });
     const doomed: string[] = [];
     for (const folder of [modelFolder(model), pagesFolder(model)])
       for await (const { path } of this.#parts.objects.list(folder)) doomed.push(path);

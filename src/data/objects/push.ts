@@ -9,11 +9,20 @@ import { several } from "../../kernel/several.ts";
 import type { LocalFiles } from "../../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "../commit.ts";
 import { hashOf, otherContent } from "../brought.ts";
-import type { Brought, Draft, Held, Settled, StagedRun, VersionRef } from "../contract.ts";
+import type { Brought, CommitOptions, Draft, Held, Settled, StagedRun, VersionRef } from "../contract.ts";
 import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
 import { type Metadata, readMetadata } from "../metadata.ts";
 import { isRecord } from "../../repo/yaml.ts";
-import { encodeManifest, hasId, type Manifest, numbersOf, parseManifest, withVersions } from "./manifest.ts";
+import {
+  encodeManifest,
+  hasId,
+  isOfRun,
+  type Manifest,
+  nextNumber,
+  numbersOf,
+  parseManifest,
+  withVersions,
+} from "./manifest.ts";
 import { contentPath, type ObjectParts } from "./parts.ts";
 
 /** Beside the outputs of a run: what they are. */
@@ -35,6 +44,11 @@ interface Manifests {
   changed(model: ModelRef): void;
 }
 
+interface Changing {
+  change(manifest: Manifest): Manifest | undefined;
+  readonly last?: boolean | undefined;
+}
+
 export class Pushes {
   readonly #parts: ObjectParts;
   readonly #manifests: Manifests;
@@ -44,15 +58,15 @@ export class Pushes {
     this.#manifests = manifests;
   }
 
-  async commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
+  async commit(run: StagedRun, held: Held, options: CommitOptions): Promise<readonly Metadata[]> {
     if (run.outputs.length === 0) return [];
+    held.signal.throwIfAborted();
     const { local } = this.#parts;
     const base = digestOf(await this.#manifests.read(run.model, held));
     const plan: Plan = { base, outputs: run.outputs };
-    await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan));
-    await local.settle(run.folder);
+    await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan), { durable: false });
     try {
-      return await this.#push(run, held);
+      return await this.#push(run, held, options);
     } catch (error) {
       if (!(error instanceof FenError) || error.code === "lock_lost" || error.kind !== "unavailable") throw error;
       throw await this.#keepForLater(run, error);
@@ -60,29 +74,34 @@ export class Pushes {
   }
 
   /** Replaces the manifest; `change` gives undefined where it is as wanted already. Throws `lock_lost`; then nothing was changed. */
-  async change(model: ModelRef, held: Held, change: (manifest: Manifest) => Manifest | undefined): Promise<void> {
+  async change(model: ModelRef, held: Held, { change, last }: Changing): Promise<void> {
     const { heads, machine } = this.#parts;
     const base = await this.#manifests.read(model, held);
     const wanted = change(base);
     const prepared = wanted === undefined ? undefined : await this.#manifests.shorten(model, wanted);
-    const outcome = await heads.commit(model, held, (head) => {
+    const swapped = (head: string | undefined) => {
       const current = head === undefined ? base : parseManifest(head, modelFolder(model));
       // Where others were faster, theirs is the one to change; the next commit makes it short.
       const next = isSame(current, base) ? prepared : change(current);
       return next === undefined ? undefined : encodeManifest(next, machine.random.uuid());
-    });
+    };
+    const outcome = await heads.commit(model, held, { change: swapped, last });
     this.#manifests.changed(model);
     if (outcome === "lost") throw lost();
   }
 
-  /** Contents, all at the same time; then the head. */
-  async #push(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
-    const { model, outputs } = run;
-    const manifest = await this.#manifests.read(model, held);
-    const placed = await Promise.all(outputs.map((draft) => this.#place(run, draft, manifest)));
+  /** Contents, and what is written beside them, all at the same time; then the head. */
+  async #push(run: StagedRun, held: Held, options: CommitOptions = {}): Promise<readonly Metadata[]> {
+    const { model } = run;
+    const { beside, last } = options;
+    const planned = allotted(run.outputs, await this.#manifests.read(model, held));
+    const placing = all(planned.map((metadata) => this.#place(run, metadata)));
+    const [placed] = await all([placing, beside?.(planned)]);
+    if (placed.some(({ version }, index) => version !== planned[index]?.version)) await beside?.(placed);
     const isThere = (now: Manifest) => placed.some(({ id }) => hasId(now, id));
     try {
-      await this.change(model, held, (now) => (isThere(now) ? undefined : withVersions(now, placed)));
+      const change = (now: Manifest) => (isThere(now) ? undefined : withVersions(now, placed));
+      await this.change(model, held, { change, last });
     } catch (error) {
       // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
       if (!(error instanceof FenError) || !["lock_lost", "store_unavailable"].includes(error.code)) throw error;
@@ -95,22 +114,23 @@ export class Pushes {
     return placed;
   }
 
-  /** Under the next number whose key nobody has taken. */
-  async #place(run: StagedRun, draft: Draft, manifest: Manifest): Promise<Metadata> {
+  /** Under its number, or the next one whose key nobody has taken. */
+  async #place(run: StagedRun, metadata: Metadata): Promise<Metadata> {
     const { objects, local } = this.#parts;
-    const { id, name, size = 0, checksum = "", contentType, ...rest } = draft;
+    const { id, name, size = 0, checksum = "", contentType } = metadata;
     const file = local.locate(`${run.folder}/${name}/raw`);
     const content = { source: { file }, size, sha256: checksum, contentType };
-    for (let number = (numbersOf(manifest, name).at(-1) ?? 0) + 1; ; number++) {
+    for (let number = metadata.version; ; number++) {
       const path = contentPath({ model: run.model, name, number });
       if ((await objects.create(path, content, { nonce: id })) === "taken") continue;
-      return { id, name, version: number, contentType, ...rest, size, checksum };
+      return { ...metadata, version: number };
     }
   }
 
   async #keepForLater(run: StagedRun, error: FenError): Promise<FenError> {
     const { local } = this.#parts;
     const kept = `${run.folder}.push`;
+    await local.settle(run.folder); // from here on it must survive a power cut
     if ((await local.adopt(run.folder, kept)) !== "adopted") return error;
     return new FenError(error.code, error.message, {
       hint: `What it produced is complete and kept in ${local.locate(kept)}; the next command on the model commits it. ${error.hint ?? ""}`.trim(),
@@ -137,7 +157,7 @@ export class Pushes {
         await local.remove(scratch);
       }
     });
-    await this.change(model, held, (now) => {
+    const change = (now: Manifest) => {
       const missing = versions.filter(({ metadata }) => !numbersOf(now, metadata.name).includes(metadata.version));
       return missing.length === 0
         ? undefined
@@ -145,7 +165,8 @@ export class Pushes {
             now,
             missing.map(({ metadata }) => metadata),
           );
-    });
+    };
+    await this.change(model, held, { change });
   }
 
   // ---------------------------------------------------------------- what former runs left
@@ -156,7 +177,7 @@ export class Pushes {
     for (const { name } of await local.list(stagingFolder(model))) {
       const [, runId = name, push] = /^(.*?)(\.push)?$/.exec(name) ?? [];
       const folder = `${stagingFolder(model)}/${name}`;
-      const isDone = await this.#isCommitted(model, folder, held);
+      const isDone = await this.#isCommitted({ model, runId, folder }, held);
       if (isDone) {
         await local.remove(folder);
         settled.push({ runId, committed: true });
@@ -180,11 +201,11 @@ export class Pushes {
     return { runId, committed: false, keptAside: local.locate(asideFolder(runId)) };
   }
 
-  async #isCommitted(model: ModelRef, folder: string, held: Held): Promise<boolean> {
+  /** By what it was to become; where a power cut took that, by whose the versions are. */
+  async #isCommitted({ model, runId, folder }: Omit<StagedRun, "outputs">, held: Held): Promise<boolean> {
     const plan = await readPlan(this.#parts.local, folder);
-    if (plan === undefined) return false;
     const manifest = await this.#manifests.read(model, held);
-    return plan.outputs.some(({ id }) => hasId(manifest, id));
+    return plan?.outputs.some(({ id }) => hasId(manifest, id)) ?? isOfRun(manifest, runId);
   }
 
   async *stream(version: VersionRef, sha256: string | undefined): AsyncIterable<Uint8Array> {
@@ -210,6 +231,19 @@ export class Pushes {
       await local.remove(scratch);
     }
   }
+}
+
+/** Waits for all of them, also where one fails; then the first failure is thrown. */
+async function all<T extends readonly unknown[]>(works: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(works);
+  return Promise.all(works);
+}
+
+/** With the numbers that they get where nobody has left anything under those. */
+function allotted(outputs: readonly Draft[], manifest: Manifest): Metadata[] {
+  return outputs.map(({ id, name, contentType, ...rest }) => {
+    return { id, name, version: nextNumber(manifest, name), contentType, ...rest };
+  });
 }
 
 /** False where it was gone already. */

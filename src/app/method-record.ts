@@ -1,0 +1,126 @@
+/** What is written of one call of a method beside its data: its record and its log. The step of a workflow writes into the log of the run. */
+import { isAbsolute, relative } from "node:path";
+import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
+import { RunLog } from "../data/run-log.ts";
+import type { Committed } from "../data/staging.ts";
+import type { Machine } from "../kernel/machine.ts";
+import type { MethodRunParts } from "./method-run.ts";
+import type { Workspace } from "./workspace.ts";
+
+interface Ending {
+  readonly status: RunStatus;
+  readonly message: string | undefined;
+  readonly durationMs: number;
+  readonly committed: readonly Committed[];
+}
+
+type Parts = Pick<MethodRunParts, "definitionHash" | "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
+  readonly startedAt: string;
+};
+
+export class MethodRecord {
+  readonly #machine: Machine;
+  readonly #workspace: Workspace;
+  readonly #parts: Parts;
+  readonly #stem: string;
+  /** Its own; a step has none. */
+  #log: RunLog | undefined;
+  #isClosed = false;
+
+  constructor(machine: Machine, workspace: Workspace, parts: Parts) {
+    this.#machine = machine;
+    this.#workspace = workspace;
+    this.#parts = parts;
+    this.#stem = workspace.outputs.newStem(parts.loaded.definition, parts.method, parts);
+  }
+
+  /** Relative to the datastore. */
+  get logPath(): string {
+    return `${this.#stem}.log`;
+  }
+
+  /** The log, and the record beside it that says "running", or nothing: a log alone would be of no run. */
+  async begin(): Promise<RunLog> {
+    const { step, loaded, method } = this.#parts;
+    if (step !== undefined) return step.log;
+    const { files } = this.#workspace.datastore;
+    const file = await files.create(this.logPath);
+    this.#log = new RunLog(this.#machine, file, `model·method·run·${loaded.definition.name}·${method}`);
+    try {
+      await this.#workspace.outputs.write(this.#stem, this.#record({ status: "running" }), { durable: false });
+    } catch (error) {
+      await this.#log.close().catch(() => undefined); // the store fails: the first error is the one to tell
+      await files.remove(this.logPath).catch(() => undefined); // as above
+      throw error;
+    }
+    return this.#log;
+  }
+
+  /** Puts down how it ended; once more, where it turned out otherwise. Log and record at the same time. */
+  async end(ending: Ending): Promise<void> {
+    const { step } = this.#parts;
+    if (this.#isClosed) this.#log?.goOn(await this.#workspace.datastore.files.reopen(this.logPath));
+    this.#isClosed = false;
+    logEnd(step?.log ?? this.#log, ending);
+    const record = this.#record(ending);
+    const writing = this.#workspace.outputs.write(this.#stem, record, { durable: step === undefined });
+    const closing = this.close();
+    await Promise.allSettled([writing, closing]);
+    await writing;
+    step?.written(`${this.#stem}.yaml`);
+    await closing;
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    await this.#log?.close();
+    this.#isClosed = true;
+  }
+
+  #record(now: { readonly status: RunStatus } & Partial<Ending>): OutputRecord {
+    const { host } = this.#machine;
+    const { definitionHash, id, lease, loaded, method, startedAt, step, type } = this.#parts;
+    const { status, durationMs, message, committed = [] } = now;
+    return {
+      id,
+      definitionId: loaded.definition.id,
+      methodName: method,
+      status,
+      startedAt,
+      retryCount: 0,
+      provenance: {
+        definitionHash,
+        modelVersion: loaded.definition.typeVersion ?? type.version,
+        ...(step === undefined ? { triggeredBy: "manual" } : step.provenance),
+      },
+      artifacts: {
+        dataArtifacts: committed.map(({ dataId, name, version, tags }) => ({ dataId, name, version, tags })),
+      },
+      ...(durationMs === undefined ? {} : { completedAt: isoNow(this.#machine), durationMs }),
+      ...(message === undefined ? {} : { error: { message } }),
+      logFile: this.#logFile(),
+      ...(status === "running"
+        ? { pid: host.pid, hostname: host.hostname, lockNonce: lease.grants[0]?.nonce ?? "" }
+        : {}),
+    };
+  }
+
+  /** Relative to the repository where it is inside, as existing records have it. */
+  #logFile(): string {
+    const { step } = this.#parts;
+    if (step !== undefined) return step.logFile;
+    const path = this.#workspace.datastore.files.locate(this.logPath);
+    const inside = relative(this.#workspace.repository.layout.root, path);
+    return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
+  }
+}
+
+function logEnd(log: RunLog | undefined, { message, committed }: Ending): void {
+  try {
+    if (message !== undefined) log?.error(message);
+    for (const { path } of committed) log?.info(`Data saved to "${path}"`);
+  } catch {
+    // A line that finds no room changes nothing of what happened: the record and the error tell it too.
+  }
+}
