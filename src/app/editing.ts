@@ -4,6 +4,7 @@ import type { Problem } from "../repo/findings.ts";
 import { editYaml, isRecord, parseYaml } from "../repo/yaml.ts";
 import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { AppContext } from "./context.ts";
+import type { Workspace } from "./workspace.ts";
 
 export interface EditSource {
   /** The whole new text, or undefined to let `edit` change a copy of the file. */
@@ -16,6 +17,20 @@ export interface EditSource {
 export function claimName(context: AppContext, name: string, path: string): Promise<{ release(): void }> {
   const { machine, lockTimeoutMs: timeoutMs, signal } = context;
   return claimFile(machine, path, { what: `The name ${name}`, timeoutMs, signal });
+}
+
+const leastWaitMs = 2000;
+
+/** While it is ours nobody else changes or deletes the workflow, or begins or takes up a run of it. Claimed as names are, and never a name: those hold no slash. */
+export function claimWorkflow(
+  context: AppContext,
+  { workflows }: Workspace,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<{ release(): void }> {
+  const { machine, signal } = context;
+  // Also who wants to wait for no lock waits for this: it lasts milliseconds.
+  const timeoutMs = context.lockTimeoutMs === undefined ? undefined : Math.max(context.lockTimeoutMs, leastWaitMs);
+  return claimFile(machine, workflows.claimPath(`id/${id}`), { what: `The workflow ${name}`, timeoutMs, signal });
 }
 
 /** A map without an id gets the one that the file has; everything else is left to the checks. Throws `yaml_invalid`. */

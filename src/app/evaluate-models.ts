@@ -1,4 +1,5 @@
 /** `model evaluate`: definitions with their expressions resolved, stored beside the data. What comes from the environment stays as it is written. */
+import { posix } from "node:path";
 import { Cel, type Warning } from "../expression/cel.ts";
 import { compileValue, containsExpression } from "../expression/compile.ts";
 import { withLine } from "../expression/failure.ts";
@@ -7,6 +8,7 @@ import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
+import type { Files } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { type ExpressionSources, expressionSources, knownInputs } from "./expression-sources.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
@@ -61,7 +63,7 @@ export async function evaluateAllModels(context: AppContext): Promise<AllEvaluat
   const workspace = await openWorkspace(context);
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
   try {
-    const models = new ModelIndex(workspace.definitions);
+    const models = new ModelIndex(workspace.definitions, { keepsTexts: true });
     const evaluator = new Evaluator(context, workspace, { models });
     const done: Evaluated[] = [];
     const failures: FenError[] = [];
@@ -147,6 +149,7 @@ class Evaluator {
   readonly #models: ModelIndex;
   readonly #isFixed: boolean;
   readonly #warnings: Warning[] = [];
+  readonly #stored = new Map<string, Promise<ReadonlySet<string>>>();
   #cel: Promise<Cel> | undefined;
   #sources: ExpressionSources | undefined;
 
@@ -174,10 +177,21 @@ class Evaluator {
   async store({ path, fields }: Evaluated): Promise<void> {
     const { files } = this.#workspace.datastore;
     const text = stringifyYaml(fields);
-    const before = await files.read(path, { maxBytes: 2 * text.length + 4096 }).catch(() => undefined); // unreadable: it is replaced
-    if (before !== undefined && new TextDecoder().decode(before) === text) return;
+    if ((await this.#isThere(path)) && (await holds(files, path, text))) return;
     // Whoever lost it makes it again: not worth a wait for the disk.
     await files.write(path, text, { durable: false });
+  }
+
+  /** By the names in its folder, which are read once: to ask for each of ten thousand that aren't there takes longer. */
+  async #isThere(path: string): Promise<boolean> {
+    const folder = posix.dirname(path);
+    const listing = this.#stored.get(folder) ?? this.#namesIn(folder);
+    this.#stored.set(folder, listing);
+    return (await listing).has(posix.basename(path));
+  }
+
+  async #namesIn(folder: string): Promise<ReadonlySet<string>> {
+    return new Set((await this.#workspace.datastore.files.list(folder)).map(({ name }) => name));
   }
 
   async #evaluate(loaded: LoadedDefinition): Promise<Evaluated> {
@@ -242,6 +256,12 @@ class Evaluator {
     const more = this.#warnings.length - shown.length;
     if (more > 0) this.#context.emit({ event: "warning", message: `... and ${more} more of these` });
   }
+}
+
+/** What can't be read is replaced. */
+async function holds(files: Files, path: string, text: string): Promise<boolean> {
+  const before = await files.read(path, { maxBytes: 2 * text.length + 4096 }).catch(() => undefined);
+  return before !== undefined && new TextDecoder().decode(before) === text;
 }
 
 /** Keys of a definition that the loaded one doesn't keep. */

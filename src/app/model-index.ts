@@ -4,11 +4,14 @@ import type { Definitions, DefinitionSummary, LoadedDefinition } from "../model/
 
 export class ModelIndex {
   readonly #definitions: Definitions;
+  readonly #texts: Map<string, string> | undefined;
   readonly #loaded = new Map<string, Promise<LoadedDefinition>>();
   #summaries: Promise<ReadonlyMap<string, DefinitionSummary | "ambiguous">> | undefined;
 
-  constructor(definitions: Definitions) {
+  /** `keepsTexts`: all will be asked for, so what was looked through isn't read again. */
+  constructor(definitions: Definitions, options: { readonly keepsTexts?: boolean } = {}) {
     this.#definitions = definitions;
+    this.#texts = options.keepsTexts === true ? new Map() : undefined;
   }
 
   /** As `Definitions.find`, with the same errors. */
@@ -24,7 +27,11 @@ export class ModelIndex {
 
   /** One of the files. Throws what is wrong with it. */
   load(file: string): Promise<LoadedDefinition> {
-    const loading = this.#loaded.get(file) ?? this.#definitions.load(file);
+    const known = this.#loaded.get(file);
+    if (known !== undefined) return known;
+    const text = this.#texts?.get(file);
+    this.#texts?.delete(file);
+    const loading = text === undefined ? this.#definitions.load(file) : this.#definitions.parse(text, file);
     this.#loaded.set(file, loading);
     return loading;
   }
@@ -41,7 +48,7 @@ export class ModelIndex {
   }
 
   async #read(): Promise<ReadonlyMap<string, DefinitionSummary | "ambiguous">> {
-    const { definitions } = await this.#definitions.list();
+    const { definitions } = await this.#definitions.list(this.#texts);
     const found = new Map<string, DefinitionSummary | "ambiguous">();
     for (const one of definitions) found.set(one.id, one);
     const named = new Set<string>();

@@ -57,17 +57,24 @@ export class OpenRun {
     return run;
   }
 
-  /** Goes on with a run whose journal was read; the caller has made sure that nobody else does. */
+  /** Shows a run whose process died or ended as alive again; the caller has made sure that nobody else carries it out. */
+  static async own({ datastore: { files: store, journals } }: Workspace, ref: RunRef): Promise<Owned> {
+    const { owner, cancel } = runFiles(ref);
+    await journals.remove(owner);
+    await store.remove(cancel);
+    return journals.own(owner);
+  }
+
+  /** Goes on with a run whose journal was read; the caller has made sure that nobody else does, or has made it its own. */
   static async reopen(
     workspace: Workspace,
     state: RunState,
-    resumed: { readonly at: number; readonly by: Author; emit(event: AppEvent): void },
+    resumed: { readonly at: number; readonly by: Author; readonly owned?: Owned; emit(event: AppEvent): void },
   ): Promise<OpenRun> {
     const { files: store, journals } = workspace.datastore;
-    const files = runFiles({ workflowId: state.definition.id, id: state.id });
-    await journals.remove(files.owner);
-    await store.remove(files.cancel);
-    const owned = await journals.own(files.owner);
+    const ref = { workflowId: state.definition.id, id: state.id };
+    const files = runFiles(ref);
+    const owned = resumed.owned ?? (await OpenRun.own(workspace, ref));
     const file = await journals.reopen(files.journal);
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);
@@ -98,9 +105,10 @@ export class OpenRun {
 
   /** What is left of a run that died before its first line was there: nothing of it has happened. */
   static async discard({ datastore: { files: store, journals } }: Workspace, ref: RunRef): Promise<void> {
-    const { owner, log, journal } = runFiles(ref);
+    const { owner, log, journal, cancel } = runFiles(ref);
     await journals.remove(journal);
     await store.remove(log);
+    await store.remove(cancel);
     await journals.remove(owner);
   }
 
@@ -109,6 +117,19 @@ export class OpenRun {
     this.journal.write(entry);
     this.state.apply(entry);
     emit({ event: "workflow.entry", run: this.state.id, entry });
+  }
+
+  /** It never began after all: nothing of it is left. */
+  async abandon(): Promise<void> {
+    const { id, definition } = this.state;
+    try {
+      await this.journal.close();
+      await this.log.close({ durable: false });
+      await this.#workspace.datastore.files.remove(this.files.record);
+      await OpenRun.discard(this.#workspace, { workflowId: definition.id, id });
+    } finally {
+      this.#owned.letGo();
+    }
   }
 
   /** The last word: record written, files closed, nobody owns it any more. */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Lease, LockRequest } from "../lock/lease.ts";
+import type { WaitNotice } from "../lock/manager.ts";
 import { type LockMode, resourceKey } from "../store/contract.ts";
 import { type PlannedUse, RunLocks, type TakeLocks } from "./run-locks.ts";
 
@@ -82,6 +83,28 @@ describe("locks of a run", () => {
     expect(store.held.has("b")).toBe(true);
     await locks.done(request("b"));
     expect(store.held.has("b")).toBe(false);
+  });
+
+  test("who wants a lock that the run already waits for is told of the wait, too, whenever it comes", async () => {
+    const told: string[] = [];
+    const notice = { label: "a" } as WaitNotice; // passed on as it is
+    let grant: (() => void) | undefined;
+    const store = new FakeStore();
+    const locks = new RunLocks(
+      async (requests, options) => {
+        options.onWait?.(notice);
+        await new Promise<void>((resolve) => (grant = resolve));
+        return store.take(requests, options);
+      },
+      { together: false },
+    );
+    const holds = ["first", "second"].map((who) =>
+      locks.hold(request("a", "shared"), { signal, onWait: ({ label }) => told.push(`${who} ${label}`) }),
+    );
+    await settle();
+    expect(told).toEqual(["first a", "second a"]);
+    grant?.();
+    await Promise.all(holds);
   });
 
   test("one that is held to read is taken anew to write", async () => {

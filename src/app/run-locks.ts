@@ -3,7 +3,7 @@
  * order; what is known later is taken beside it.
  */
 import type { Lease, LockRequest } from "../lock/lease.ts";
-import type { AcquireOptions } from "../lock/manager.ts";
+import type { AcquireOptions, WaitNotice } from "../lock/manager.ts";
 import { type Holding, resourceKey } from "../store/contract.ts";
 
 export type TakeLocks = (
@@ -17,11 +17,18 @@ export interface PlannedUse {
   isOver: boolean;
 }
 
+/** A lock that is being taken, and who of the run waits along. */
+interface Pending {
+  readonly lease: Promise<Lease>;
+  readonly told: Set<NonNullable<AcquireOptions["onWait"]>>;
+  notice?: WaitNotice;
+}
+
 export class RunLocks {
   readonly #take: TakeLocks;
   readonly #together: boolean;
   readonly #leases = new Map<string, Lease>();
-  readonly #pending = new Map<string, Promise<Lease>>();
+  readonly #pending = new Map<string, Pending>();
   readonly #uses = new Map<string, number>();
   readonly #failures: unknown[] = [];
   /** Locks on their way back, by resource. */
@@ -62,8 +69,7 @@ export class RunLocks {
     this.#count(request, 1);
     try {
       for (;;) {
-        const pending = this.#pending.get(key);
-        if (pending !== undefined) await pending.catch(() => undefined);
+        await waitAlong(this.#pending.get(key), options.onWait);
         await this.#releasing.get(key);
         const lease = this.#leases.get(key);
         if (lease !== undefined && serves(lease, request)) {
@@ -71,10 +77,8 @@ export class RunLocks {
           return lease;
         }
         if (this.#pending.has(key)) continue;
-        const taking = this.#replace(key, request, options);
-        this.#pending.set(key, taking);
         try {
-          return await taking;
+          return await this.#takeFor(key, request, options);
         } finally {
           this.#pending.delete(key);
         }
@@ -106,6 +110,21 @@ export class RunLocks {
       throw new AggregateError(this.#failures, "Some locks could not be given back cleanly.", {
         cause: this.#failures[0],
       });
+  }
+
+  /** What it waits for is told to all who wait along: each lets go of its slot. */
+  #takeFor(key: string, request: LockRequest, options: Pick<AcquireOptions, "signal" | "onWait">): Promise<Lease> {
+    const told: Pending["told"] = new Set(options.onWait === undefined ? [] : [options.onWait]);
+    const onWait = (notice: WaitNotice): void => {
+      pending.notice = notice;
+      for (const tell of told) tell(notice);
+    };
+    const pending: Pending = {
+      told,
+      lease: this.#replace(key, request, options.onWait === undefined ? options : { ...options, onWait }),
+    };
+    this.#pending.set(key, pending);
+    return pending.lease;
   }
 
   async #replace(
@@ -142,6 +161,15 @@ export class RunLocks {
     else this.#uses.delete(key);
     return count;
   }
+}
+
+async function waitAlong(pending: Pending | undefined, onWait: AcquireOptions["onWait"]): Promise<void> {
+  if (pending === undefined) return;
+  if (onWait !== undefined) {
+    pending.told.add(onWait);
+    if (pending.notice !== undefined) onWait(pending.notice);
+  }
+  await pending.lease.catch(() => undefined); // whoever took it tells
 }
 
 function serves({ grants: [grant], signal }: Lease, { mode }: LockRequest): boolean {

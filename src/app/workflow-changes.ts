@@ -4,7 +4,7 @@ import type { Datastore } from "../store/contract.ts";
 import { runFiles, runsFolder } from "../workflow/run-files.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
-import { claimName, type EditSource, keepIdentity, refuseNewName, warnOf } from "./editing.ts";
+import { claimName, claimWorkflow, type EditSource, keepIdentity, refuseNewName, warnOf } from "./editing.ts";
 import { listRuns } from "./find-run.ts";
 import { sampleWorkflow } from "./sample-workflow.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
@@ -104,14 +104,13 @@ export async function editWorkflow(
 /** Does something with a workflow that nobody else changes meanwhile. Throws where it has been changed since it was read. */
 async function changing<T>(
   context: AppContext,
-  { workflows }: Workspace,
+  workspace: Workspace,
   before: LoadedWorkflow,
   work: () => Promise<T>,
 ): Promise<T> {
-  // Claimed as names are, and never a name: those hold no slash.
-  const claim = await claimName(context, before.workflow.name, workflows.claimPath(`id/${before.workflow.id}`));
+  const claim = await claimWorkflow(context, workspace, before.workflow);
   try {
-    const now = await workflows.load(before.file);
+    const now = await workspace.workflows.load(before.file);
     if (now.text !== before.text)
       throw new FenError("workflow_invalid", `Somebody else changed the workflow meanwhile: ${before.file}`, {
         hint: "Look at it and run the command again.",

@@ -232,7 +232,12 @@ export class WorkflowEngine {
       const [first] = step.expansions ?? [];
       if (first === undefined || forEach === undefined || state.step(first).item !== undefined) continue;
       const scope = this.#runner.scope({});
-      const expansions = await expansionsOf(step.definition, name, await forEach.run(scope), scope);
+      const expansions = await expansionsOf(
+        step.definition,
+        name,
+        { ...(await forEach.run(scope)), where: forEach.expressions[0]?.where },
+        scope,
+      );
       if (expansions.length !== step.expansions?.length) throw changedList(step.name, state.id);
       for (const [index, { item }] of expansions.entries()) state.step(first + index).item = item;
     }
@@ -245,7 +250,7 @@ export class WorkflowEngine {
     if (forEach === undefined) throw new Error(`step ${step.name} is no fan-out`);
     const scope = this.#runner.scope({});
     try {
-      const list = await forEach.run(scope);
+      const list = { ...(await forEach.run(scope)), where: forEach.expressions[0]?.where };
       const expansions = await expansionsOf(step.definition, name, list, scope);
       const first = state.steps.length;
       const items = expansions.map(({ item }) => item);

@@ -1,8 +1,8 @@
 /** A step that runs another workflow: a run of its own, with its own journal and record, within the locks and slots of the run that calls it. */
 import { createHash } from "node:crypto";
 import { InputsSchema } from "../expression/inputs-schema.ts";
-import type { Scope } from "../expression/scope.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
+import { findTarget } from "../workflow/find-target.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
@@ -15,12 +15,12 @@ import { OpenRun } from "./open-run.ts";
 import { resolveInputs } from "./step-inputs.ts";
 import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
-import type { Attempted } from "./workflow-step.ts";
+import type { Attempted, Called } from "./workflow-step.ts";
 
 export async function runNested(
   engine: WorkflowEngine,
   step: StepState,
-  call: { readonly attempt: number; readonly target: string; readonly scope: Scope; readonly signal: AbortSignal },
+  call: Called & { readonly signal: AbortSignal },
 ): Promise<Attempted> {
   const { surroundings, state, journal } = engine.parts;
   const { machine, workspace } = surroundings;
@@ -32,7 +32,9 @@ export async function runNested(
   const isPlanned =
     planned?.kind === "workflow" &&
     [planned.plan.workflow.workflow.name, planned.plan.workflow.workflow.id].includes(call.target);
-  let plan: PlannedRun = isPlanned ? planned.plan : await planOf(await surroundings.workflows.find(call.target));
+  let plan: PlannedRun = isPlanned
+    ? planned.plan
+    : await planOf(await findTarget(() => surroundings.workflows.find(call.target), call.named));
   const former = await formerRun(engine, step, plan);
   // It goes on with the workflow that it began with, whatever the file says now.
   if (former !== undefined && !isSame(former.state.definition, plan.workflow.workflow))

@@ -1,18 +1,20 @@
 /** `workflow resume`: a run that died, was cancelled or failed goes on where it was. What had ended stays ended. */
 import { FenError } from "../kernel/errors.ts";
 import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
+import type { Owned } from "../store/contract.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { planRun, type PlannedRun } from "../workflow/plan.ts";
-import { type RunFiles, runFiles } from "../workflow/run-files.ts";
+import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
+import { claimWorkflow } from "./editing.ts";
 import { nestedRun } from "./find-run.ts";
 import { OpenRun } from "./open-run.ts";
 import { PastRuns } from "./past-runs.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
-import { carryOut, takeLocks } from "./workflow-run.ts";
+import { CancelWatch, carryOut, takeLocks } from "./workflow-run.ts";
 import type { RunDocument } from "./workflow-run-document.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
@@ -35,26 +37,62 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   const files = runFiles(ref);
   const claim = await claimRun(context, workspace, files, ref.id);
   try {
-    const state = await readRun(workspace, files, ref.id);
+    const { state, owned } = await ownRun(context, workspace, { ref, failed: options.failed });
+    return await goOn(context, workspace, { ...options, state, owned });
+  } finally {
+    claim.release();
+  }
+}
+
+/** The run as it was left, which from now on shows as alive: nobody deletes it while it waits for its locks. */
+async function ownRun(
+  context: AppContext,
+  workspace: Workspace,
+  { ref, failed }: { readonly ref: RunRef; readonly failed: boolean },
+): Promise<{ readonly state: RunState; readonly owned: Owned }> {
+  const { workflowId: id } = ref;
+  const deleting = await claimWorkflow(context, workspace, { id, name: id });
+  try {
+    const state = await readRun(workspace, runFiles(ref), ref.id);
     refuseNested(state);
     if (state.status !== "running") await OpenRun.settle(workspace, state);
-    refuseEnded(state, options.failed);
+    refuseEnded(state, failed);
+    return { state, owned: await OpenRun.own(workspace, ref) };
+  } finally {
+    deleting.release();
+  }
+}
+
+async function goOn(
+  context: AppContext,
+  workspace: Workspace,
+  run: Omit<ResumeOptions, "run"> & { readonly state: RunState; readonly owned: Owned },
+): Promise<RunDocument> {
+  const { machine } = context;
+  const { state, owned, failed, concurrency } = run;
+  const files = runFiles({ workflowId: state.definition.id, id: state.id });
+  let open: OpenRun | undefined;
+  try {
     const { surroundings, plan } = await planAgain(context, workspace, state);
+    using cancel = new CancelWatch(surroundings, { files, state });
     try {
-      const start = context.machine.clock.monotonic();
-      await takeLocks(surroundings, plan, (number, index) => !isOver(state, number, index, options.failed));
-      const waitedMs = Math.round(context.machine.clock.monotonic() - start);
-      const entries = await takeUp(surroundings, { plan, state, ...options });
+      const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
+      const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
+      const entries = await takeUp(surroundings, { ...run, plan });
       const emit = (event: AppEvent) => surroundings.emit(event);
-      const { machine } = context;
-      const open = await OpenRun.reopen(workspace, state, { at: machine.clock.now(), by: authorOf(machine), emit });
+      const resumed = { at: machine.clock.now(), by: authorOf(machine), owned, emit };
+      open = await OpenRun.reopen(workspace, state, resumed);
       for (const entry of entries) open.add(entry, emit);
-      return await carryOut(surroundings, open, { plan, waitedMs, concurrency: options.concurrency });
+      return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency });
     } finally {
       await surroundings.locks.release();
     }
   } finally {
-    claim.release();
+    if (open === undefined) {
+      await workspace.datastore.journals.remove(files.owner); // it is again what it was
+      await workspace.datastore.files.remove(files.cancel);
+      owned.letGo();
+    }
   }
 }
 

@@ -14,6 +14,7 @@ import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
+import { claimWorkflow } from "./editing.ts";
 import { authorOf, callsOf, type LockPlan, lockPlan, plannedUses, planSources } from "./workflow-planning.ts";
 import { type RunDocument, runDocument } from "./workflow-run-document.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
@@ -32,12 +33,32 @@ export interface RunWorkflowOptions extends GivenInputs {
  */
 export async function runWorkflow(context: AppContext, options: RunWorkflowOptions): Promise<RunDocument> {
   const { surroundings, plan } = await prepareRun(context, options);
-  const { machine, workspace } = surroundings;
-  const { workflow, text } = plan.workflow;
   try {
-    const lockedAt = machine.clock.monotonic();
-    await takeLocks(surroundings, plan);
-    const waitedMs = Math.round(machine.clock.monotonic() - lockedAt);
+    // It is there before it waits: others see it, and can end it.
+    const open = await begin(surroundings, plan);
+    using cancel = new CancelWatch(surroundings, open);
+    let waitedMs = 0;
+    try {
+      waitedMs = await takeLocks(surroundings, plan, cancel);
+    } catch (error) {
+      if (!cancel.signal.aborted) {
+        await open.abandon();
+        throw error;
+      } // else it ends before its first step
+    }
+    return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency: options.concurrency });
+  } finally {
+    await surroundings.locks.release();
+  }
+}
+
+/** Nobody deletes the workflow at the same moment. */
+async function begin(surroundings: RunSurroundings, plan: PlannedRun): Promise<OpenRun> {
+  const { context, machine, workspace } = surroundings;
+  const { workflow, text, file } = plan.workflow;
+  const claim = await claimWorkflow(context, workspace, workflow);
+  try {
+    if (!workspace.workflows.isThere(file)) throw deletedMeanwhile(workflow);
     const first: JournalEntry = {
       e: "run",
       at: machine.clock.now(),
@@ -48,22 +69,32 @@ export async function runWorkflow(context: AppContext, options: RunWorkflowOptio
       tags: { ...workflow.tags, ...surroundings.tags },
       by: authorOf(machine),
     };
-    const open = await OpenRun.begin(workspace, first, (event) => surroundings.emit(event));
-    return await carryOut(surroundings, open, { plan, waitedMs, concurrency: options.concurrency });
+    return await OpenRun.begin(workspace, first, (event) => surroundings.emit(event));
   } finally {
-    await surroundings.locks.release();
+    claim.release();
   }
+}
+
+function deletedMeanwhile({ name }: WorkflowDefinition): FenError {
+  return new FenError("workflow_missing", `The workflow ${name} was deleted while its run began.`, {
+    hint: "List the workflows: fen workflow search",
+    facts: { workflow: name },
+  });
 }
 
 /** Carries an open run to its end, and gives what `--json` prints. */
 export async function carryOut(
   surroundings: RunSurroundings,
   open: OpenRun,
-  run: { readonly plan: PlannedRun; readonly waitedMs: number; readonly concurrency?: number | undefined },
+  run: {
+    readonly plan: PlannedRun;
+    readonly cancel: CancelWatch;
+    readonly waitedMs: number;
+    readonly concurrency?: number | undefined;
+  },
 ): Promise<RunDocument> {
-  const { context, workspace, machine } = surroundings;
+  const { workspace, machine } = surroundings;
   const { state, journal, log, logName } = open;
-  const cancel = new CancelWatch(surroundings, open);
   const parts: EngineParts = {
     surroundings,
     plan: run.plan,
@@ -71,7 +102,7 @@ export async function carryOut(
     journal,
     logFile: log,
     logName,
-    signal: AbortSignal.any([context.signal, cancel.signal]),
+    signal: run.cancel.orCommand,
     slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
     taintedInputs: new Set(),
     sequence: surroundings.nextSequence(),
@@ -84,7 +115,6 @@ export async function carryOut(
   } catch (error) {
     if (!(error instanceof FenError && error.code === "run_cancelled")) throw stopped(error, state);
   } finally {
-    cancel[Symbol.dispose]();
     await surroundings.records.settled().finally(() => open.close());
   }
   return runDocument(state, workspace);
@@ -191,15 +221,17 @@ function mayRead(step: PlannedStep, name: string): boolean {
   );
 }
 
-/** With `lock: run` everything that is known; `wanted` may leave steps out. */
+/** With `lock: run` everything that is known; `wanted` may leave steps out. Resolves to the milliseconds that it waited. */
 export async function takeLocks(
-  surroundings: RunSurroundings,
+  { machine, uses, locks }: RunSurroundings,
   plan: PlannedRun,
-  wanted?: (step: number, index: number) => boolean,
-): Promise<void> {
-  if (plan.workflow.workflow.lock === "step") return;
-  for (const [call, use] of plannedUses(plan, wanted)) surroundings.uses.set(call, use);
-  await surroundings.locks.takeAll([...surroundings.uses.values()], { signal: surroundings.context.signal });
+  { orCommand: signal, wanted }: Pick<CancelWatch, "orCommand"> & { wanted?(step: number, index: number): boolean },
+): Promise<number> {
+  const start = machine.clock.monotonic();
+  if (plan.workflow.workflow.lock === "step") return 0;
+  for (const [call, use] of plannedUses(plan, wanted)) uses.set(call, use);
+  await locks.takeAll([...uses.values()], { signal });
+  return Math.round(machine.clock.monotonic() - start);
 }
 
 /** Local work: twice as many steps as there are processors, so that one can wait for the disk while another works. */
@@ -214,14 +246,17 @@ function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: 
 }
 
 /** Fires when somebody wants the run to end (`workflow cancel`). */
-class CancelWatch {
+export class CancelWatch {
+  /** Fires also when the command is to end. */
+  readonly orCommand: AbortSignal;
   readonly #controller = new AbortController();
   readonly #timer: Disposable;
 
   constructor(
-    { machine, workspace }: RunSurroundings,
+    { context, machine, workspace }: RunSurroundings,
     { files, state }: { readonly files: OpenRun["files"]; readonly state: RunState },
   ) {
+    this.orCommand = AbortSignal.any([context.signal, this.#controller.signal]);
     this.#timer = machine.clock.every(workspace.datastore.lookEveryMs, () => {
       void workspace.datastore.files.stat(files.cancel).then(
         (info) => {

@@ -5,7 +5,8 @@ import type { LoadedDefinition } from "../model/definitions.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
-import { asName, modeOf } from "../workflow/plan.ts";
+import { findTarget, type NamedTarget } from "../workflow/find-target.ts";
+import { asName, modeOf, targetOf } from "../workflow/plan.ts";
 import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
 import type { Slot } from "../workflow/slots.ts";
@@ -92,11 +93,13 @@ export class StepRunner {
       const self = forEach === undefined ? {} : { [forEach.item]: step.item };
       const { compiled } = this.#engine.planned(step);
       const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
-      const { file } = this.#engine.parts.plan.workflow;
+      const { workflow } = this.#engine.parts.plan;
       const scope = this.scope(self);
-      const target = asName(await compiled.target.resolve(scope), text, file);
-      if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, scope });
-      return await this.#callModel(step, { attempt, target, scope });
+      const { value, isTainted } = await compiled.target.run(scope);
+      const target = asName(value, text, workflow.file);
+      const named = targetOf(workflow, step.definition, { compiled, isTainted });
+      if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, named, scope });
+      return await this.#callModel(step, { attempt, target, named, scope });
     } catch (error) {
       if (this.#signal.aborted)
         return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
@@ -107,10 +110,7 @@ export class StepRunner {
   }
 
   /** Takes none of the run's slots, and none of the job's: its steps do. A place in its fan-out it needs. */
-  async #callWorkflow(
-    step: StepState,
-    call: { readonly attempt: number; readonly target: string; readonly scope: Scope },
-  ): Promise<Attempted> {
+  async #callWorkflow(step: StepState, call: Called): Promise<Attempted> {
     const slots: Slot[] = [];
     try {
       for (const group of this.#engine.groupSlotsOf(step)) slots.push(await group.take(step.number, this.#signal));
@@ -123,18 +123,13 @@ export class StepRunner {
 
   async #callModel(
     step: StepState,
-    call: {
-      readonly attempt: number;
-      readonly target: string;
-      readonly scope: Scope;
-      /** The definition, where it was read already. */
-      readonly found?: LoadedDefinition;
-    },
+    /** `found`: the definition, where it was read already. */
+    call: Called & { readonly found?: LoadedDefinition },
   ): Promise<Attempted> {
-    const { attempt, target, scope } = call;
+    const { attempt, target, named, scope } = call;
     const { surroundings } = this.#engine.parts;
     const { compiled } = this.#engine.planned(step);
-    const found = call.found ?? (await surroundings.models.find(target));
+    const found = call.found ?? (await findTarget(() => surroundings.models.find(target), named));
     const method = String(await compiled.method?.resolve(scope));
     const type = surroundings.workspace.types.find(found.definition.type);
     const request = modelLock(found, modeOf(found, findMethod(type, method).kind, method));
@@ -264,6 +259,14 @@ export class StepRunner {
       },
     };
   }
+}
+
+/** A call whose target is known by name. */
+export interface Called {
+  readonly attempt: number;
+  readonly target: string;
+  readonly named: NamedTarget;
+  readonly scope: Scope;
 }
 
 /** A call whose model is held. */

@@ -1,9 +1,12 @@
 /** Everything that can be known to be wrong with a workflow before it runs. */
 import { hasExpression } from "../expression/template.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
+import { asSchema } from "../expression/schema.ts";
 import { FenError } from "../kernel/errors.ts";
+import { nearest } from "../kernel/suggest.ts";
 import { findMethod } from "../model/type.ts";
 import { locateFindings, showProblem } from "../repo/findings.ts";
-import type { YamlPath } from "../repo/yaml.ts";
+import { isRecord, type YamlPath } from "../repo/yaml.ts";
 import type { Task } from "../workflow/definition.ts";
 import { checkGraph, graphChecks, maxNesting, nestedWorkflows, tasksOf } from "../workflow/graph.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
@@ -39,6 +42,8 @@ export async function validateWorkflows(
 }
 
 const unreadableCodes = ["workflow_invalid", "yaml_invalid", "file_too_large", "workflow_ambiguous"];
+
+type ModelTask = Extract<Task, { type: "model_method" }>;
 
 interface Finding {
   readonly path: YamlPath;
@@ -121,18 +126,37 @@ class Checker {
       const key = JSON.stringify([task.modelIdOrName, task.methodName]);
       const finding = await (this.#methods.get(key) ?? this.#remember(key, task));
       if (finding !== undefined) found.push({ ...finding, path: [...path, ...finding.path] });
+      else for (const one of await this.#misspeltInputs(task)) found.push({ ...one, path: [...path, ...one.path] });
     }
     return found;
   }
 
-  #remember(key: string, task: Extract<Task, { type: "model_method" }>): Promise<Finding | undefined> {
+  /** Inputs that nothing of the model takes, and that are nearly called like one that it does. Others may be for somebody's own use. */
+  async #misspeltInputs({ modelIdOrName, methodName, inputs }: ModelTask): Promise<Finding[]> {
+    const { definition, text } = await this.#models.find(modelIdOrName);
+    if (hasExpression(methodName) || !isRecord(inputs)) return [];
+    const spec = findMethod(this.#workspace.types.find(definition.type), methodName);
+    const known = [
+      ...new InputsSchema(definition.inputs ?? {}).names,
+      ...Object.keys(asSchema(spec.arguments["properties"])),
+    ];
+    return Object.keys(inputs).flatMap((name) => {
+      const near = known.includes(name) || text.includes(name) ? undefined : nearest(name, known);
+      if (near === undefined) return [];
+      return [
+        { path: ["inputs", name], message: `${definition.name} takes no input ${name}`, hint: `Did you mean ${near}?` },
+      ];
+    });
+  }
+
+  #remember(key: string, task: ModelTask): Promise<Finding | undefined> {
     const looked = this.#lookAt(task);
     this.#methods.set(key, looked);
     return looked;
   }
 
   /** What is wrong with the model or the method that a step names, at the key that names it. */
-  async #lookAt({ modelIdOrName, methodName }: Extract<Task, { type: "model_method" }>): Promise<Finding | undefined> {
+  async #lookAt({ modelIdOrName, methodName }: ModelTask): Promise<Finding | undefined> {
     const { types } = this.#workspace;
     let key = "modelIdOrName";
     try {

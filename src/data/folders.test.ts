@@ -36,7 +36,12 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const lease = (): Held => ({ grants: [], assertHeld: async () => undefined });
+const lease = (): Held => ({
+  grants: [],
+  signal: new AbortController().signal,
+  assertHeld: async () => undefined,
+  commit: () => Promise.reject(new Error("nothing is committed to the lock of a folder")),
+});
 
 async function commit(held: Held): Promise<number | undefined> {
   const staging = new Staging(data, machine, { model, runId: machine.random.uuid() });

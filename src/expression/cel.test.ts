@@ -360,3 +360,19 @@ describe("an expression that can't be evaluated", () => {
     expect(parse("model.db.input.name").warnings).toEqual([]);
   });
 });
+
+test("a value that is larger than anything could keep is an error, at once", async () => {
+  const cel = await Cel.load();
+  const nested = (levels: number) =>
+    Array.from({ length: levels }).reduce<string>((inner) => `[1,2,3,4,5,6,7,8,9,10].map(x, ${inner})`, "1");
+  const sizeOf = async (source: string) =>
+    JSON.stringify(await cel.parse(source, { file: "x.yaml", key: "a", path: ["a"], line: 1 }).evaluate({})).length;
+  expect(await sizeOf(nested(3))).toBeGreaterThan(2000);
+  const doubled = (levels: number) => {
+    let source = `v${levels}`;
+    for (let at = levels; at > 0; at--)
+      source = `cel.bind(v${at}, [${Array.from({ length: 10 }, () => `v${at - 1}`).join(",")}], ${source})`;
+    return `cel.bind(v0, 1, ${source})`;
+  };
+  await expect(sizeOf(doubled(8))).rejects.toThrow("more than 1000000 values");
+});

@@ -35,7 +35,7 @@ describe("a value", () => {
     };
     expect(await compiled(value).resolve({ inputs: { list: [1, "x"], a: 1 } })).toEqual({
       list: [1, "x"],
-      text: '<[\n  1,\n  "x"\n]>',
+      text: '<[1,"x"]>',
       nothing: "<>",
       both: "1-2",
       number: 3,

@@ -1,5 +1,6 @@
 /** The `inputs` of a definition: a small JSON Schema. Text is coerced, defaults filled in, then everything is checked. */
 import { FenError } from "../kernel/errors.ts";
+import { nearest } from "../kernel/suggest.ts";
 import { isRecord, suggestKey } from "../repo/yaml.ts";
 import { asSchema, checkValue, coerceValue, type Schema } from "./schema.ts";
 
@@ -45,7 +46,7 @@ export class InputsSchema {
     }
     if (problems.length > 0)
       throw new FenError("input_invalid", `Inputs don't fit:\n  ${problems.join("\n  ")}`, {
-        hint: `The model takes the inputs ${this.names.join(", ")}: --input name=value`,
+        hint: `Its inputs are ${this.names.join(", ")}: --input name=value`,
         facts: { problems },
       });
     return Object.fromEntries(values);
@@ -53,6 +54,13 @@ export class InputsSchema {
 }
 
 const types = ["string", "number", "integer", "boolean", "array", "object"];
+
+/** Of JSON Schema, also those that are only for people. */
+const propertyKeys = [
+  ...["type", "description", "default", "enum", "const", "title", "examples", "format", "pattern", "nullable"],
+  ...["properties", "required", "additionalProperties", "items", "minItems", "maxItems", "uniqueItems"],
+  ...["minLength", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
+];
 
 interface SchemaFinding {
   readonly path: readonly string[];
@@ -84,6 +92,22 @@ export function checkInputsSchema(schema: Schema): SchemaFinding[] {
         message: `input ${name} has an unknown type ${String(type)}`,
         hint: suggestKey(String(type), types),
       });
+    if (isRecord(property)) found.push(...misspeltKeys(property, name, at));
   }
   return found;
+}
+
+/** A key that is nearly a known one: what it says would be ignored. Others are somebody's own. */
+function misspeltKeys(property: Schema, name: string, at: readonly string[]): SchemaFinding[] {
+  return Object.keys(property).flatMap((key) =>
+    propertyKeys.includes(key) || nearest(key, propertyKeys) === undefined
+      ? []
+      : [
+          {
+            path: [...at, name, key],
+            message: `input ${name}: unknown key ${key}`,
+            hint: suggestKey(key, propertyKeys),
+          },
+        ],
+  );
 }

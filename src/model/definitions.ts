@@ -77,14 +77,18 @@ export class Definitions {
     );
   }
 
-  /** All definitions by name, and what is wrong with the others. Reads each file once; parses as little as it can. */
-  async list(): Promise<{ readonly definitions: readonly DefinitionSummary[]; readonly problems: readonly Problem[] }> {
+  /** All definitions by name, and what is wrong with the others. Reads each file once; parses as little as it can. Texts go to `texts`, by file. */
+  async list(
+    texts?: Map<string, string>,
+  ): Promise<{ readonly definitions: readonly DefinitionSummary[]; readonly problems: readonly Problem[] }> {
     const definitions: DefinitionSummary[] = [];
     const problems: Problem[] = [];
     for (const file of this.#files()) {
       try {
         const text = readSmall(file);
         const quick = skim(text);
+        // Only what was certainly UTF-8.
+        if (quick !== undefined && !text.includes("\uFFFD")) texts?.set(file, text);
         const summary = quick ?? (await this.load(file)).definition;
         definitions.push({ id: summary.id, name: summary.name, type: summary.type, file });
       } catch (error) {

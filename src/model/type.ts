@@ -4,6 +4,8 @@ import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { nearest } from "../kernel/suggest.ts";
 import type { HandedDown } from "../lock/hand-down.ts";
+import { type Finding, Findings } from "../repo/findings.ts";
+import { isRecord, suggestKey } from "../repo/yaml.ts";
 import type { Appender } from "../store/contract.ts";
 
 export interface ModelType {
@@ -131,6 +133,17 @@ export function findMethod(type: ModelType, name: string): MethodSpec {
     hint: `${near === undefined ? "" : `Did you mean ${near}? `}Its methods: ${known.join(", ")}. See: fen model type describe ${type.name}`,
     facts: { type: type.name, method: name },
   });
+}
+
+/** Keys of arguments that a method which says all that it takes doesn't take. */
+export function unknownArguments(spec: MethodSpec, given: Readonly<Record<string, unknown>>): readonly Finding[] {
+  const { properties, additionalProperties } = spec.arguments;
+  if (additionalProperties !== false || !isRecord(properties)) return [];
+  const findings = new Findings();
+  const known = Object.keys(properties);
+  for (const key of Object.keys(given))
+    if (!known.includes(key)) findings.error([key], `unknown argument ${key}`, suggestKey(key, known));
+  return findings.all;
 }
 
 /** `Acme::Net::Switch` → `acme/net/switch`. */

@@ -44,6 +44,9 @@ const words = oneof(
     "e3b0c442",
     "00e1",
     "application/json",
+    "ssh web-01.example true",
+    "on the way - back",
+    "a 1 b_2 ./c @d",
   ),
   string({ maxLength: 8 }),
 );
@@ -97,4 +100,9 @@ test("a record of a run is written plainly", () => {
     logFile: ".swamp/outputs/command/shell/execute/8b7155d7-2026-11-25T16-39-12-219Z-ab07c564.log",
   };
   expect(plainYaml(record)).toBe(dump(record));
+});
+
+test("a few words are written plainly, more of them are left to the library, which folds", () => {
+  expect(plainYaml({ run: "ssh web-01.example true" })).toBe(dump({ run: "ssh web-01.example true" }));
+  expect(plainYaml({ run: "one two three ".repeat(9).trim() })).toBeUndefined();
 });

@@ -7,6 +7,9 @@
 const reserved = /^(y|n|yes|no|on|off|true|false|null)$/i;
 /** A word, a path, a media type. (`.inf` and `.nan` would be numbers.) */
 const word = /^(?:[A-Za-z]|\/[A-Za-z]|\.[A-Za-z]{4})[\w./@-]*$/;
+/** Words on one line, too few for a fold. */
+const phrase = /^[A-Za-z][\w./@-]*(?: [\w./@][\w./@-]*)+$/;
+const longestPhrase = 40;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const dotted = /^\d+\.\d+\.\d+(\.\d+)*$/;
 /** A hash: with such a letter in it, and not a binary number's, it can't be a number. */
@@ -63,6 +66,7 @@ function asScalar(value: unknown): string | undefined {
 function asText(text: string): string | undefined {
   if (timestamp.test(text)) return `'${text}'`;
   if (text.length > 512) return undefined;
-  const isPlain = uuid.test(text) || dotted.test(text) || hash.test(text) || word.test(text);
+  const isPhrase = text.length <= longestPhrase && phrase.test(text);
+  const isPlain = isPhrase || uuid.test(text) || dotted.test(text) || hash.test(text) || word.test(text);
   return isPlain && !reserved.test(text) ? text : undefined;
 }

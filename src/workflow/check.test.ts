@@ -168,6 +168,11 @@ describe("what is wrong is told with its key and what to write", () => {
       ["warning inputs.properties.a.type: input a has an unknown type strin (Did you mean string?)"],
     ],
     [
+      "a misspelt key of an input; one of somebody's own is left alone",
+      { ...workflow, inputs: { properties: { a: { type: "string", defalt: "x", owner: "me" } } } },
+      ["warning inputs.properties.a.defalt: input a: unknown key defalt (Did you mean default?)"],
+    ],
+    [
       "no value",
       { ...workflow, tags: null },
       ["error tags: tags has no value: it must be a map (Give it one, or leave it out.)"],
@@ -295,7 +300,9 @@ describe("what is wrong is told with its key and what to write", () => {
     [
       "an unknown cause",
       withStep({ retry: { attempts: 2, on: ["failures"] } }),
-      ["error jobs.0.steps.0.retry.on: on must be a list of some of failure, timeout, lock, interrupted"],
+      [
+        "error jobs.0.steps.0.retry.on: on must be a list of some of failure, timeout, lock, interrupted (Did you mean failure?)",
+      ],
     ],
     [
       "a lock that isn't one",

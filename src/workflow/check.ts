@@ -6,7 +6,7 @@ import { isSafeName } from "../kernel/paths.ts";
 import { type Finding, Findings } from "../repo/findings.ts";
 import { MapReader } from "../repo/map-reader.ts";
 import { isUuid } from "../repo/named-files.ts";
-import { isRecord } from "../repo/yaml.ts";
+import { isRecord, suggestKey } from "../repo/yaml.ts";
 import { readDependencies } from "./check-conditions.ts";
 import { readTask } from "./check-task.ts";
 import type {
@@ -163,12 +163,19 @@ function readRetry(step: MapReader): RetryPolicy | undefined {
   const retry = step.inner("retry", { hint });
   if (retry === undefined) return undefined;
   checkKeys(retry, retryKeys);
-  const on = retry.read("on", {}, `a list of some of ${retryCauses.join(", ")}`, asCauses);
+  const on = retry.read("on", causeHint(retry.map["on"]), `a list of some of ${retryCauses.join(", ")}`, asCauses);
   return {
     attempts: retry.whole("attempts", 1, { required: true, to: maxAttempts, hint }) ?? 1,
     backoffMs: readTime(retry, "backoff", 0) ?? 1000,
     on: on ?? retryCauses,
   };
+}
+
+/** For the first word that is none. */
+function causeHint(value: unknown): { readonly hint?: string } {
+  const words: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const wrong = words.find((one) => typeof one === "string" && !retryCauses.some((cause) => cause === one));
+  return wrong === undefined ? {} : { hint: suggestKey(String(wrong), retryCauses).replace("Known keys:", "Known:") };
 }
 
 function asCauses(value: unknown): readonly RetryCause[] | undefined {

@@ -1,6 +1,9 @@
 /** What a run's journal says, line by line. Keys are short: a run of ten thousand steps writes twenty thousand lines. */
 import type { WorkflowDefinition } from "./definition.ts";
 
+/** A longer line is neither written nor read. */
+export const maxLineBytes = 256 * 1024 * 1024;
+
 /** Milliseconds since the epoch, by the clock of the machine that runs it. */
 export type At = number;
 

@@ -1,5 +1,6 @@
 /** A fan-out's steps: one for each element of a list or entry of a map, each with a name of its own. */
 import type { CompiledValue } from "../expression/compile.ts";
+import { ExpressionError, type Where } from "../expression/failure.ts";
 import type { Scope } from "../expression/scope.ts";
 import { parseTemplate } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -19,10 +20,10 @@ export interface Expansion {
 export async function expansionsOf(
   { name, forEach }: StepDefinition,
   compiledName: CompiledValue,
-  list: { readonly value: unknown; readonly isTainted: boolean },
+  list: { readonly value: unknown; readonly isTainted: boolean; readonly where: Where | undefined },
   scope: Scope,
 ): Promise<Expansion[]> {
-  const items = itemsOf(name, list.value);
+  const items = itemsOf(name, list);
   const taken = new Map<string, number>();
   const expansions: Expansion[] = [];
   for (const [index, item] of items.entries()) {
@@ -53,29 +54,41 @@ function uniqueName(own: string, taken: Map<string, number>): string {
   return unique;
 }
 
-function itemsOf(step: string, list: unknown): readonly unknown[] {
+function itemsOf(
+  step: string,
+  { value: list, where }: { readonly value: unknown; readonly where: Where | undefined },
+): readonly unknown[] {
+  const fail = (text: string, hint: string): FenError =>
+    where === undefined
+      ? new FenError("expression_failed", text, { hint })
+      : new ExpressionError("expression_failed", where, { text, hint });
   const items = Array.isArray(list)
     ? list
     : isRecord(list)
       ? Object.entries(list).map(([key, value]) => ({ key, value }))
       : undefined;
   if (items === undefined)
-    throw new FenError(
-      "expression_failed",
+    throw fail(
       `forEach of step ${step} gives ${list === null ? "null" : typeof list}, where a list or a map is needed`,
-      {
-        hint: "Give a list: forEach: { item: host, in: ${{ inputs.hosts }} }",
-      },
+      "Give a list: forEach: { item: host, in: ${{ inputs.hosts }} }",
     );
   if (items.length > maxExpansions)
-    throw new FenError(
-      "expression_failed",
+    throw fail(
       `forEach of step ${step} gives ${items.length} elements; ${maxExpansions} is the most`,
-      {
-        hint: "Cut the list into parts, one workflow run for each.",
-      },
+      "Cut the list into parts, one workflow run for each.",
+    );
+  if (!items.every(isKeepable))
+    throw fail(
+      `forEach of step ${step} gives a number that is infinite or none, which no record can keep`,
+      "Leave it out: in: ${{ inputs.list.filter(x, math.isFinite(x)) }}",
     );
   return items;
+}
+
+/** JSON has no infinity: after a resume the element would be another one. */
+function isKeepable(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(isKeepable);
 }
 
 function suffixOf(item: unknown, index: number): string {

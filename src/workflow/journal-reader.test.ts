@@ -30,6 +30,18 @@ describe("a journal", () => {
     expect(reader.problems).toEqual([]);
   });
 
+  test("may have a line of 100 MiB, which takes no longer for coming in small parts", () => {
+    const reader = new JournalReader("x.journal");
+    const [first] = entries;
+    const start = Date.now();
+    reader.take(Buffer.from(`${JSON.stringify({ ...first, inputs: { text: "" } }).slice(0, -1)},"more":"`));
+    const part = Buffer.alloc(64 * 1024, "x");
+    for (let at = 0; at < 1600; at++) expect(reader.take(part)).toEqual([]);
+    expect(reader.take(Buffer.from('"}\n'))).toHaveLength(1);
+    expect(Date.now() - start).toBeLessThan(5000);
+    expect(reader.state?.id).toBe(stateOf(entries).id);
+  });
+
   test("cut at any byte is the state of the whole lines before, without a problem", () => {
     const chance = new Chance(3);
     for (let round = 0; round < 100; round++) {

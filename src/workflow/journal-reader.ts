@@ -6,7 +6,7 @@
 import { FenError } from "../kernel/errors.ts";
 import { isRecord } from "../repo/yaml.ts";
 import type { Files } from "../store/contract.ts";
-import type { JournalEntry } from "./entries.ts";
+import { type JournalEntry, maxLineBytes } from "./entries.ts";
 import { RunState } from "./run-state.ts";
 
 export interface JournalProblem {
@@ -15,13 +15,13 @@ export interface JournalProblem {
   readonly message: string;
 }
 
-const maxLineBytes = 64 * 1024 * 1024;
-
 export class JournalReader {
   readonly #path: string;
   readonly #problems: JournalProblem[] = [];
   #state: RunState | undefined;
-  #rest: Buffer = Buffer.alloc(0);
+  /** Of the line that isn't whole yet. */
+  #rest: Uint8Array[] = [];
+  #restBytes = 0;
   #offset = 0;
   #line = 0;
   /** A line that can't be read; forgiven where the next one says that the run was taken up again. */
@@ -49,13 +49,16 @@ export class JournalReader {
   /** The bytes that follow. Gives the entries that are whole by now, already folded. Throws `run_corrupt` where it isn't the journal of a run. */
   take(bytes: Uint8Array): JournalEntry[] {
     this.#offset += bytes.length;
-    const all = this.#rest.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
-    const end = all.lastIndexOf(0x0a) + 1;
-    this.#rest = all.subarray(end);
-    if (this.#rest.length > maxLineBytes) throw this.#corrupt("a line has no end");
+    const end = bytes.lastIndexOf(0x0a) + 1;
+    const whole = end === 0 ? [] : [...this.#rest, bytes.subarray(0, end - 1)];
+    if (end > 0) this.#rest = [];
+    const rest = Uint8Array.from(bytes.subarray(end)); // whose bytes they are may use them again
+    if (rest.length > 0) this.#rest.push(rest);
+    this.#restBytes = end > 0 ? rest.length : this.#restBytes + rest.length;
+    if (this.#restBytes > maxLineBytes) throw this.#corrupt("a line has no end");
     const entries: JournalEntry[] = [];
     if (end === 0) return entries;
-    for (const line of all.toString("utf8", 0, end - 1).split("\n")) {
+    for (const line of Buffer.concat(whole).toString().split("\n")) {
       const entry = this.#read(line);
       if (entry !== undefined) entries.push(entry);
     }

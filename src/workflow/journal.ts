@@ -2,9 +2,9 @@
  * The journal of a run: a line for each thing that happened, in order. Lines that are written while others are being made durable are made durable together
  * (group commit), so that the cost of a thousand steps at once is that of a few.
  */
-import { asError } from "../kernel/errors.ts";
+import { asError, FenError } from "../kernel/errors.ts";
 import type { Appender } from "../store/contract.ts";
-import type { JournalEntry } from "./entries.ts";
+import { type JournalEntry, maxLineBytes } from "./entries.ts";
 
 interface Waiting {
   resolve(): void;
@@ -30,7 +30,10 @@ export class Journal {
 
   /** Takes a line into the order; durable with the next one that is waited for. */
   write(entry: JournalEntry): void {
-    this.#lines += `${JSON.stringify(entry)}\n`;
+    const line = JSON.stringify(entry);
+    // In bytes it may be three times as long: only then it is worth counting.
+    if (line.length > maxLineBytes / 3 && Buffer.byteLength(line) > maxLineBytes) this.#failed ??= tooLong(entry);
+    else this.#lines += `${line}\n`;
   }
 
   /** Resolves when everything written so far survives a power cut. Rejects from the first failure on: nothing more is certain then. */
@@ -68,4 +71,14 @@ export class Journal {
     }
     this.#syncing = undefined;
   }
+}
+
+function tooLong({ e }: JournalEntry): FenError {
+  return new FenError(
+    "file_too_large",
+    `A line of the run's journal (${e}) would have more than ${maxLineBytes} bytes.`,
+    {
+      hint: "Keep large content in files or data, and give steps its name.",
+    },
+  );
 }

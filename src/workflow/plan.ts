@@ -10,10 +10,11 @@ import { hasExpression } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { findMethod, type ModelTypes, onlyReads } from "../model/type.ts";
-import { isRecord, yamlLocator } from "../repo/yaml.ts";
+import { isRecord, type YamlPath, yamlLocator } from "../repo/yaml.ts";
 import type { LockMode } from "../store/contract.ts";
 import type { StepDefinition } from "./definition.ts";
 import type { RunState, StepState } from "./run-state.ts";
+import { findTarget, type NamedTarget } from "./find-target.ts";
 import { expansionsOf } from "./expansion.ts";
 import { maxNesting } from "./graph.ts";
 import { type LoadedWorkflow, refuseUnrunnable } from "./workflows.ts";
@@ -66,6 +67,8 @@ export interface PlannedStep {
 
 /** The texts of a step, parsed. */
 export interface CompiledStep {
+  /** In the workflow's file. */
+  readonly path: YamlPath;
   readonly name: CompiledValue;
   readonly target: CompiledValue;
   readonly method: CompiledValue | undefined;
@@ -171,6 +174,7 @@ class Planner {
     const { task } = step;
     const isMethod = task.type === "model_method";
     return {
+      path,
       name: at(step.name, "name"),
       target: isMethod
         ? at(task.modelIdOrName, "task", "modelIdOrName")
@@ -193,7 +197,8 @@ class Planner {
         calls: undefined,
         any: await this.#call(definition, compiled, undefined, definition.name),
       };
-    const expansions = await expansionsOf(definition, compiled.name, known, this.#scope());
+    const list = { ...known, where: forEach.expressions[0]?.where };
+    const expansions = await expansionsOf(definition, compiled.name, list, this.#scope());
     const calls: PlannedCall[] = [];
     for (const { name, item } of expansions)
       calls.push(await this.#call(definition, compiled, { [definition.forEach.item]: item }, name));
@@ -213,12 +218,14 @@ class Planner {
     const known = await this.#evaluate(compiled.target, self);
     if (known === undefined) return { name, target: { kind: "open", text } };
     const target = asName(known.value, text, this.#workflow.file);
+    const named = targetOf(this.#workflow, definition, { compiled, isTainted: known.isTainted });
     if (task.type === "model_method") {
-      const model = await this.#model(target, compiled, self);
+      const loaded = await findTarget(() => this.#sources.model(target), named);
+      const model = await this.#model(loaded, compiled, self);
       if (open.size === 0 && self !== undefined) await this.#check(name, model, values);
       return { name, target: model };
     }
-    const child = await this.#sources.workflow(target);
+    const child = await findTarget(() => this.#sources.workflow(target), named);
     return {
       name,
       target: {
@@ -229,11 +236,10 @@ class Planner {
   }
 
   async #model(
-    name: string,
+    loaded: LoadedDefinition,
     { method }: CompiledStep,
     self: Readonly<Record<string, unknown>> | undefined,
   ): Promise<PlannedCall["target"]> {
-    const loaded = await this.#sources.model(name);
     const type = this.#sources.types.find(loaded.definition.type);
     const known = method === undefined ? undefined : await this.#evaluate(method, self);
     if (known === undefined) return { kind: "model", loaded, method: undefined, mode: "exclusive" };
@@ -333,6 +339,17 @@ export function asName(value: unknown, text: string, file: string): string {
       facts: { file, expression: text },
     },
   );
+}
+
+/** What a step calls, as it is named. */
+export function targetOf(
+  { file, text }: LoadedWorkflow,
+  { task }: StepDefinition,
+  { compiled, isTainted }: { readonly compiled: CompiledStep; readonly isTainted: boolean },
+): NamedTarget {
+  const [key, written] =
+    task.type === "model_method" ? ["modelIdOrName", task.modelIdOrName] : ["workflowIdOrName", task.workflowIdOrName];
+  return { file, source: text, path: [...compiled.path, "task", key], written, isTainted };
 }
 
 function containsExpressions(value: unknown): boolean {

@@ -2,7 +2,7 @@
  * The workflows of a repository: `workflows/workflow-*.yaml`, and read-only ones anywhere under the folder of extensions. A workflow of the repository
  * hides an extension of its name. A file that can't be read is a problem that is told; it doesn't hide the others.
  */
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
 import { removeFile, writeFileAtomic } from "../kernel/files.ts";
@@ -147,6 +147,10 @@ export class Workflows {
   /** Replaces the text of a workflow at once. */
   async replace(file: string, text: string): Promise<void> {
     await writeFileAtomic(realpathSync(file), text);
+  }
+
+  isThere(file: string): boolean {
+    return existsSync(file);
   }
 
   remove(file: string): boolean {

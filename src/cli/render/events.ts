@@ -9,16 +9,16 @@ export type EventMode = "text" | "json" | "stream";
 
 export function eventPrinter(console: Console, mode: EventMode, verbose: boolean): (event: AppEvent) => void {
   if (mode === "stream") return (event) => console.out(JSON.stringify(plain(event)));
-  let isWaiting = false;
+  const waitedFor = new Set<string>();
   return (event) => {
     if (event.event === "lock.waiting") {
-      isWaiting = true;
+      waitedFor.add(event.notice.label);
       console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
     } else if (event.event === "lock.granted") {
       // Who wasn't told of a wait needn't be told of its end.
-      if (isWaiting && mode === "text")
-        console.say(console.dim(`got the lock on ${shortList(event.resources)} after ${duration(event.waitedMs)}`));
-      isWaiting = false;
+      if (waitedFor.size > 0 && mode === "text")
+        console.say(console.dim(`got the lock on ${shortList([...waitedFor])} after ${duration(event.waitedMs)}`));
+      waitedFor.clear();
     } else if (event.event === "warning")
       console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
     else if (mode === "text") printRun(console, event, verbose);

@@ -32,7 +32,9 @@ function failureLine(job: string, step: StepDocument, console: Console): string 
 export function showPreview(preview: RunPreview, console: Console, options: { readonly locksOnly: boolean }): string {
   const lines: string[] = [];
   if (!options.locksOnly) {
-    lines.push(`${console.bold(preview.workflowName)}: at most ${preview.concurrency} steps at work at once`);
+    lines.push(
+      `${console.bold(preview.workflowName)}: at most ${preview.concurrency} step${preview.concurrency === 1 ? "" : "s"} at work at once`,
+    );
     for (const job of preview.jobs) {
       lines.push(
         `${console.bold(job.name)}${job.dependsOn.length > 0 ? console.dim(` after ${job.dependsOn.join(", ")}`) : ""}`,

@@ -233,6 +233,39 @@ describe("model validate", () => {
     rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
   });
 
+  test("tells misspelt keys of a method's arguments and of the inputs, with their lines and what was probably meant", async () => {
+    const file = "models/command/shell/11111111-0000-4000-a000-00000000000f.yaml";
+    repo.write(
+      file,
+      `id: 11111111-0000-4000-a000-00000000000f
+name: misspelt
+type: command/shell
+version: 1
+inputs:
+  properties:
+    pkg: { type: string, defalt: curl }
+methods:
+  execute:
+    arguments:
+      run: echo
+      timout: 5
+`,
+    );
+    const { validations } = await documentOf(repo, "model validate misspelt", { exitCode: 1 });
+    const failed = validations.filter((one: { passed: boolean }) => !one.passed);
+    expect(failed).toMatchObject([
+      {
+        name: "Definition",
+        error: expect.stringMatching(/f\.yaml:7:\d+: .*unknown key defalt \(Did you mean default\?\)/),
+      },
+      {
+        name: "Method execute",
+        error: expect.stringMatching(/f\.yaml:12:7: unknown argument timout \(Did you mean timeout\?\)/),
+      },
+    ]);
+    rmSync(join(repo.path, file));
+  });
+
   test("lets pass what is there, or may be there when it runs", async () => {
     const fine = [
       "model.db-01.input.globalArguments.port",
@@ -272,7 +305,7 @@ describe("data of other models", () => {
     expect(await shown("${{ data.latest('db-01', 'result').attributes.stdout }}")).toBe("5432");
     expect(
       await shown("${{ data.latest('db-01', 'result').version }} of ${{ data.listVersions('db-01', 'result') }}"),
-    ).toBe("2 of [\n  1,\n  2\n]");
+    ).toBe("2 of [1,2]");
     expect(await shown("${{ data.version('db-01', 'result', 1).attributes.exitCode }}")).toBe("0");
     expect(await shown("${{ data.version('db-01', 'result', 7) == null }}")).toBe("true");
     expect(await shown("${{ data.latest('db-01', 'nothing').?attributes.orValue('none') }}")).toBe("none");

@@ -23,6 +23,8 @@ beforeAll(async () => {
   repo.workflow("unresolved", [first, step("x", "good", { inputs: { a: "${{ inputs.nope.deeper }}" } })]);
   repo.workflow("deep-unresolved", [first, nested("x", "unresolved")]);
   repo.workflow("over-number", [first, step("x", "good", { forEach: { item: "i", in: "${{ 3 }}" } })]);
+  repo.workflow("over-none", [step("x", "good", { forEach: { item: "i", in: "${{ [1.0, 0.0 / 0.0] }}" } })]);
+  repo.workflow("from-env", [first, step("x", "${{ env.HIDDEN }}")]);
   repo.workflow("number-name", [first, step("x", "${{ 3 }}")]);
   repo.workflow("circle", [first, nested("x", "circle-2")]);
   repo.workflow("circle-2", [nested("x", "circle")]);
@@ -46,6 +48,7 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     ["an expression in an input that can't be resolved", "workflow run unresolved", "expression_failed"],
     ["the same in a nested workflow", "workflow run deep-unresolved", "expression_failed"],
     ["a fan-out over a number", "workflow run over-number", "expression_failed"],
+    ["a fan-out over a number that is none", "workflow run over-none", "expression_failed"],
     ["a name that is a number", "workflow run number-name", "expression_failed"],
     ["workflows that call each other", "workflow run circle", "workflow_invalid"],
     ["a concurrency that is no number", "workflow run fine --concurrency many", "usage"],
@@ -56,6 +59,18 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     const before = files();
     expect(await errorOf(repo, line)).toMatchObject({ code, hint: expect.any(String) });
     expect(files()).toEqual(before);
+  });
+
+  test("a name of nothing is told with its line, and not shown where it comes from the environment", async () => {
+    expect((await errorOf(repo, "workflow run no-model")).message).toMatch(
+      /\.yaml:\d+ \(jobs\.0\.steps\.1\.task\.modelIdOrName\): No model is called nope\.$/,
+    );
+    expect((await errorOf(repo, "workflow run over-number")).message).toMatch(
+      /\.yaml:\d+ \(jobs.*forEach\.in\): forEach of/,
+    );
+    const error = await errorOf(repo, "workflow run from-env", { env: { HIDDEN: "hunter2hunter2" } });
+    expect(error).toMatchObject({ code: "model_missing", message: expect.stringContaining("${{ env.HIDDEN }}") });
+    expect(JSON.stringify(error)).not.toContain("hunter2");
   });
 
   test("a concurrency in the environment that is no number", async () => {

@@ -459,6 +459,18 @@ jobs:
     expect(await textOf(repo, "workflow validate wrong", { exitCode: 1 })).toMatch(/^failed wrong\n {2}Schema: /);
   });
 
+  test("tells an input that is nearly called like one that the model takes; one that expressions use is nobody's mistake", async () => {
+    repo.model("web-01", "echo ${{ inputs.verzion }}", { inputs: { properties: { version: { type: "string" } } } });
+    workflow(1, "patch", [
+      { ...call("web-01"), inputs: { verson: "1", verzion: "2", own: "3", timout: 5, run: "true" } },
+    ]);
+    expect(await failed("patch")).toEqual({
+      "Models and methods": expect.stringMatching(
+        /^\d+:\d+ web-01 takes no input verson \(Did you mean version\?\)\n\d+:\d+ web-01 takes no input timout \(Did you mean timeout\?\)$/,
+      ),
+    });
+  });
+
   test("knows what is wrong with expressions without evaluating them", async () => {
     repo.model("web-01", "true");
     const inputs = {

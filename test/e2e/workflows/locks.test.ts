@@ -1,10 +1,13 @@
 /** What locks a run takes and when it lets them go; commands that its steps call; runs that meet. */
+import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemMachine } from "../../../src/kernel/machine.ts";
+import { claimFile } from "../../../src/store/drivers/filesystem/claim-file.ts";
 import { program, until } from "../../support/cli.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
-import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
+import { after, nested, step, workflowId, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
 
 const fen = `${process.execPath} ${program}`;
 const waitFor = (file: string) => `while [ ! -e ${file} ]; do sleep 0.02; done`;
@@ -63,7 +66,7 @@ describe("lock: run", () => {
     expect((await run.done).exitCode).toBe(0);
   });
 
-  test("a run that gives up its wait for one lock holds none, and has left no trace", async () => {
+  test("lock-55: a run that gives up its wait for one lock holds none, and has left no trace", async () => {
     repo.model("busy", `touch begun; ${waitFor("go")}`);
     repo.model("free", "true");
     repo.workflow("w", [step("a", "free"), step("b", "busy")]);
@@ -74,6 +77,93 @@ describe("lock: run", () => {
     expect(await heldNames()).toEqual(["busy"]);
     repo.write("go", "");
     await holder.done;
+  });
+
+  test("a run that waits for its locks is there for others: it is listed, keeps its workflow from being deleted, and can be cancelled", async () => {
+    repo.model("busy", `touch begun; ${waitFor("go")}`);
+    repo.model("free", "true");
+    repo.workflow("w", [step("a", "free"), step("b", "busy")]);
+    const holder = repo.start("model", "method", "run", "busy", "execute");
+    await repo.appears("begun");
+    const run = repo.start("workflow", "run", "w", "--json");
+    await run.says("lock.waiting");
+    const [id = ""] = repo.runIds();
+    expect((await documentOf(repo, "workflow history search")).results).toMatchObject([
+      { runId: id, status: "running" },
+    ]);
+    expect(await errorOf(repo, "workflow delete w -f")).toMatchObject({ code: "workflow_running", id });
+    expect(await documentOf(repo, `workflow cancel ${id}`)).toMatchObject({ id, status: "ended" });
+    expect((await run.done).json()).toMatchObject({ id, status: "cancelled", jobs: [{ steps: [{}, {}] }] });
+    expect(await heldNames()).toEqual(["busy"]);
+    repo.write("go", "");
+    await holder.done;
+    expect(await documentOf(repo, `workflow resume ${id}`)).toMatchObject({ id, status: "succeeded" });
+    await repo.expectNothingLeft();
+  });
+
+  test("a resume that waits for its locks is alive: its run isn't deleted under it, and is what it was once the wait is given up", async () => {
+    repo.model("busy", `touch begun; ${waitFor("go")}`);
+    repo.workflow("w", [step("a", "busy")]);
+    const dead = repo.start("workflow", "run", "w");
+    await repo.appears("begun");
+    dead.kill("SIGINT");
+    await dead.done;
+    rmSync(join(repo.path, "begun"));
+    const [id = ""] = repo.runIds();
+    const holder = repo.start("model", "method", "run", "busy", "execute");
+    await repo.appears("begun");
+    const run = repo.start("workflow", "resume", id, "--json");
+    await run.says("lock.waiting");
+    expect(await errorOf(repo, "workflow delete w -f")).toMatchObject({ code: "workflow_running", id });
+    expect(await errorOf(repo, `workflow resume ${id}`)).toMatchObject({ code: "run_alive" });
+    await repo.fen("workflow", "cancel", id);
+    expect((await run.done).exitCode).not.toBe(0);
+    expect((await documentOf(repo, "workflow history search")).results).toMatchObject([
+      { runId: id, status: "cancelled" },
+    ]);
+    repo.write("go", "");
+    await holder.done;
+    expect(await documentOf(repo, `workflow resume ${id}`)).toMatchObject({ id, status: "succeeded" });
+    await repo.expectNothingLeft();
+  });
+
+  test("no run begins while its workflow is being deleted", async () => {
+    repo.model("m", "true");
+    repo.workflow("w", [step("a", "m")]);
+    const name = createHash("sha256")
+      .update(`workflow/id/${workflowId(1)}`)
+      .digest("hex");
+    const path = join(repo.path, ".swamp/name-claims", name);
+    const { signal } = new AbortController();
+    const claim = await claimFile(systemMachine(), path, { what: "it", timeoutMs: 0, signal });
+    expect(await errorOf(repo, "workflow run w --lock-timeout 0")).toMatchObject({ code: "lock_timeout" });
+    expect(repo.runIds()).toEqual([]);
+    claim.release();
+    expect((await repo.fen("workflow", "run", "w")).exitCode).toBe(0);
+  });
+
+  test("lock-40: the first run of a model in a workflow holds the same lock as the second", async () => {
+    repo.model("fresh", `touch begun; ${waitFor("go")}`);
+    repo.workflow("w", [step("a", "fresh")]);
+    for (const _ of ["first", "second"]) {
+      const run = repo.start("workflow", "run", "w");
+      await repo.appears("begun");
+      expect(await repo.locks()).toMatchObject({ datastore: null, models: [{ modelName: "fresh", state: "held" }] });
+      repo.write("go", "");
+      expect((await run.done).exitCode).toBe(0);
+      for (const file of ["go", "begun"]) rmSync(join(repo.path, file));
+    }
+    await repo.expectNothingLeft();
+  });
+
+  test("lock-39: 8 first runs at once of one workflow leave one model and 8 results", async () => {
+    const id = repo.model("fresh", "true");
+    repo.workflow("w", [step("a", "fresh")]);
+    const runs = Array.from({ length: 8 }, () => repo.start("workflow", "run", "w"));
+    expect((await Promise.all(runs.map((run) => run.done))).map((run) => run.exitCode)).toEqual(Array(8).fill(0));
+    expect(repo.contents("fresh", "result")).toHaveLength(8);
+    expect((await documentOf(repo, "model search")).results).toMatchObject([{ id, name: "fresh" }]);
+    await repo.expectNothingLeft();
   });
 
   test("lock-45: two runs whose models overlap in opposite orders both end, and never work on one model at once", async () => {

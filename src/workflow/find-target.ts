@@ -1,0 +1,35 @@
+/** The model or workflow that a step names. Where it isn't there, that is told with the place of the name; a name that comes from the environment is never shown. */
+import { ExpressionError, withLine } from "../expression/failure.ts";
+import { FenError } from "../kernel/errors.ts";
+import type { YamlPath } from "../repo/yaml.ts";
+
+export interface NamedTarget {
+  /** The workflow's. */
+  readonly file: string;
+  readonly source: string;
+  /** Where the name stands in it. */
+  readonly path: YamlPath;
+  /** As it is written there. */
+  readonly written: string;
+  /** It comes from the environment or a vault. */
+  readonly isTainted: boolean;
+}
+
+const missing = ["model_missing", "model_ambiguous", "workflow_missing", "workflow_ambiguous"];
+
+export async function findTarget<T>(find: () => Promise<T>, named: NamedTarget): Promise<T> {
+  try {
+    return await find();
+  } catch (error) {
+    if (!(error instanceof FenError) || !missing.includes(error.code)) throw error;
+    const { file, source, path, written, isTainted } = named;
+    const { code, message, hint, facts } = error;
+    const said = isTainted
+      ? {
+          text: `nothing is called what this gives: ${written}`,
+          hint: "Set the environment so that it gives the name of one.",
+        }
+      : { text: message, hint, facts, cause: error };
+    throw await withLine(new ExpressionError(code, { file, path, key: path.join(".") }, said), file, source);
+  }
+}
