@@ -36,8 +36,10 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
   for (const step of state.steps) {
     if (step.status !== "running" || step.output === undefined || step.expansions !== undefined) continue;
     const ended = await endOf(surroundings, step, at);
-    if (ended !== undefined) entries.push(ended);
-    else if (step.definition.retry?.on.includes("interrupted") === true)
+    if (ended !== undefined) {
+      entries.push(ended);
+      if (ended.e === "end" && ended.s === "cancelled") restart.push(step.number); // as any that was stopped
+    } else if (step.definition.retry?.on.includes("interrupted") === true)
       entries.push(againOrFailed(step, at, { cause: "interrupted", error: died }));
     else unknown.push(step);
   }
@@ -96,7 +98,8 @@ async function endOf(surroundings: RunSurroundings, step: StepState, at: number)
     const marked = versions.find(({ metadata }) => metadata.tags["status"] !== undefined)?.metadata.tags["status"];
     const status = versions.length > 0 ? (marked ?? "succeeded") : await recordedStatus(surroundings, step.output);
     if (status === "succeeded") return { e: "end", at, n: step.number, s: "succeeded", data };
-    if (status !== "failed") return undefined; // it was stopped, or nobody knows
+    if (status === "cancelled") return { e: "end", at, n: step.number, s: "cancelled", data };
+    if (status !== "failed") return undefined; // nobody knows
     const error = "The method failed; the run died before it could say how.";
     return { ...againOrFailed(step, at, { cause: "failure", error }), ...(mayRepeat(step, "failure") ? {} : { data }) };
   } finally {
