@@ -107,7 +107,7 @@ function detailsOf({ machine }: AppContext, workspace: Workspace, run: PastRun):
     status,
     startedAt: iso(state.startedAt),
     ...(state.endedAt === undefined ? {} : { completedAt: iso(state.endedAt) }),
-    duration: Math.max(0, until - state.startedAt),
+    duration: state.duration(until),
     tags: state.tags,
     ...(by.pid === 0 ? {} : { by }),
     ...(parent === undefined ? {} : { parent: { runId: parent.run, step: parent.step } }),

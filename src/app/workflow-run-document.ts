@@ -51,7 +51,7 @@ export function runDocument(state: RunState, workspace: Workspace): RunDocument 
       steps: shownSteps(state, job).map((step) => stepDocument(step, isOver)),
       ...durationOf(job),
     })),
-    duration: Math.max(0, (state.endedAt ?? state.startedAt) - state.startedAt),
+    duration: state.duration(),
     path: workspace.datastore.files.locate(runFiles({ workflowId: state.definition.id, id: state.id }).record),
   };
 }

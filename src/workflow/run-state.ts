@@ -58,6 +58,8 @@ export class RunState {
   /** Milliseconds that the run waited for its locks. */
   waitedMs = 0;
   locksAt?: number;
+  /** Milliseconds in which nobody carried it out: between its death or end and the resume. */
+  pausedMs = 0;
   status: "running" | RunEnd = "running";
   endedAt?: number;
   /** How many steps (templates of fan-outs not counted) have each status. */
@@ -71,6 +73,8 @@ export class RunState {
     cancelled: 0,
   };
 
+  #lastAt: number;
+
   constructor(first: Extract<JournalEntry, { e: "run" }>) {
     this.id = first.run;
     this.definition = first.definition;
@@ -79,6 +83,7 @@ export class RunState {
     this.tags = first.tags;
     if (first.parent !== undefined) this.parent = first.parent;
     this.startedAt = first.at;
+    this.#lastAt = first.at;
     this.by = first.by;
     for (const [number, job] of first.definition.jobs.entries()) {
       const steps = job.steps.map((definition) => this.#add({ job: number, definition, name: definition.name }));
@@ -87,6 +92,8 @@ export class RunState {
   }
 
   apply(entry: JournalEntry): void {
+    if (entry.e === "resume") this.pausedMs += Math.max(0, entry.at - this.#lastAt);
+    this.#lastAt = entry.at;
     switch (entry.e) {
       case "run":
         return;
@@ -112,6 +119,11 @@ export class RunState {
       default:
         return this.#applyStep(entry);
     }
+  }
+
+  /** Milliseconds that it has been carried out, until its end or `until`. */
+  duration(until = this.startedAt): number {
+    return Math.max(0, (this.endedAt ?? until) - this.startedAt - this.pausedMs);
   }
 
   step(number: number): StepState {
