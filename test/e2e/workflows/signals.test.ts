@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../../support/cli.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
 import { isAtWork } from "../../support/processes.ts";
-import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
+import { after, nested, step, workflowId, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
 
 let repo: WorkflowRepo;
 beforeEach(async () => {
@@ -59,6 +59,32 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     expect((await documentOf(repo, `workflow resume ${parent}`)).status).toBe("succeeded");
     expect(repo.read("quick")).toBe("quick\nquick\n");
     expect(repo.runIds()).toHaveLength(2);
+  });
+
+  test("a step that was stopped, and whose run died before it could say so, begins again as any that was stopped", async () => {
+    repo.model("m", `[ -e go ] && exit 0; trap 'exit 1' TERM; touch begun; ${waitFor("never")}`);
+    repo.workflow("w", [step("s", "m")]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("begun");
+    run.kill("SIGINT");
+    const { stderr } = await run.done;
+    expect(stderr).toContain("Steps of w: 1 cancelled.");
+    const [id = ""] = repo.runIds();
+    const path = `.swamp/workflow-runs/${workflowId(1)}/workflow-run-${id}.journal`;
+    const lines = repo.read(path).split("\n");
+    repo.write(
+      path,
+      `${lines
+        .slice(
+          0,
+          lines.findIndex((line) => line.includes('"e":"end"')),
+        )
+        .join("\n")}\n`,
+    );
+    repo.write("go", "");
+    expect(await documentOf(repo, `workflow resume ${id}`)).toMatchObject({ status: "succeeded" });
+    expect(repo.journal(id).filter((one) => one.e === "end")).toMatchObject([{ s: "cancelled" }, { s: "succeeded" }]);
+    await repo.expectNothingLeft();
   });
 
   test("lock-51: the second Ctrl-C ends it at once; what is left shows as what it is, and can be resumed", async () => {
