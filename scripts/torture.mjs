@@ -1,4 +1,5 @@
 // Locks on an object store, simulated by seed for some minutes: npm run torture -- --minutes 10 [--seed 1] [--runs 1]; --exhaustive runs the long searches.
+// With --pauses N: until N holders were paused past the TTL just before their commit, or in it; what became of the commits is counted.
 // With --workflows instead: runs of workflows, killed and resumed (scripts/torture-workflows.mjs).
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -43,6 +43,8 @@ export interface ObjectStore {
   entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }>;
   /** No error for what isn't there. */
   removeAll(paths: readonly string[]): Promise<void>;
+  /** Removes the parts of uploads into a folder that were begun so long ago and not completed; gives how many. */
+  abandonUploads(folder: string, options: { readonly olderThanMs: number }): Promise<number>;
   /** For people and programs: a URL without credentials. */
   locate(path: string): string;
 }

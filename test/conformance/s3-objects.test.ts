@@ -157,6 +157,21 @@ describe.each(servers)("$name", ({ open }) => {
     expect((await objects.head("a"))?.size ?? 0).toBe(0);
   });
 
+  test("an upload that was begun and not completed is given up when it is old enough, and none of another folder", async () => {
+    const [server, prefix] = [await open(), newPrefix()];
+    const client = await clientOf(server, { prefix });
+    const objects = new S3Objects(client);
+    for (const path of ["data/a ü", "data2/b"]) {
+      const key = `${prefix}/${path}`;
+      await client.send({ method: "POST", key, query: { uploads: "" }, what: "begin", repeat: "always" });
+    }
+    expect(await objects.abandonUploads("data", { olderThanMs: 3_600_000 })).toBe(0);
+    // The store tells the time in whole seconds.
+    expect(await objects.abandonUploads("data", { olderThanMs: -5000 })).toBe(1);
+    expect(await objects.abandonUploads("data", { olderThanMs: -5000 })).toBe(0);
+    expect(await objects.abandonUploads("data2", { olderThanMs: -5000 })).toBe(1);
+  });
+
   test("a transfer that breaks off goes on where it stopped", async () => {
     const server = await open();
     const proxy = await proxied(server);

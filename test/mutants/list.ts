@@ -4,6 +4,8 @@ import { managerMutants } from "./manager-mutants.ts";
 import { objectStoreMutants } from "./object-store-mutants.ts";
 import type { Mutant } from "./mutant.ts";
 import { protocolMutants } from "./protocol-mutants.ts";
+import { s3Mutants } from "./s3-mutants.ts";
+import { syncMutants } from "./sync-mutants.ts";
 
 export const mutants: readonly Mutant[] = [
   ...protocolMutants,
@@ -11,4 +13,6 @@ export const mutants: readonly Mutant[] = [
   ...managerMutants,
   ...commitMutants,
   ...objectStoreMutants,
+  ...syncMutants,
+  ...s3Mutants,
 ];

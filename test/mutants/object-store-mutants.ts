@@ -65,9 +65,16 @@ export const objectStoreMutants: readonly Mutant[] = [
   {
     ...turn,
     name: "a last commit whose answer was lost is taken for done, whoever ended our claim",
-    from: `return answer.is === "claim" && !answer.state.ended ? committed(turn) : lose(turn);`,
-    to: `return committed(turn);`,
+    from: `if (answer.is !== "claim" || answer.state.ended) return lose(turn);`,
+    to: `if (answer.is !== "claim" || answer.state.ended) return committed(turn);`,
     test: "whose answer was lost is known by our claim",
+  },
+  {
+    ...turn,
+    name: "a claim that arrives after others had removed it tells that a last commit was done",
+    from: `answer.state.beat > 0 || answer.etag === (turn.claimEtag ?? answer.etag)`,
+    to: `answer.state.beat >= 0`,
+    test: "whose answer was lost isn't known by a claim of ours that came too late",
   },
   {
     ...lease,

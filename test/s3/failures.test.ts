@@ -2,7 +2,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, inject, test } from "vitest";
-import { makeBucket, newPrefix } from "../support/s3-client.ts";
+import { unfinishedUploads } from "../../src/store/drivers/s3/unfinished.ts";
+import { atEachRequest } from "../support/each-request.ts";
+import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 import { type S3Machine, type S3World, s3World } from "../support/s3-machine.ts";
 import { type Passing, type S3Proxy, startProxy } from "../support/s3-proxy.ts";
 
@@ -18,6 +20,7 @@ interface Scene {
   /** Behind the proxy. */
   readonly one: S3Machine;
   readonly two: S3Machine;
+  readonly prefix: string;
 }
 
 /** Locks that are given up after a second: who dies is succeeded soon. */
@@ -26,10 +29,11 @@ const env = { FEN_LOCK_TTL_MS: "1500" };
 async function open(): Promise<Scene> {
   const proxy = await startProxy(inject("s3"));
   ends.push(() => proxy.close());
-  const world = await s3World(newPrefix());
+  const prefix = newPrefix();
+  const world = await s3World(prefix);
   ends.push(() => world.remove());
   world.repo.model("web", "echo hello");
-  return { proxy, world, one: world.machine(proxy, env), two: world.machine(inject("s3"), env) };
+  return { proxy, world, prefix, one: world.machine(proxy, env), two: world.machine(inject("s3"), env) };
 }
 
 const run = ["model", "method", "run", "web", "execute", "--json"];
@@ -56,41 +60,64 @@ async function versionsOf(machine: S3Machine, name: string): Promise<number[]> {
 }
 
 describe("kill -9 of a run", () => {
-  const moments = [
-    ...["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].map((number) => ({
-      number,
-      fault: "lost answer" as const,
-    })),
-    ...["2", "4", "6", "8"].map((number) => ({ number, fault: "lost request" as const })),
-  ];
-
-  test.each(moments)(
-    "lock-79: at request $number ($fault): the other machine reads all of it or nothing and goes on, and so does the next command here",
-    async ({ number, fault }) => {
-      const { proxy, one, two } = await open();
-      expect((await one.fen(...run)).exitCode).toBe(0);
-      let passed = 0;
-      const dying = one.start(...run);
-      proxy.options.fault = () => {
-        if (passed++ !== Number(number)) return undefined;
-        dying.kill("SIGKILL");
-        return fault;
-      };
-      // The last one removes the claim; its answer isn't waited for by all means.
-      expect(number === "9" ? [0, 137] : [137]).toContain((await dying.done).exitCode);
-      proxy.options = {};
-      const after = await versionsOf(two, "result");
-      expect(await versionsOf(two, "log")).toEqual(after);
-      expect([1, 2]).toContain(after.length);
-      const next = await two.fen(...run);
-      expect(next.exitCode, next.stderr).toBe(0);
-      const healed = await one.fen(...run);
-      expect(healed.exitCode, healed.stderr).toBe(0);
-      expect(staged(one)).toEqual([]);
-      expect(await versionsOf(one, "result")).toHaveLength(after.length + 2);
-      expect(await versionsOf(one, "log")).toHaveLength(after.length + 2);
+  test.each(["lost answer", "lost request"] as const)(
+    "lock-79: at any of its requests (%s): the other machine reads all of it or nothing and goes on, and so does the next command here",
+    async (fault) => {
+      const requests = await atEachRequest(async (k) => {
+        const { proxy, one, two } = await open();
+        expect((await one.fen(...run)).exitCode).toBe(0);
+        let passed = 0;
+        const dying = one.start(...run);
+        proxy.options.fault = () => {
+          if (passed++ !== k) return undefined;
+          dying.kill("SIGKILL");
+          return fault;
+        };
+        const { exitCode } = await dying.done;
+        proxy.options = {};
+        if (passed <= k) return false;
+        // The last one removes the claim; its answer isn't waited for by all means.
+        expect([0, 137]).toContain(exitCode);
+        const after = await versionsOf(two, "result");
+        expect(await versionsOf(two, "log")).toEqual(after);
+        expect([1, 2]).toContain(after.length);
+        const next = await two.fen(...run);
+        expect(next.exitCode, next.stderr).toBe(0);
+        const healed = await one.fen(...run);
+        expect(healed.exitCode, healed.stderr).toBe(0);
+        expect(staged(one)).toEqual([]);
+        expect(await versionsOf(one, "result")).toHaveLength(after.length + 2);
+        expect(await versionsOf(one, "log")).toHaveLength(after.length + 2);
+        return true;
+      });
+      expect(requests).toBeGreaterThan(5);
     },
+    300_000,
   );
+
+  test("in the middle of a large output: its parts stay in the bucket for a day, then data gc gives them up", async () => {
+    const { proxy, world, two, prefix } = await open();
+    world.repo.model("large", "head -c 20000000 /dev/zero | tr '\\0' x");
+    const one = world.machine(proxy, env);
+    const dying = one.start("model", "method", "run", "large", "execute", "--json");
+    proxy.options.fault = ({ path }) => {
+      if (!path.includes("partNumber=2")) return undefined;
+      dying.kill("SIGKILL");
+      return "lost request";
+    };
+    expect((await dying.done).exitCode).toBe(137);
+    proxy.options = {};
+    const client = await clientOf(inject("s3"));
+    // The store tells the time in whole seconds.
+    const left = () => unfinishedUploads(client, `${prefix}/`, { olderThanMs: -5000 });
+    expect(await left()).toHaveLength(1);
+    expect((await two.fen("data", "gc", "-f", "--json")).exitCode).toBe(0);
+    expect(await left()).toHaveLength(1);
+    proxy.options = { aheadMs: 25 * 3_600_000 };
+    const collected = await one.fen("data", "gc", "-f", "--json");
+    expect(collected.exitCode, collected.stderr).toBe(0);
+    expect(await left()).toEqual([]);
+  });
 });
 
 describe("a run that is killed at its commit", () => {

@@ -11,6 +11,16 @@ interface Belief {
   readonly deadline: () => number;
 }
 
+/** What became of the commits of those who were paused for longer than their lock lasts. */
+export interface Pauses {
+  readonly all: number;
+  /** So many found their lock with others, or free, when they woke, and had not committed before. */
+  readonly takenOver: number;
+  /** Of all of them: commits that were refused, and that were done (before the pause, or since nobody had wanted the lock). The others never learned. */
+  readonly refused: number;
+  readonly committed: number;
+}
+
 const freshState: LockState = { token: 0, holders: [], queue: [] };
 
 export class Oracle {
@@ -23,8 +33,14 @@ export class Oracle {
   /** Entries whose owner left, as `record/nonce`. */
   readonly #left = new Set<string>();
   readonly #announcedAt = new Map<string, number>();
+  /** Heads of those who were paused in front of their commit. */
+  readonly #told = new Set<string>();
+  readonly #paused = new Set<string>();
+  readonly #takenOver = new Set<string>();
   grants = 0;
   commits = 0;
+  #refusedAfterPause = 0;
+  #committedAfterPause = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -69,9 +85,38 @@ export class Oracle {
     if (passed !== undefined) this.#world.fail(`${nonce} overtook the structural ${passed.nonce}`);
   }
 
+  get pauses(): Pauses {
+    return {
+      all: this.#paused.size,
+      takenOver: this.#takenOver.size,
+      refused: this.#refusedAfterPause,
+      committed: this.#committedAfterPause,
+    };
+  }
+
+  wasTold(head: string): boolean {
+    return this.#told.has(head);
+  }
+
+  /** Whoever has `grant` is paused, and wants to commit `head`: if others have its lock when it wakes, that must never be there. */
+  paused({ grant, head, untilMs }: { readonly grant: Grant; readonly head: string; readonly untilMs: number }): void {
+    const key = `locks/${encodeURIComponent(resourceKey(grant.resource))}`;
+    this.#paused.add(head);
+    this.#world.at(untilMs, () => {
+      const record = parsed(this.#world.bucket.objects.get(key)?.body) ?? freshState;
+      if (this.#committed.has(head) || record.holders.some((one) => one.nonce === grant.nonce)) return;
+      this.#takenOver.add(head);
+    });
+  }
+
   told(head: string, isCommitted: boolean): void {
+    this.#told.add(head);
     if (isCommitted) this.commits++;
     else this.#refused.add(head);
+    if (this.#paused.has(head)) {
+      if (isCommitted) this.#committedAfterPause++;
+      else this.#refusedAfterPause++;
+    }
     if (this.#committed.has(head) === isCommitted) return;
     this.#world.fail(
       `${head} was reported as ${isCommitted ? "committed, but the store never" : "lost, but the store"} took it`,
@@ -93,6 +138,7 @@ export class Oracle {
     if (after.token < old.token) this.#world.fail(`the token of ${key} went back`);
     if (after.head !== old.head && after.head !== undefined) {
       this.#committed.add(after.head);
+      if (this.#takenOver.has(after.head)) this.#world.fail(`${after.head} was committed after others had the lock`);
       if (this.#refused.has(after.head)) this.#world.fail(`${after.head} was reported as lost, and came late`);
       const [nonce] = after.head.split("#");
       if (!old.holders.some((one) => one.nonce === nonce && one.mode === "exclusive"))

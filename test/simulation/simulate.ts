@@ -5,13 +5,15 @@ import { type Rules, soundRules } from "../../src/lock/cas/rules.ts";
 import type { Lease, LockRequest } from "../../src/lock/lease.ts";
 import { LockManager } from "../../src/lock/manager.ts";
 import type { Grant, Resource } from "../../src/store/contract.ts";
-import { Oracle } from "./oracle.ts";
+import { Oracle, type Pauses } from "./oracle.ts";
 import { Computer, World } from "./world.ts";
 
 export interface SimulationOptions {
   readonly seed: number;
   readonly rules?: Rules;
   readonly keepTrace?: boolean;
+  /** Most holders are paused for longer than their lock lasts, just before their commit or in the middle of it. */
+  readonly pausing?: boolean;
 }
 
 export interface Simulated {
@@ -22,6 +24,7 @@ export interface Simulated {
   readonly digest: number;
   readonly grants: number;
   readonly commits: number;
+  readonly pauses: Pauses;
 }
 
 const model = (id: string): Resource => ({ kind: "model", type: "test/thing", id });
@@ -40,8 +43,14 @@ const wishes: readonly (readonly LockRequest[])[] = [
 /** Whatever goes wrong is over by then; and by the other time all is done. */
 const calmAfterMs = 60_000;
 const overAfterMs = 20 * 60_000;
+const ttlMs = 10_000;
 
-export async function simulate({ seed, rules = soundRules, keepTrace = false }: SimulationOptions): Promise<Simulated> {
+export async function simulate({
+  seed,
+  rules = soundRules,
+  keepTrace = false,
+  pausing = false,
+}: SimulationOptions): Promise<Simulated> {
   const world = new World({ seed, drift: 0.05, keepTrace });
   const { chance } = world;
   const oracle = new Oracle(world);
@@ -59,7 +68,7 @@ export async function simulate({ seed, rules = soundRules, keepTrace = false }: 
   }
   const actors = Array.from(
     { length: 2 + Math.floor(chance.next() * 3) },
-    (_, index) => new Actor(new Computer(world, "ABCDE"[index] ?? "?"), { world, oracle, rules }),
+    (_, index) => new Actor(new Computer(world, "ABCDE"[index] ?? "?"), { world, oracle, rules, pausing }),
   );
   if (kind !== "store") for (const { computer } of actors) trouble(world, computer);
   for (const actor of actors) actor.start();
@@ -72,6 +81,7 @@ export async function simulate({ seed, rules = soundRules, keepTrace = false }: 
     digest: world.digest,
     grants: oracle.grants,
     commits: oracle.commits,
+    pauses: oracle.pauses,
   };
 }
 
@@ -88,6 +98,7 @@ interface Stage {
   readonly world: World;
   readonly oracle: Oracle;
   readonly rules: Rules;
+  readonly pausing: boolean;
 }
 
 class Actor {
@@ -100,7 +111,7 @@ class Actor {
     this.computer = computer;
     this.#stage = stage;
     this.#manager = new LockManager(
-      new CasLocks(computer.store, computer.machine, { rules: stage.rules }),
+      new CasLocks(computer.store, computer.machine, { rules: stage.rules, ttlMs }),
       computer.machine,
     );
   }
@@ -143,12 +154,27 @@ class Actor {
         const head = `${grant.nonce}#1`;
         const last = chance.is(0.5);
         if (last) over[at]?.();
+        if (this.#stage.pausing && chance.is(0.8)) await this.#pauseAround(grant, head);
         oracle.told(head, await isCommitted(lease, grant, { head, last }));
       }
     } finally {
       stop();
       await lease.release();
     }
+  }
+
+  /** Past the TTL, whatever the drift of the clocks; from now, or from a moment at which the commit is on its way. */
+  async #pauseAround(grant: Grant, head: string): Promise<void> {
+    const { world, oracle } = this.#stage;
+    const forMs = world.chance.between(ttlMs * 1.1, ttlMs * 4);
+    const pause = (): void => {
+      if (oracle.wasTold(head)) return;
+      this.computer.pause(forMs);
+      oracle.paused({ grant, head, untilMs: world.time + forMs });
+    };
+    if (world.chance.is(0.3)) return void world.at(world.time + world.chance.between(0, 100), pause);
+    pause();
+    await this.computer.machine.clock.sleep(world.chance.between(0, 50));
   }
 }
 

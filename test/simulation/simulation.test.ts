@@ -20,6 +20,21 @@ describe("simulation", () => {
     expect(commits).toBeGreaterThan(3000);
   });
 
+  test("in 300 runs most holders are paused past the TTL around their commit: none commits after others had its lock", async () => {
+    const sum = { all: 0, takenOver: 0, refused: 0 };
+    for (let seed = 1; seed <= 300; seed++) {
+      const { failure, pauses } = await simulate({ seed, pausing: true });
+      if (failure !== undefined)
+        expect.unreachable(`${failure}: npm run torture -- --seed ${seed} --runs 1 --pauses 1`);
+      sum.all += pauses.all;
+      sum.takenOver += pauses.takenOver;
+      sum.refused += pauses.refused;
+    }
+    expect(sum.all).toBeGreaterThan(300);
+    expect(sum.takenOver).toBeGreaterThan(100);
+    expect(sum.refused).toBeGreaterThan(sum.takenOver);
+  });
+
   test("the same seed gives the same trace, another one another", async () => {
     const [one, two, other] = [
       await simulate({ seed: 7, keepTrace: true }),

@@ -176,7 +176,7 @@ export class Computer {
 
   pause(ms: number): void {
     this.#world.say(`${this.name} is paused for ${ms.toFixed(0)}`);
-    this.#pausedUntil = this.#world.time + ms;
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#world.time + ms);
   }
 
   crash(): void {
@@ -202,7 +202,8 @@ export class Computer {
     const monotonic = (): number => this.#start + this.#world.time * this.#rate;
     const after = (ms: number, task: () => void): Disposable => {
       let live = true;
-      this.later(Math.max(0, ms) / this.#rate, () => live && task());
+      // As with real timers, time goes on: a wait shorter than a number can tell would be one for ever.
+      this.later(Math.max(1e-6, ms) / this.#rate, () => live && task());
       return { [Symbol.dispose]: () => (live = false) };
     };
     return {

@@ -30,6 +30,8 @@ export interface DoubleOptions {
   readonly lifecycle?: string;
   /** The list as it was before the last write. */
   readonly lists?: "now" | "late";
+  /** With every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Answers in the place of the double where it gives something. */
   readonly intercept?: (request: Seen) => Fault | undefined;
 }
@@ -53,6 +55,8 @@ export interface Fault {
 export interface S3Double extends S3Server {
   readonly objects: Map<string, StoredObject>;
   readonly uploads: Map<string, Map<number, Buffer>>;
+  /** Of the uploads, by id. */
+  readonly begun: Map<string, { readonly key: string; readonly at: number }>;
   /** What was asked, in order. */
   readonly seen: Seen[];
   /** Conditional writes under way, by key. */
@@ -72,6 +76,7 @@ export async function startDouble(options: DoubleOptions = {}): Promise<S3Double
     secretAccessKey: "double",
     objects: new Map(),
     uploads: new Map(),
+    begun: new Map(),
     seen: [],
     writing: new Map(),
     chance: new Chance(1),
@@ -125,6 +130,7 @@ async function respond(double: S3Double, request: IncomingMessage, response: Ser
   response.writeHead(status, {
     "content-length": String(Buffer.byteLength(body)),
     "x-amz-request-id": "double",
+    ...double.options.headers,
     ...more,
   });
   response.end(method === "HEAD" ? undefined : body);
@@ -206,6 +212,7 @@ function readAnswer(found: StoredObject, range: string | undefined, method: stri
 function bucketAnswer(double: S3Double, { method, query, body }: Seen): Answer {
   const { objects, options } = double;
   if (method === "PUT") return { status: 200 };
+  if (query.has("uploads")) return { status: 200, body: uploadsText(double, query) };
   if (query.has("lifecycle"))
     return options.lifecycle === undefined
       ? failure(404, "NoSuchLifecycleConfiguration")
@@ -246,11 +253,28 @@ function bucketAnswer(double: S3Double, { method, query, body }: Seen): Answer {
   };
 }
 
+function uploadsText({ begun, uploads, options }: S3Double, query: URLSearchParams): string {
+  const { pageSize = 1000 } = options;
+  const after = query.get("upload-id-marker") ?? "";
+  // In the order of their ids, which a store keeps within one key.
+  const left = [...begun].filter(([id]) => uploads.has(id) && id > after).sort(([a], [b]) => compareCodePoints(a, b));
+  const page = left.slice(0, pageSize);
+  const [lastId = "", last] = page.at(-1) ?? [];
+  const entries = page.map(
+    ([id, { key, at }]) =>
+      `<Upload><Key>${encodeURIComponent(key)}</Key><UploadId>${id}</UploadId><Initiated>${new Date(at).toISOString()}</Initiated></Upload>`,
+  );
+  const next = `<NextKeyMarker>${encodeURIComponent(last?.key ?? "")}</NextKeyMarker><NextUploadIdMarker>${lastId}</NextUploadIdMarker>`;
+  const more = left.length > page.length;
+  return `<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>${more}</IsTruncated>${more ? next : ""}${entries.join("")}</ListMultipartUploadsResult>`;
+}
+
 async function uploadAnswer(double: S3Double, seen: Seen): Promise<Answer> {
   const { method, key, query, headers, body } = seen;
   if (query.has("uploads")) {
     const id = `upload-${double.uploads.size + 1}`;
     double.uploads.set(id, new Map());
+    double.begun.set(id, { key, at: Date.now() });
     double.objects.set(`\0${id}`, { body: Buffer.alloc(0), etag: "", meta: metaOf(headers) });
     return {
       status: 200,

@@ -33,6 +33,8 @@ export interface ProxyOptions {
   /** There and back, each way half of it. */
   latencyMs?: number;
   fault?: (passing: Passing) => Fault | undefined;
+  /** The server's clock, as its answers tell it, is so far ahead. */
+  aheadMs?: number;
 }
 
 export interface S3Proxy extends S3Server {
@@ -109,6 +111,7 @@ async function pass({ target, agent, request, response, options, fault }: Pass):
     if (fault === "lost answer") return void breakOff();
     if (fault === "hang after") return;
     if (fault === "done 500") return void invent(response, 500, errorBody("InternalError"));
+    if (options.aheadMs !== undefined) answer.headers.date = new Date(Date.now() + options.aheadMs).toUTCString();
     response.writeHead(answer.status, answer.headers);
     if (fault === "cut answer") return void response.write(answer.body.subarray(0, answer.body.length / 2), breakOff);
     if (fault === "slow answer") return await drip(response, answer.body);

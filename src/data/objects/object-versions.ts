@@ -25,6 +25,8 @@ import { Pushes } from "./push.ts";
 
 const maxMetadataBytes = 1024 * 1024;
 const maxPageBytes = 16 * 1024 * 1024;
+/** Nobody is at work on it any more; other programs that write to the bucket may take their time. */
+const deadUploadMs = 24 * 3_600_000;
 /** What was read is taken for the newest so long: one listing asks many things of one manifest. */
 const freshMs = 100;
 
@@ -65,6 +67,12 @@ export class ObjectVersions implements VersionStore {
       () => this.#known.delete(key),
     );
     return reading.manifest;
+  }
+
+  /** As `manifest`, read from now on: for who must not miss what others have committed a moment ago. */
+  refresh(model: ModelRef): Promise<Manifest> {
+    this.#known.delete(modelFolder(model));
+    return this.manifest(model);
   }
 
   async #read(model: ModelRef, held?: Held): Promise<Manifest> {
@@ -181,8 +189,9 @@ export class ObjectVersions implements VersionStore {
     return this.#pushes.bring(model, versions, held);
   }
 
-  /** Content that no head names: of runs that died, or lost their locks. */
+  /** Content that no head names, and parts of content that never became whole: of runs that died, or lost their locks. */
   async tidy(): Promise<void> {
+    await this.#parts.objects.abandonUploads("data", { olderThanMs: deadUploadMs });
     for (const model of await this.#parts.heads.models()) {
       // What the older program left is not ours to judge before a head names it.
       if ((await this.#parts.heads.read(model)) === undefined) continue;

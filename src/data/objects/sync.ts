@@ -17,6 +17,7 @@ import { stringifyMetadata } from "../metadata.ts";
 import type { DataSync, Transfer } from "../sync.ts";
 import type { ContentCache } from "./content-cache.ts";
 import type { Heads } from "./heads.ts";
+import { numbersOf } from "./manifest.ts";
 import type { ObjectVersions } from "./object-versions.ts";
 import { contentPath, folderOf } from "./parts.ts";
 
@@ -63,13 +64,20 @@ export class ObjectSync implements DataSync {
         if (sha256 === undefined || cache.has(sha256)) return;
         const options = { maxBytes: Number.MAX_SAFE_INTEGER, sha256 };
         if (await objects.getTo(contentPath(version), cache.path(sha256), options)) files++;
-        else if ((await versions.numbers(version.model, version.name)).includes(version.number))
-          errors.push(`The content is missing: ${objects.locate(contentPath(version))}`);
+        else errors.push(...(await this.#missing(version)));
       } catch (error) {
         errors.push(damage(error));
       }
     });
     return { files, errors };
+  }
+
+  /** A word on content that isn't there, if its version still is: others may have removed both meanwhile. */
+  async #missing(version: VersionRef): Promise<readonly string[]> {
+    const { versions, objects } = this.#parts;
+    if ((await objects.head(contentPath(version))) !== undefined) return []; // it came after the list
+    const isNamed = numbersOf(await versions.refresh(version.model), version.name).includes(version.number);
+    return isNamed ? [`The content is missing: ${objects.locate(contentPath(version))}`] : [];
   }
 
   async *#all(): AsyncIterable<VersionRef> {
@@ -117,6 +125,8 @@ export class ObjectSync implements DataSync {
     await several(await this.#parts.heads.models(), atOnce, async (model) => {
       // What the older program left, and no head names yet, is as that program wants it.
       if ((await this.#parts.heads.read(model)) === undefined) return;
+      // After the index was read: what that one names because others have committed it is named by this one, too.
+      await this.#parts.versions.refresh(model);
       await this.#leaveOut(model, listed, below.get(modelFolder(model)) ?? []);
       const result = await this.#describeModel(model, listed);
       written += result.written;
@@ -157,7 +167,7 @@ export class ObjectSync implements DataSync {
     model: ModelRef,
     listed: Map<string, ObjectInfo>,
   ): Promise<{ written: number; errors: readonly string[] }> {
-    const { versions, objects } = this.#parts;
+    const { versions } = this.#parts;
     const errors: string[] = [];
     let written = 0;
     for (const name of await versions.names(model)) {
@@ -165,7 +175,7 @@ export class ObjectSync implements DataSync {
       for (const number of numbers) {
         const version = { model, name, number };
         if (listed.has(contentPath(version))) written += await this.#describeVersion(version, listed);
-        else errors.push(`The content is missing: ${objects.locate(contentPath(version))}`);
+        else errors.push(...(await this.#missing(version)));
       }
       const highest = numbers.at(-1);
       if (highest !== undefined)

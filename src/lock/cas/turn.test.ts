@@ -153,6 +153,12 @@ describe("the last commit", () => {
     expect([standing(ended), ended.main.goal]).toMatchObject(["lost", { unsure: true }]);
   });
 
+  test("whose answer was lost isn't known by a claim of ours that came too late, after others had removed the first", () => {
+    const unsure = told(committing(), [{ is: "unknown" }, record(enter(freshState, other), "r9")]);
+    const late = told(unsure, [{ is: "claim", state: { beat: 0 }, etag: "another" }]);
+    expect(standing(late)).toBe("lost");
+  });
+
   test("that was refused because somebody took us out is lost, and nobody is unsure", () => {
     const lost = told(committing(), [{ is: "refused" }, record(enter(freshState, other), "r2")]);
     expect([standing(lost), lost.main.goal]).toEqual(["lost", { want: "commit", head: "run#1", last: true }]);

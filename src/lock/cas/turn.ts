@@ -174,7 +174,9 @@ function next(turn: Turn, at: Asking, answer: Answer, now: number): Turn {
       return written(turn, at.ask, answer);
     case "commit-settled":
       // Only who ended the claim before takes an entry out. So it was our own write, whatever others have committed since.
-      return answer.is === "claim" && !answer.state.ended ? committed(turn) : lose(turn);
+      if (answer.is !== "claim" || answer.state.ended) return lose(turn);
+      // But a claim that was never renewed, and isn't the one we had, arrived late, where others had removed ours.
+      return answer.state.beat > 0 || answer.etag === (turn.claimEtag ?? answer.etag) ? committed(turn) : lose(turn);
     case "gate":
       return answer.is === "unreadable" || (answer.is === "record" && turn.rules.structuralIn(answer.state))
         ? decide({ ...turn, goal: { want: "yield" } })
@@ -223,10 +225,8 @@ function decide(turn: Turn): Turn {
 }
 
 function committed(turn: Turn): Turn {
-  const isLast = turn.goal.want === "commit" && turn.goal.last;
-  return isLast
-    ? removeClaim({ ...turn, goal: { want: "leave" } })
-    : { ...turn, goal: { want: "hold" }, at: { is: "held" } };
+  if (turn.goal.want === "commit" && turn.goal.last) return removeClaim({ ...turn, goal: { want: "leave" } });
+  return { ...turn, goal: { want: "hold" }, at: { is: "held" } };
 }
 
 function decideHold(turn: Turn): Turn {

@@ -42,6 +42,31 @@ export function readUploadId(body: Uint8Array): string {
   return needed(named(body, "InitiateMultipartUploadResult"), "UploadId");
 }
 
+export interface ListedUpload {
+  readonly key: string;
+  readonly id: string;
+  /** Wall clock of the store, milliseconds; NaN where it doesn't say. */
+  readonly begunAt: number;
+}
+
+/** Uploads in parts that were begun and neither completed nor given up; `next`: where the next page begins. */
+export function readUploads(body: Uint8Array): {
+  readonly uploads: readonly ListedUpload[];
+  readonly next: Readonly<Record<string, string>> | undefined;
+} {
+  const root = named(body, "ListMultipartUploadsResult");
+  const isEncoded = textOf(root, "EncodingType") === "url";
+  const decode = (text: string): string => (isEncoded ? decodeURIComponent(text.replaceAll("+", " ")) : text);
+  const uploads = all(root, "Upload").map((entry) => ({
+    key: decode(needed(entry, "Key")),
+    id: needed(entry, "UploadId"),
+    begunAt: Date.parse(textOf(entry, "Initiated") ?? ""),
+  }));
+  if (textOf(root, "IsTruncated") !== "true") return { uploads, next: undefined };
+  const [key, id] = [needed(root, "NextKeyMarker"), textOf(root, "NextUploadIdMarker") ?? ""];
+  return { uploads, next: { "key-marker": decode(key), ...(id === "" ? {} : { "upload-id-marker": id }) } };
+}
+
 /** Completing an upload may answer "200" and then say that it failed: undefined then. */
 export function readCompletion(body: Uint8Array): { readonly etag: string } | undefined {
   const root = parseXml(new TextDecoder().decode(body));

@@ -22,5 +22,6 @@ test.each(bad.slice(0, -1))("a key that the store names p/%j leads nowhere", (pa
 test("a key beside the prefix isn't ours, however it begins", () => {
   expect(pathOf("p", "p")).toBeUndefined();
   expect(pathOf("p", "pa/x")).toBeUndefined();
+  expect(pathOf("p", "pax/y")).toBeUndefined();
   expect(pathOf("p", "q/p/x")).toBeUndefined();
 });

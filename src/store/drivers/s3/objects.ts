@@ -12,6 +12,7 @@ import { corrupt } from "./refusals.ts";
 import { isSafePath, keyOf, pathOf } from "./keys.ts";
 import { listAll, pagesOf } from "./lists.ts";
 import { sha256 } from "./sign.ts";
+import { abandon, unfinishedUploads } from "./unfinished.ts";
 import { partBytes, settledPut, uploadParts } from "./upload.ts";
 import { escapeXml } from "./xml.ts";
 
@@ -114,6 +115,12 @@ export class S3Objects implements ObjectStore {
       objects.push(...page.objects.map(({ key }) => key.slice(start.length)));
     }
     return { folders: folders.filter(isSafePath), objects: objects.filter(isSafePath) };
+  }
+
+  async abandonUploads(folder: string, options: { readonly olderThanMs: number }): Promise<number> {
+    const uploads = await unfinishedUploads(this.#client, this.#start(folder), options);
+    for (const upload of uploads) await abandon(this.#client, upload, "give up an upload that nobody completed");
+    return uploads.length;
   }
 
   locate(path: string): string {

@@ -19,6 +19,7 @@ export type Meaning = "absent" | "condition" | "not done" | "unknown" | "credent
 
 const meanings: Readonly<Record<string, Meaning>> = {
   NoSuchKey: "absent",
+  NoSuchUpload: "absent",
   PreconditionFailed: "condition",
   // Another conditional write of the same key was under way.
   ConditionalRequestConflict: "not done",

@@ -7,6 +7,7 @@ import { type Body, isUnknown, type S3Client } from "./client.ts";
 import type { Content } from "../../objects.ts";
 import { sha256 } from "./sign.ts";
 import type { Limits } from "./transport.ts";
+import { abandon } from "./unfinished.ts";
 import { escapeXml } from "./xml.ts";
 
 interface Target {
@@ -171,13 +172,7 @@ async function complete({ client, target, what, id }: Upload, etags: readonly st
 }
 
 async function giveUp({ client, target, id }: Upload): Promise<void> {
-  await client.send({
-    method: "DELETE",
-    key: target.key,
-    query: { uploadId: id },
-    what: `give up the parts of ${target.path}`,
-    repeat: "always",
-  });
+  await abandon(client, { key: target.key, id }, `give up the parts of ${target.path}`);
 }
 
 function unsettled(path: string): FenError {

@@ -1,0 +1,129 @@
+/** Reading what is there, in memory: adopted buckets, the cache, pages, and what nobody committed. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
+import { makeFolder } from "../../kernel/files.ts";
+import { FenError } from "../../kernel/errors.ts";
+
+let root: string;
+let world: ObjectWorld;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "fen-object-versions-"));
+  world = new ObjectWorld(root);
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const limit = { maxBytes: 1000 };
+
+describe("a bucket of the older program", () => {
+  test("has the versions whose metadata is there, by number, and nothing else", async () => {
+    for (const number of [10, 9, 2]) await world.older("result", number);
+    for (const path of ["result/11/raw", "result/latest", "result/3/more/metadata.yaml", "result/x/metadata.yaml"])
+      await world.objects.put(`${webFolder}/${path}`, Buffer.from("?"));
+    const { versions } = world.machine("one");
+    expect(await versions.models()).toEqual([web]);
+    expect(await versions.names(web)).toEqual(["result"]);
+    expect(await versions.numbers(web, "result")).toEqual([2, 9, 10]);
+    const read = await versions.read({ model: web, name: "result", number: 9 }, limit);
+    expect(new TextDecoder().decode(read)).toBe("old 9");
+  });
+
+  test("keeps all of it with the first commit, which takes the next number", async () => {
+    for (const number of [1, 10]) await world.older("result", number);
+    const one = world.machine("one");
+    await one.run("new", "result");
+    expect(await world.machine("two").versions.numbers(web, "result")).toEqual([1, 10, 11]);
+    expect(world.text(`${webFolder}/result/11/raw`)).toBe("new");
+  });
+
+  test("that can't be listed is not an empty one", async () => {
+    await world.older("result", 1);
+    const failing = Object.assign(Object.create(world.objects), {
+      list: () => {
+        throw new FenError("store_unavailable", "No answer came.");
+      },
+    });
+    const one = world.machine("one", { objects: failing });
+    await expect(one.versions.numbers(web, "result")).rejects.toMatchObject({ code: "store_unavailable" });
+    await expect(one.run("new", "result")).rejects.toMatchObject({ code: "store_unavailable" });
+  });
+});
+
+describe("the cache", () => {
+  test("is asked by the hash of the content: two versions of one name are never mixed up", async () => {
+    const one = world.machine("one");
+    await one.run("first", "result");
+    await one.run("other", "result");
+    const two = world.machine("two");
+    await two.sync.pull();
+    for (const [number, content] of [
+      [1, "first"],
+      [2, "other"],
+    ] as const) {
+      const read = await two.versions.read({ model: web, name: "result", number }, limit);
+      expect(new TextDecoder().decode(read)).toBe(content);
+    }
+  });
+
+  test("names no two contents alike, and isn't written where it is only read", async () => {
+    const { cache } = world.machine("one");
+    const [a, b] = [`aa${"0".repeat(61)}1`, `aa${"0".repeat(61)}2`];
+    makeFolder(dirname(cache.path(a)), { durable: false });
+    writeFileSync(cache.path(a), "a");
+    expect([cache.has(a), cache.has(b)]).toEqual([true, false]);
+    expect(await cache.read(b, 10)).toBeUndefined();
+  });
+});
+
+describe("content", () => {
+  test("that nobody committed is tidied up; what is committed, and what the older program left, is not", async () => {
+    const one = world.machine("one");
+    await one.run("1", "result");
+    await world.objects.put(`${webFolder}/result/2/raw`, Buffer.from("of one that died"));
+    const other = { type: "command/shell", id: "b0000000-0000-4000-b000-000000000002" };
+    const untouched = `data/${other.type}/${other.id}/result/1/raw`;
+    await world.objects.put(untouched, Buffer.from("old"));
+    // Somebody has looked at it.
+    await (await one.take(other)).release();
+    await one.versions.tidy();
+    expect(world.text(`${webFolder}/result/2/raw`)).toBeUndefined();
+    expect(world.text(`${webFolder}/result/1/raw`)).toBe("1");
+    expect(world.text(untouched)).toBe("old");
+  });
+
+  test("isn't what its version says: an error, never the wrong bytes", async () => {
+    const one = world.machine("one");
+    await one.run("1", "result");
+    await world.objects.put(`${webFolder}/result/1/raw`, Buffer.from("2"));
+    const { versions } = world.machine("two");
+    await expect(versions.read({ model: web, name: "result", number: 1 }, limit)).rejects.toMatchObject({
+      code: "data_corrupt",
+    });
+  });
+
+  test("of a removed version is removed after the head has forgotten it", async () => {
+    const one = world.machine("one");
+    await one.run("1", "result");
+    const failing = Object.assign(Object.create(world.objects), {
+      removeAll: async () => {
+        const numbers = await world.machine("two").versions.numbers(web, "result");
+        expect(numbers).toEqual([]);
+      },
+    });
+    const remover = world.machine("one", { objects: failing });
+    await using held = await remover.take();
+    await remover.versions.remove(web, "result", { numbers: [1], held });
+    expect(world.text(`${webFolder}/result/1/raw`)).toBe("1");
+  });
+
+  test("gives up the parts of content that never became whole, after a day and no sooner", async () => {
+    const asked: unknown[] = [];
+    const watching = Object.assign(Object.create(world.objects), {
+      abandonUploads: async (...args: unknown[]) => asked.push(args),
+    });
+    await world.machine("one", { objects: watching }).versions.tidy();
+    expect(asked).toEqual([["data", { olderThanMs: 86_400_000 }]]);
+  });
+});
