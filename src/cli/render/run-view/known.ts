@@ -28,7 +28,7 @@ export class KnownRun {
   readonly #working = new Map<string, ShownStep>();
   readonly #waiting = new Map<string, ShownStep>();
   readonly #failed = new Map<string, ShownStep>();
-  /** Before the run has begun: the lock that it waits for. */
+  /** Before the first step: the lock that the run waits for. */
   #notice: WaitNotice | undefined;
 
   get root(): RunState | undefined {

@@ -19,11 +19,12 @@ export interface Frame {
 export function picture(known: KnownRun, console: Console, frame: Frame): string[] {
   const { width, height } = frame;
   const { root, notice } = known;
-  if (root === undefined) {
-    if (notice === undefined) return [];
+  const isIdle = known.working.size === 0 && known.waiting.size === 0;
+  if (notice !== undefined && isIdle) {
     const lines = waiting(console, notice).split("\n");
     return lines.slice(0, height).map((line) => fitted([[line]], width));
   }
+  if (root === undefined) return [];
   const head = [
     bar(known, root, { console, ...frame }),
     fitted([[counts(known)]], width),
