@@ -41,7 +41,7 @@ async function pageOf(client: S3Client, prefix: string, from: Readonly<Record<st
     const answer = await client.send(
       {
         method: "GET",
-        query: { uploads: "", "encoding-type": "url", prefix, ...from },
+        query: { uploads: "", prefix, ...from }, // keys as they are: Ceph 16 encodes them when asked, and does not say so
         what: "list uploads that were not completed",
         repeat: "always",
       },
