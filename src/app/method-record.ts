@@ -1,11 +1,10 @@
 /** What is written of one call of a method beside its data: its record and its log. The step of a workflow writes into the log of the run. */
-import { isAbsolute, relative } from "node:path";
 import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
 import type { Committed } from "../data/staging.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { MethodRunParts } from "./method-run.ts";
-import type { Workspace } from "./workspace.ts";
+import { logName, type Workspace } from "./workspace.ts";
 
 interface Ending {
   readonly status: RunStatus;
@@ -99,20 +98,11 @@ export class MethodRecord {
       },
       ...(durationMs === undefined ? {} : { completedAt: isoNow(this.#machine), durationMs }),
       ...(message === undefined ? {} : { error: { message } }),
-      logFile: this.#logFile(),
+      logFile: step?.logFile ?? logName(this.#workspace, this.logPath),
       ...(status === "running"
         ? { pid: host.pid, hostname: host.hostname, lockNonce: lease.grants[0]?.nonce ?? "" }
         : {}),
     };
-  }
-
-  /** Relative to the repository where it is inside, as existing records have it. */
-  #logFile(): string {
-    const { step } = this.#parts;
-    if (step !== undefined) return step.logFile;
-    const path = this.#workspace.datastore.files.locate(this.logPath);
-    const inside = relative(this.#workspace.repository.layout.root, path);
-    return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
   }
 }
 

@@ -1,5 +1,4 @@
 /** A run that this command carries out: its journal, log and record on the store, and the file that says that it is alive. */
-import { isAbsolute, relative } from "node:path";
 import { FenError } from "../kernel/errors.ts";
 import type { Appender, Owned } from "../store/contract.ts";
 import type { Author, JournalEntry } from "../workflow/entries.ts";
@@ -9,7 +8,7 @@ import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
 import { stringifyRunRecord } from "../workflow/run-record.ts";
 import { RunState } from "../workflow/run-state.ts";
 import type { AppEvent } from "./context.ts";
-import type { Workspace } from "./workspace.ts";
+import { logName, type Workspace } from "./workspace.ts";
 
 type FirstEntry = Extract<JournalEntry, { e: "run" }>;
 
@@ -39,7 +38,7 @@ export class OpenRun {
     this.log = parts.log;
     this.files = parts.files;
     this.#owned = parts.owned;
-    this.logName = logNameOf(workspace, parts.files);
+    this.logName = logName(workspace, parts.files.log);
   }
 
   /** A new run, there for everybody to see once this resolves. */
@@ -98,7 +97,7 @@ export class OpenRun {
     const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
     if ((await journals.owner(files.owner)) !== "dead") return;
-    await store.write(files.record, stringifyRunRecord(state, { logFile: logNameOf(workspace, files) }));
+    await store.write(files.record, stringifyRunRecord(state, { logFile: logName(workspace, files.log) }));
     await journals.remove(files.owner);
     await store.remove(files.cancel);
   }
@@ -159,11 +158,4 @@ export class OpenRun {
     const text = stringifyRunRecord(this.state, { logFile: this.logName });
     await this.#workspace.datastore.files.write(this.files.record, text);
   }
-}
-
-/** Relative to the repository where it is inside. */
-function logNameOf({ datastore, repository }: Workspace, { log }: RunFiles): string {
-  const path = datastore.files.locate(log);
-  const inside = relative(repository.layout.root, path);
-  return inside.startsWith("..") || isAbsolute(inside) ? path : inside;
 }

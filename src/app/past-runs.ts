@@ -7,7 +7,7 @@ import { compareCodePoints } from "../kernel/order.ts";
 import type { Files, Journals, LockTable } from "../store/contract.ts";
 import type { Author, RunEnd } from "../workflow/entries.ts";
 import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
-import { entriesOfRecord, readRecordHead } from "../workflow/old-record.ts";
+import { entriesOfRecord, readRecordHead, type RecordHead } from "../workflow/old-record.ts";
 import { runFiles, type RunRef } from "../workflow/run-files.ts";
 import { RunState } from "../workflow/run-state.ts";
 import { Timeline } from "../workflow/timeline.ts";
@@ -165,8 +165,8 @@ export class PastRuns {
   async #summary(ref: RunRef): Promise<RunSummary | undefined> {
     const { journal } = runFiles(ref);
     // Where a journal is many objects the record is asked first, which is one.
-    const known = this.#workspace.datastore.kind === "s3" ? await this.#recorded(ref) : undefined;
-    if (known?.endedAt !== undefined) return known;
+    const known = this.#workspace.datastore.kind === "s3" ? await this.#recordHead(ref) : undefined;
+    if (known?.endedAt !== undefined) return this.#summaryOf(ref, known);
     const info = await this.#journals.stat(journal);
     const first = info === undefined ? undefined : parseEntry(await this.#firstLine(journal));
     if (info !== undefined && first?.e === "run") {
@@ -184,19 +184,23 @@ export class PastRuns {
         tags,
       };
     }
-    const found = await this.#recorded(ref);
-    if (found !== undefined || info === undefined || info.size === 0) return found;
+    const head = known ?? (await this.#recordHead(ref));
+    if (head !== undefined) return this.#summaryOf(ref, head);
+    if (info === undefined || info.size === 0) return undefined;
     throw new FenError("run_corrupt", `The journal can't be read: ${this.#journals.locate(journal)}`, {
       hint: "Bring the file back from a copy, or remove it to do without the run.",
     });
   }
 
   /** What the record says, where there is one. */
-  async #recorded(ref: RunRef): Promise<RunSummary | undefined> {
+  async #recordHead(ref: RunRef): Promise<RecordHead | undefined> {
     const { record } = runFiles(ref);
     const text = await this.#text(record);
-    if (text === undefined) return undefined;
-    const { workflowName, status, startedAt, endedAt, tags, by } = readRecordHead(text, this.#files.locate(record));
+    return text === undefined ? undefined : readRecordHead(text, this.#files.locate(record));
+  }
+
+  async #summaryOf(ref: RunRef, head: RecordHead): Promise<RunSummary> {
+    const { workflowName, status, startedAt, endedAt, tags, by } = head;
     return {
       ref,
       workflowName,

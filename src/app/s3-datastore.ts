@@ -1,11 +1,11 @@
 /** A datastore in S3, put together: locks, versions and files over one place. Loaded only by commands that use one. */
-import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { ContentCache } from "../data/objects/content-cache.ts";
 import { CasHeads } from "../data/objects/heads.ts";
 import { ObjectSync } from "../data/objects/sync.ts";
 import { ObjectVersions } from "../data/objects/object-versions.ts";
+import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { CasLocks } from "../lock/cas/locks.ts";
 import type { Datastore, LocalFiles } from "../store/contract.ts";
@@ -101,10 +101,7 @@ async function knownCapabilities(local: LocalFiles, one: S3Client, openTwo: () =
 }
 
 function hashOf({ host, root, prefix }: S3Place): string {
-  return createHash("sha256")
-    .update(JSON.stringify([host, root, prefix]))
-    .digest("hex")
-    .slice(0, 16);
+  return sha256Hex(JSON.stringify([host, root, prefix])).slice(0, 16);
 }
 
 function cacheFolder({ host: { env } }: Machine): string {

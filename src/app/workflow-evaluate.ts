@@ -5,7 +5,7 @@ import { FenError } from "../kernel/errors.ts";
 import { isRecord, stringifyYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
-import { type LoadedWorkflow, Workflows } from "../workflow/workflows.ts";
+import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
@@ -41,7 +41,7 @@ export async function evaluateWorkflow(
   options: GivenInputs & { readonly workflow: string },
 ): Promise<EvaluatedWorkflow> {
   const workspace = await openWorkspace(context);
-  const workflows = new Workflows(workspace.repository);
+  const { workflows } = workspace;
   const inputs = await parseInputs(context.machine, options);
   const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
   const workflow = await workflows.find(options.workflow);
@@ -58,7 +58,7 @@ export async function evaluateWorkflow(
 /** All of them, under the datastore's lock. One that can't be evaluated (because it needs inputs, say) doesn't keep the others from being. */
 export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedWorkflows> {
   const workspace = await openWorkspace(context);
-  const workflows = new Workflows(workspace.repository);
+  const { workflows } = workspace;
   await using _lease = await workspace.lock([
     { resource: { kind: "datastore" }, mode: "exclusive", label: "the datastore" },
   ]);

@@ -1,6 +1,6 @@
 /** A step that runs another workflow: a run of its own, with its own journal and record, within the locks and slots of the run that calls it. */
-import { createHash } from "node:crypto";
 import { InputsSchema } from "../expression/inputs-schema.ts";
+import { sha256Hex } from "../kernel/hash.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
 import { findTarget } from "../workflow/find-target.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
@@ -54,7 +54,7 @@ export async function runNested(
       at: engine.now(),
       run,
       definition,
-      hash: createHash("sha256").update(plan.workflow.text).digest("hex"),
+      hash: sha256Hex(plan.workflow.text),
       inputs: Object.fromEntries(Object.entries(inputs).filter(([name]) => !given.tainted.has(name))),
       tags: definition.tags,
       by: authorOf(machine),

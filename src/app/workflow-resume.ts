@@ -6,7 +6,6 @@ import { readJournal } from "../workflow/journal-reader.ts";
 import { planRun, type PlannedRun } from "../workflow/plan.ts";
 import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
-import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
 import { claimWorkflow } from "./editing.ts";
 import { nestedRun } from "./find-run.ts";
@@ -163,7 +162,7 @@ async function planAgain(
   workspace: Workspace,
   state: RunState,
 ): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
-  const workflows = new Workflows(workspace.repository);
+  const { workflows } = workspace;
   const { definition } = state;
   const now = await workflows.find(definition.id).catch(() => undefined); // gone or broken: the journal has all that is needed
   const loaded = {

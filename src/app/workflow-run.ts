@@ -1,7 +1,7 @@
 /** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
-import { createHash } from "node:crypto";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import { FenError } from "../kernel/errors.ts";
+import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { suggestKey } from "../repo/yaml.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
@@ -9,7 +9,6 @@ import type { JournalEntry } from "../workflow/entries.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Slots } from "../workflow/slots.ts";
-import { Workflows } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { OpenRun } from "./open-run.ts";
@@ -64,7 +63,7 @@ async function begin(surroundings: RunSurroundings, plan: PlannedRun): Promise<O
       at: machine.clock.now(),
       run: machine.random.uuid(),
       definition: workflow,
-      hash: createHash("sha256").update(text).digest("hex"),
+      hash: sha256Hex(text),
       inputs: plan.inputs.values,
       tags: { ...workflow.tags, ...surroundings.tags },
       by: authorOf(machine),
@@ -176,7 +175,7 @@ async function prepareRun(
   options: RunWorkflowOptions,
 ): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
   const workspace = await openWorkspace(context);
-  const workflows = new Workflows(workspace.repository);
+  const { workflows } = workspace;
   const workflow = await workflows.find(options.workflow);
   for (const { file, line, message, hint } of workflow.warnings)
     context.emit({

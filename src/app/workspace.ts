@@ -1,4 +1,5 @@
 /** A workspace is an opened repository with everything that a use case works on. Made once per command. */
+import { isAbsolute, relative } from "node:path";
 import type { VersionStore } from "../data/contract.ts";
 import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
@@ -62,6 +63,13 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
     sync,
     lock: (requests, options) => lockWith(context, manager(), { requests, ...options }),
   };
+}
+
+/** A log as records name it: relative to the repository where it is inside. `path`: in the datastore. */
+export function logName({ datastore, repository }: Workspace, path: string): string {
+  const place = datastore.files.locate(path);
+  const inside = relative(repository.layout.root, place);
+  return inside.startsWith("..") || isAbsolute(inside) ? place : inside;
 }
 
 /** Where the repository's datastore is now. */

@@ -9,10 +9,10 @@ import type { Held } from "./contract.ts";
 import { FolderVersions } from "./folders.ts";
 import { dataFolder } from "./layout.ts";
 import { Staging } from "./staging.ts";
+import { textSpec as spec } from "../../test/support/output-spec.ts";
 
 const machine = systemMachine("test");
 const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
-const spec = { contentType: "text/plain", lifetime: "infinite", garbageCollection: 10, streaming: false, tags: {} };
 
 let root: string;
 let data: FolderVersions;

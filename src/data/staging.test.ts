@@ -11,16 +11,10 @@ import { FolderVersions } from "./folders.ts";
 import { modelFolder, stagingFolder } from "./layout.ts";
 import { parseMetadata } from "./metadata.ts";
 import { type Committed, Staging } from "./staging.ts";
+import { textSpec as spec } from "../../test/support/output-spec.ts";
 
 const machine = systemMachine("test");
 const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
-const spec = {
-  contentType: "text/plain",
-  lifetime: "infinite",
-  garbageCollection: 10,
-  streaming: false,
-  tags: {},
-} as const;
 const names = ["log", "result"];
 
 let root: string;

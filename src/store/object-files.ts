@@ -2,9 +2,9 @@
  * Files of a datastore that is an object store: records and logs, which have one writer each. What is written durably is an object once that resolved. What needn't be durable,
  * and what is still being appended to, is on this machine only, where whoever reads here sees it first; it becomes an object when it is written durably, or closed.
  */
-import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import type { Appender, Entry, FileInfo, Files, LocalFiles } from "./contract.ts";
+import { missingObject, removeObjects } from "./object-paths.ts";
 import type { ObjectStore } from "./objects.ts";
 
 /** Logs and journals; larger content is data. */
@@ -26,7 +26,7 @@ export class ObjectFiles implements Files {
   async *stream(path: string, options: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
     if ((await this.#local.stat(path)) !== undefined) return yield* this.#local.stream(path, options);
     const bytes = await this.#objects.get(path, { maxBytes: maxClosedBytes });
-    if (bytes === undefined) throw missing(this.locate(path));
+    if (bytes === undefined) throw missingObject(this.#objects, path);
     yield bytes.subarray(options.start ?? 0);
   }
 
@@ -59,7 +59,7 @@ export class ObjectFiles implements Files {
 
   async reopen(path: string): Promise<Appender> {
     const bytes = await this.#joined(path);
-    if (bytes === undefined) throw missing(this.locate(path));
+    if (bytes === undefined) throw missingObject(this.#objects, path);
     await this.#local.write(path, bytes);
     return this.#thenPut(path, await this.#local.reopen(path));
   }
@@ -85,10 +85,7 @@ export class ObjectFiles implements Files {
 
   async remove(path: string): Promise<boolean> {
     const local = await this.#local.remove(path);
-    const doomed: string[] = (await this.#objects.head(path)) === undefined ? [] : [path];
-    if (doomed.length === 0) for await (const found of this.#objects.list(path)) doomed.push(found.path);
-    await this.#objects.removeAll(doomed);
-    return local || doomed.length > 0;
+    return (await removeObjects(this.#objects, path)) || local;
   }
 
   locate(path: string): string {
@@ -125,8 +122,4 @@ export class ObjectFiles implements Files {
 
 function typeOf(path: string): string {
   return path.endsWith(".yaml") ? "application/yaml" : "text/plain; charset=utf-8";
-}
-
-function missing(path: string): FenError {
-  return new FenError("store_unavailable", `There is no such object: ${path}`, { facts: { path } });
 }

@@ -4,10 +4,11 @@
  *
  * Who carries a run out is seen alive by an object that is written anew again and again; how old it is is a matter of the store's clock alone.
  */
-import { createHash } from "node:crypto";
 import { FenError } from "../kernel/errors.ts";
+import { ContentHash } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Appender, FileInfo, Journals, LocalFiles, Owned } from "./contract.ts";
+import { missingObject, removeObjects } from "./object-paths.ts";
 import type { ObjectStore } from "./objects.ts";
 
 interface Parts {
@@ -25,18 +26,14 @@ interface Piece {
   readonly modifiedAt: number;
 }
 
-interface Beat {
-  /** Resolves when nothing of it is on its way any more. */
-  stop(): Promise<void>;
-}
-
 const maxPieceBytes = 1024 * 1024 * 1024;
 const readAtOnce = 8;
 const beatsInQuiet = 5;
 
 export class ObjectJournals implements Journals {
   readonly #parts: Parts;
-  readonly #beats = new Map<string, Beat>();
+  /** What ends the beats of an owner: resolves when none is on its way any more. */
+  readonly #beats = new Map<string, () => Promise<unknown>>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -53,7 +50,7 @@ export class ObjectJournals implements Journals {
   async reopen(path: string): Promise<Appender> {
     const pieces = await this.#pieces(path);
     const last = pieces.at(-1);
-    if (last === undefined) throw this.#missing(path);
+    if (last === undefined) throw missingObject(this.#parts.objects, path);
     return this.#appender(path, { number: last.number + 1, size: sizeOf(pieces) });
   }
 
@@ -65,7 +62,7 @@ export class ObjectJournals implements Journals {
 
   async *stream(path: string, { start = 0 }: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
     const pieces = await this.#pieces(path);
-    if (pieces.length === 0) throw this.#missing(path);
+    if (pieces.length === 0) throw missingObject(this.#parts.objects, path);
     let before = 0;
     const wanted: { readonly piece: Piece; readonly skip: number }[] = [];
     for (const piece of pieces) {
@@ -96,14 +93,11 @@ export class ObjectJournals implements Journals {
 
   async remove(path: string): Promise<boolean> {
     const { objects, local } = this.#parts;
-    const beat = this.#beats.get(path);
+    await this.#beats.get(path)?.();
     this.#beats.delete(path);
-    await beat?.stop();
-    const doomed = (await this.#pieces(path)).map((piece) => piece.path);
-    if ((await objects.head(path)) !== undefined) doomed.push(path);
-    await objects.removeAll(doomed);
+    const there = await removeObjects(objects, path);
     const here = await Promise.all([path, nonceFile(path)].map((one) => local.remove(one)));
-    return doomed.length > 0 || here.includes(true);
+    return there || here.includes(true);
   }
 
   async own(path: string): Promise<Owned> {
@@ -120,11 +114,10 @@ export class ObjectJournals implements Journals {
         .catch(() => undefined)
         .finally(() => (saying = undefined));
     });
-    const stop = async () => {
+    this.#beats.set(path, async () => {
       timer[Symbol.dispose]();
       await saying;
-    };
-    this.#beats.set(path, { stop });
+    });
     return {
       letGo: () => {
         timer[Symbol.dispose]();
@@ -154,8 +147,9 @@ export class ObjectJournals implements Journals {
       if (pending.length === 0) return;
       const bytes = Buffer.concat(pending);
       pending = [];
-      const sha256 = createHash("sha256").update(bytes).digest("hex");
-      const content = { source: bytes, size: bytes.length, sha256, contentType };
+      const hash = new ContentHash();
+      hash.update(bytes);
+      const content = { source: bytes, size: bytes.length, sha256: hash.digest(), contentType };
       const nonce = machine.random.uuid();
       if ((await objects.create(pieceOf(path, number), content, { nonce })) === "taken")
         throw takenUp(this.locate(path));
@@ -196,14 +190,8 @@ export class ObjectJournals implements Journals {
 
   async #get(path: string): Promise<Uint8Array> {
     const bytes = await this.#parts.objects.get(path, { maxBytes: maxPieceBytes });
-    if (bytes === undefined) throw this.#missing(path);
+    if (bytes === undefined) throw missingObject(this.#parts.objects, path);
     return bytes;
-  }
-
-  #missing(path: string): FenError {
-    return new FenError("store_unavailable", `There is no such object: ${this.locate(path)}`, {
-      facts: { path: this.locate(path) },
-    });
   }
 }
 

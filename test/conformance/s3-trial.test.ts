@@ -4,24 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import S3rver from "s3rver";
 import { afterEach, expect, inject, test } from "vitest";
-import { tryStore } from "../../src/store/drivers/s3/trial.ts";
-import { clientOf, type ClientSettings, makeBucket, newPrefix } from "../support/s3-client.ts";
-import type { S3Server } from "../support/s3-server.ts";
+import { makeBucket, tryOn } from "../support/s3-client.ts";
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-async function tryOn(server: S3Server, settings: ClientSettings = {}) {
-  const prefix = newPrefix();
-  const [one, two] = [await clientOf(server, { prefix, ...settings }), await clientOf(server, { prefix, ...settings })];
-  ends.push(
-    () => one.close(),
-    () => two.close(),
-  );
-  return tryStore(one, two);
-}
 
 const unsuited = (reason: RegExp) => ({ code: "store_unsuited", message: expect.stringMatching(reason) });
 

@@ -24,17 +24,11 @@ import { S3ConditionalStore } from "../../src/store/drivers/s3/conditional.ts";
 import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
 import type { ObjectStore } from "../../src/store/objects.ts";
 import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
+import { textSpec as spec } from "../support/output-spec.ts";
 
 const machine = systemMachine("conformance");
 const web = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
 const db = { type: "@acme/net/switch", id: "b0000000-0000-4000-b000-000000000002" };
-const spec = {
-  contentType: "text/plain",
-  lifetime: "infinite",
-  garbageCollection: 10,
-  streaming: false,
-  tags: {},
-} as const;
 
 /** One machine. */
 interface Client {

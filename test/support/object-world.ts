@@ -18,17 +18,11 @@ import { MemoryObjects } from "../../src/store/drivers/memory/objects.ts";
 import { ObjectFiles } from "../../src/store/object-files.ts";
 import { ObjectJournals } from "../../src/store/object-journals.ts";
 import type { ObjectStore } from "../../src/store/objects.ts";
+import { textSpec as spec } from "./output-spec.ts";
 
 export const machine = systemMachine("object world");
 export const web = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
 export const webFolder = `data/${web.type}/${web.id}`;
-const spec = {
-  contentType: "text/plain",
-  lifetime: "infinite",
-  garbageCollection: 10,
-  streaming: false,
-  tags: {},
-} as const;
 
 /** What is its own of a machine: stores in the place of the real ones, for what goes wrong; a clock that stands still for what it has read. */
 interface Own {

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { type Machine, systemMachine } from "../../src/kernel/machine.ts";
 import { type ClientOptions, S3Client } from "../../src/store/drivers/s3/client.ts";
 import { placeOf, type S3Settings } from "../../src/store/drivers/s3/place.ts";
+import { type S3Capabilities, tryStore } from "../../src/store/drivers/s3/trial.ts";
 import type { S3Server } from "./s3-server.ts";
 
 /** Short enough for a test of what goes wrong, long enough for a loaded machine. */
@@ -48,4 +49,16 @@ export async function makeBucket(server: S3Server, bucket: string): Promise<void
 /** A prefix that no other test uses. */
 export function newPrefix(): string {
   return `test/${randomUUID()}`;
+}
+
+/** What two clients find out about a store, in a place of their own. */
+export async function tryOn(server: S3Server, settings: ClientSettings = {}): Promise<S3Capabilities> {
+  const prefix = newPrefix();
+  const [one, two] = [await clientOf(server, { prefix, ...settings }), await clientOf(server, { prefix, ...settings })];
+  try {
+    return await tryStore(one, two);
+  } finally {
+    one.close();
+    two.close();
+  }
 }

@@ -2,8 +2,8 @@
  * The manifest of a model: which versions it has, and what they are. Values only. It is the model's `head` (decision 0007), so it must stay small: older entries
  * go into pages, which are named by their content and never change.
  */
-import { createHash } from "node:crypto";
 import { FenError } from "../../kernel/errors.ts";
+import { sha256Hex } from "../../kernel/hash.ts";
 import { compareCodePoints } from "../../kernel/order.ts";
 import { isRecord } from "../../repo/yaml.ts";
 import { type Metadata, readMetadata } from "../metadata.ts";
@@ -106,7 +106,7 @@ export function spill(
   const [name, { entries, pages, ...rest }] = longest;
   const cut = Math.ceil(entries.length / 2);
   const page = JSON.stringify({ v: formatVersion, entries: entries.slice(0, cut).map(encodeEntry) });
-  const sha256 = createHash("sha256").update(page).digest("hex");
+  const sha256 = sha256Hex(page);
   const added = { sha256, numbers: entries.slice(0, cut).map((entry) => entry.number) };
   return {
     manifest: new Map(manifest).set(name, { entries: entries.slice(cut), pages: [...pages, added], ...rest }),

@@ -3,8 +3,8 @@
  * all the same: it stays in `<run id>.push`, with a hash of what was committed when it was made. The next holder on this machine commits it if that is so
  * still (whoever only had the lock, or died with it, changes nothing), else puts it aside.
  */
-import { createHash } from "node:crypto";
 import { FenError } from "../../kernel/errors.ts";
+import { sha256Hex } from "../../kernel/hash.ts";
 import { several } from "../../kernel/several.ts";
 import type { LocalFiles } from "../../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "../commit.ts";
@@ -272,7 +272,7 @@ async function readPlan(local: LocalFiles, folder: string): Promise<Plan | undef
 }
 
 function digestOf(manifest: Manifest): string {
-  return createHash("sha256").update(encodeManifest(manifest, "")).digest("hex");
+  return sha256Hex(encodeManifest(manifest, ""));
 }
 
 function isSame(a: Manifest, b: Manifest): boolean {

@@ -1,24 +1,13 @@
 /** Which stores are taken for a datastore, and which are refused and why, by doubles that lack this or that; real ones: test/conformance/s3-trial.test.ts. */
 import { afterEach, describe, expect, test } from "vitest";
-import { clientOf, type ClientSettings, newPrefix } from "../../../../test/support/s3-client.ts";
+import { clientOf, tryOn } from "../../../../test/support/s3-client.ts";
 import { type DoubleOptions, type S3Double, startDouble } from "../../../../test/support/s3-double.ts";
-import type { S3Server } from "../../../../test/support/s3-server.ts";
-import { capabilitiesOf, parseVerdict, tryStore, verdictText } from "./trial.ts";
+import { capabilitiesOf, parseVerdict, verdictText } from "./trial.ts";
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
 });
-
-async function tryOn(server: S3Server, settings: ClientSettings = {}) {
-  const prefix = newPrefix();
-  const [one, two] = [await clientOf(server, { prefix, ...settings }), await clientOf(server, { prefix, ...settings })];
-  ends.push(
-    () => one.close(),
-    () => two.close(),
-  );
-  return tryStore(one, two);
-}
 
 async function double(options: DoubleOptions = {}): Promise<S3Double> {
   const server = await startDouble(options);
