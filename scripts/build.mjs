@@ -55,7 +55,7 @@ const chunks = [
       "data/(staging|spool|run-log|commit|brought|leftovers)\\.",
       "model/types/command-shell/(capture|lines)\\.",
       "kernel/process",
-      "store/drivers/filesystem/(inherit|inspect|processes)\\.",
+      "store/drivers/filesystem/(inherit|inspect)\\.",
     ],
   ],
   [
@@ -63,7 +63,7 @@ const chunks = [
     [
       "app/(run-method|workspace|prepare-method|inputs|expression-sources|expression-data|model-index)\\.",
       "data/(folders|layout|metadata|outputs|versions)\\.",
-      "expression/(compile|inputs-schema|resolve|schema|template)\\.",
+      "expression/(compile|dependencies|inputs-schema|resolve|schema|template)\\.",
       "kernel/",
       "lock/[^/]+$",
       "model/",

@@ -89,7 +89,7 @@ export class MethodRecord {
       startedAt,
       retryCount: 0,
       provenance: {
-        definitionHash,
+        definitionHash: definitionHash(),
         modelVersion: loaded.definition.typeVersion ?? type.version,
         ...(step === undefined ? { triggeredBy: "manual" } : step.provenance),
       },

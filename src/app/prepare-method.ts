@@ -18,7 +18,8 @@ export interface PreparedMethod {
   readonly type: ModelType;
   readonly resolved: Resolved;
   readonly mode: LockMode;
-  readonly definitionHash: string;
+  /** Made when it is first asked for: not before the lock is waited for. */
+  definitionHash(): string;
 }
 
 interface MethodInputs {
@@ -64,7 +65,8 @@ export async function prepareMethod(
   });
   checkArguments({ type, method, arguments: resolved.arguments });
   const mode = onlyReads(kind) ? "shared" : "exclusive";
-  return { loaded, type, resolved, mode, definitionHash: definitionHash(loaded.definition) };
+  let hash: string | undefined;
+  return { loaded, type, resolved, mode, definitionHash: () => (hash ??= definitionHash(loaded.definition)) };
 }
 
 /** What is meant for a container must not run here instead. */

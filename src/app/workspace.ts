@@ -1,5 +1,4 @@
 /** A workspace is an opened repository with everything that a use case works on. Made once per command. */
-import { isAbsolute, relative } from "node:path";
 import type { VersionStore } from "../data/contract.ts";
 import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
@@ -7,6 +6,7 @@ import type { DataSync } from "../data/sync.ts";
 import { DataVersions } from "../data/versions.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import { type AcquireOptions, LockManager } from "../lock/manager.ts";
+import { behindFolder } from "../kernel/paths.ts";
 import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
 import type { ModelTypes } from "../model/type.ts";
 import { builtinTypes } from "../model/types/index.ts";
@@ -68,8 +68,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
 /** A log as records name it: relative to the repository where it is inside. `path`: in the datastore. */
 export function logName({ datastore, repository }: Workspace, path: string): string {
   const place = datastore.files.locate(path);
-  const inside = relative(repository.layout.root, place);
-  return inside.startsWith("..") || isAbsolute(inside) ? place : inside;
+  return behindFolder(repository.layout.root, place) ?? place;
 }
 
 /** Where the repository's datastore is now. */

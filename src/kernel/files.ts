@@ -15,8 +15,9 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
+import { inFolder } from "./paths.ts";
 import { randomUuid } from "./random.ts";
 
 export interface WriteOptions {
@@ -55,7 +56,7 @@ export async function writeFileAtomic(
 
 /** A name for a temporary file in the same folder, never used before. */
 export function asidePath(path: string): string {
-  return join(dirname(path), `.${randomUuid()}.tmp`);
+  return inFolder(dirname(path), `.${randomUuid()}.tmp`);
 }
 
 /** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */
@@ -177,7 +178,7 @@ export function removeTree(path: string): boolean {
   if (!info.isDirectory()) return removeFile(path);
   for (;;) {
     try {
-      for (const name of readdirSync(path)) removeTree(join(path, name));
+      for (const name of readdirSync(path)) removeTree(inFolder(path, name));
       rmdirSync(path);
       return true;
     } catch (error) {

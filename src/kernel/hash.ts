@@ -73,7 +73,8 @@ export function sha256(text: string): Uint8Array {
 function addBlock(state: Int32Array, words: Int32Array): void {
   const word = (i: number) => words[i] ?? 0;
   for (let i = 16; i < 64; i++) {
-    const [x, y] = [word(i - 15), word(i - 2)];
+    const x = word(i - 15);
+    const y = word(i - 2);
     const s0 = turn(x, 7) ^ turn(x, 18) ^ (x >>> 3);
     const s1 = turn(y, 17) ^ turn(y, 19) ^ (y >>> 10);
     words[i] = word(i - 16) + s0 + word(i - 7) + s1;
@@ -84,7 +85,14 @@ function addBlock(state: Int32Array, words: Int32Array): void {
     const one = (h + s1 + ((e & f) ^ (~e & g)) + (roundConstants[i] ?? 0) + word(i)) | 0;
     const s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22);
     const two = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-    [h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
+    h = g;
+    g = f;
+    f = e;
+    e = (d + one) | 0;
+    d = c;
+    c = b;
+    b = a;
+    a = (one + two) | 0;
   }
   for (const [i, value] of [a, b, c, d, e, f, g, h].entries()) state[i] = (state[i] ?? 0) + value;
 }

@@ -1,6 +1,6 @@
 /** A repository on disk: its marker `.swamp.yaml`, its folders, and where its datastore is. */
 import { existsSync, lstatSync } from "node:fs";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
 import { makeFolder, readTextFile, writeFileAtomic } from "../kernel/files.ts";
 import type { Machine } from "../kernel/machine.ts";
@@ -154,7 +154,7 @@ function datastoreConfig(machine: Machine, layout: Layout, raw: Readonly<Record<
 function parseDatastore(text: string, root: string): DatastoreConfig {
   const match = /^(filesystem|s3):(.+)$/.exec(text);
   const [, kind, rest = ""] = match ?? [];
-  if (kind === "filesystem") return { kind, root: isAbsolute(rest) ? rest : resolve(root, rest), exclude: [] };
+  if (kind === "filesystem") return { kind, root: resolve(root, rest), exclude: [] };
   if (kind === "s3") {
     const [bucket = "", ...prefix] = rest.split("/");
     return { kind, bucket, ...(prefix.length > 0 ? { prefix: prefix.join("/") } : {}) };

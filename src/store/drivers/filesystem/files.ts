@@ -15,7 +15,7 @@ import {
   realpathSync,
   renameSync,
 } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import {
   isAbsence,
@@ -30,7 +30,7 @@ import {
   writeFileAtomic,
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
-import { resolveInside } from "../../../kernel/paths.ts";
+import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
 import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contract.ts";
 import { FolderSyncs } from "./folder-syncs.ts";
 import { changeLastByte } from "./in-place.ts";
@@ -293,7 +293,7 @@ function treeOf(folder: string): string[] {
   return [
     folder,
     ...entries.flatMap((entry) => {
-      const path = join(folder, entry.name);
+      const path = inFolder(folder, entry.name);
       return entry.isDirectory() ? treeOf(path) : entry.isFile() ? [path] : [];
     }),
   ];
@@ -379,6 +379,5 @@ function nearestReal(path: string): string | undefined {
 }
 
 function isWithin(root: string, path: string): boolean {
-  const rest = relative(root, path);
-  return rest !== ".." && !rest.startsWith(`..${sep}`);
+  return path === root || behindFolder(root, path) !== undefined;
 }

@@ -3,9 +3,11 @@
  * `fs-native-extensions`. A lock belongs to the open file description: it lives until it is unlocked or the last process that
  * has the descriptor ends, however it ends.
  */
+import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { FenError, systemErrorCode } from "../../../kernel/errors.ts";
+import { loadNative } from "../../../kernel/native.ts";
 import type { LockMode } from "../../contract.ts";
 
 interface Binding {
@@ -51,15 +53,22 @@ function unsupported(cause: unknown): FenError {
 
 function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
   try {
-    const library: Binding = createRequire(import.meta.filename)(bindingPath(platform, architecture));
-    return library;
+    const library = loadNative(bindingPath(platform, architecture)) as Partial<Binding>; // as the package describes it
+    const { tryLock, unlock } = library;
+    if (tryLock === undefined || unlock === undefined) throw new Error("the library has no locks");
+    return { tryLock, unlock };
   } catch (error) {
     throw unsupported(error);
   }
 }
 
-/** The library itself: the package's own loader costs several milliseconds. */
+/** The library itself: the package's own loader costs several milliseconds, and a search by Node's one. */
 export function bindingPath(platform: NodeJS.Platform, architecture: string): string {
-  const folder = dirname(createRequire(import.meta.filename).resolve("fs-native-extensions/package.json"));
-  return join(folder, "prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node");
+  const inPackage = join("prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node");
+  for (let folder = dirname(import.meta.filename); dirname(folder) !== folder; folder = dirname(folder)) {
+    const path = join(folder, "node_modules", "fs-native-extensions", inPackage);
+    if (existsSync(path)) return path;
+  }
+  // Not every package manager has folders of this name.
+  return join(dirname(createRequire(import.meta.filename).resolve("fs-native-extensions/package.json")), inPackage);
 }

@@ -2,6 +2,7 @@
 import { closeSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Machine } from "../../../kernel/machine.ts";
+import { inFolder } from "../../../kernel/paths.ts";
 import type { ProcessInfo, Resource } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
 import { LockTable, type Slot } from "./lock-table.ts";
@@ -52,7 +53,7 @@ export class LockFolder {
   }
 
   recordPath(resource: Resource): string {
-    return join(this.root, recordPath(resource));
+    return inFolder(this.root, recordPath(resource));
   }
 
   /** What somebody holds or waits for, with its tickets: costs as much as there are of them. */

@@ -95,7 +95,10 @@ export class FilesystemPlace implements Place {
   async attempt(): Promise<Attempt> {
     this.#renewAnnouncement();
     const known = this.#stillStopped();
-    if (known !== undefined) return this.#blocked(known);
+    if (known !== undefined) {
+      this.#prepare();
+      return this.#blocked(known);
+    }
     while (this.#progress.stage !== "granted") {
       const seen = await this.#look();
       const advanced = advance(this.#request, this.#progress, seen);
@@ -108,7 +111,8 @@ export class FilesystemPlace implements Place {
         if (this.#watch === undefined) continue; // it ended just now: look again
       }
       this.#stopped = { by, place: advanced.place, at: this.#now() };
-      this.#prepare();
+      // Those behind do it when they look again: where many come at once, those in front need the processors.
+      if (advanced.place === 1) this.#prepare();
       return this.#blocked(this.#stopped);
     }
     return { outcome: "granted", grant: this.#grant() };

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
+import { inFolder } from "../../../kernel/paths.ts";
 import type { LockMode, LockRecord } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { namesIn, readSlotName, type Slot, slotName } from "./lock-table.ts";
@@ -117,13 +118,13 @@ export class Queue {
    */
   take(nonce: string, mode: LockMode, record: LockRecord): OwnTicket {
     for (;;) {
-      const hidden = join(this.folder, `.${this.#prefix}${nonce}`);
+      const hidden = inFolder(this.folder, `.${this.#prefix}${nonce}`);
       try {
         const fd = openInMadeFolder(hidden, "wx+");
         try {
           if (this.#kernel.tryLock(fd, wholeTicket, "exclusive")) {
             writeSync(fd, `${JSON.stringify(record)}\n`);
-            const ticket = new OwnTicket(join(this.folder, this.#prefix), hidden, { fd, nonce, mode });
+            const ticket = new OwnTicket(inFolder(this.folder, this.#prefix), hidden, { fd, nonce, mode });
             if (ticket.show(this.#nextNumber(nonce))) return ticket;
           }
           // Looked at, or swept away, by somebody who took us for dead: once more.
@@ -145,7 +146,7 @@ export class Queue {
     const names = this.names();
     const hidden = `.${this.#prefix}`;
     for (const name of names) {
-      if (name.startsWith(hidden) && name !== `${hidden}${own}`) this.#sweep(join(this.folder, name));
+      if (name.startsWith(hidden) && name !== `${hidden}${own}`) this.#sweep(inFolder(this.folder, name));
     }
     return (this.tickets(names).at(-1)?.number ?? 0) + 1;
   }
@@ -256,7 +257,13 @@ function ticketOf(folder: string, name: string): Ticket | undefined {
   const match = /\+(\d+)\.([xs])\.([^.+]+)$/.exec(name);
   if (match === null) return undefined;
   const [, number = "", mode, nonce = ""] = match;
-  return { name, path: join(folder, name), number: Number(number), mode: mode === "x" ? "exclusive" : "shared", nonce };
+  return {
+    name,
+    path: inFolder(folder, name),
+    number: Number(number),
+    mode: mode === "x" ? "exclusive" : "shared",
+    nonce,
+  };
 }
 
 function queueFolder(fenFolder: string): string {

@@ -18,10 +18,11 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
+import { inFolder } from "../../../kernel/paths.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
 
 export const recordTtlMs = 30_000;
@@ -271,7 +272,7 @@ const asides = ["new", "put", "old"] as const;
 
 /** Two of one owner are never at work at once, so its nonce makes the name unique. */
 function asideOf(path: string, nonce: string, what: (typeof asides)[number]): string {
-  return join(dirname(path), `.${nonce}.${what}.tmp`);
+  return inFolder(dirname(path), `.${nonce}.${what}.tmp`);
 }
 
 function linkNew(from: string, to: string): boolean {
