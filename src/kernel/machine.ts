@@ -4,6 +4,7 @@
  */
 import { availableParallelism, hostname, userInfo } from "node:os";
 import { basename } from "node:path";
+import { type Children, systemChildren } from "./children.ts";
 import { randomBytes, randomUuid } from "./random.ts";
 
 export interface Clock {
@@ -47,6 +48,7 @@ export interface Machine {
   readonly clock: Clock;
   readonly random: Random;
   readonly host: Host;
+  readonly children: Children;
 }
 
 /** Not `performance.now()`: the library behind it takes 2 ms to load. */
@@ -89,6 +91,7 @@ export function systemMachine(command: string = basename(process.argv[1] ?? "nod
   return {
     clock: systemClock(),
     random: { uuid: randomUuid, bytes: randomBytes },
+    children: systemChildren(),
     host: {
       hostname: hostname(),
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),

@@ -2,28 +2,22 @@
  * Child processes: each in a process group of its own, ended as a group (TERM, a grace, KILL), their output handed on as it comes.
  * A group outlives us if we are killed; what it inherits (a lock) lives as long as it does.
  */
-import type { ChildProcess } from "node:child_process";
 import { constants } from "node:os";
-import type { Readable } from "node:stream";
+import type { Child, ChildOptions, OutputStream } from "./children.ts";
 import type { Machine } from "./machine.ts";
 import { systemErrorCode } from "./errors.ts";
 import { groupLives } from "./process-group.ts";
 
-export interface ProcessOptions {
-  readonly command: readonly [string, ...string[]];
-  readonly cwd: string;
+export interface ProcessOptions extends ChildOptions {
   /** How reasons name `cwd` and the command, where those may hold a secret. */
   readonly shown?: string | undefined;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Descriptors that the child inherits (as 3, 4, ...). */
-  readonly inherit: readonly number[];
   readonly timeoutMs?: number | undefined;
   /** From TERM to KILL; 5,000 ms if not given. */
   readonly graceMs?: number | undefined;
   /** Ends the group when it fires. */
   readonly signal: AbortSignal;
   /** Called synchronously, so a slow reader slows the child down. */
-  onOutput(stream: "stdout" | "stderr", chunk: Uint8Array): void;
+  onOutput(stream: OutputStream, chunk: Uint8Array): void;
 }
 
 export interface ProcessResult {
@@ -56,13 +50,7 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
     durationMs: elapsed(),
     reason: spawnReason(why, options),
   });
-  let child: ChildProcess;
-  try {
-    child = startChild(options);
-  } catch (error) {
-    return notStarted(error); // some refusals are thrown, others come as an event
-  }
-  const run = new Running(machine, child, options);
+  const run = new Running(machine, options);
   const failure = await run.started;
   if (failure !== undefined) return notStarted(failure);
   const { code, signal } = await run.finished;
@@ -81,17 +69,6 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
     ...(signal === null ? {} : { signal }),
     ...(reason === undefined ? {} : { reason }),
   };
-}
-
-function startChild(options: ProcessOptions): ChildProcess {
-  const { spawn } = process.getBuiltinModule("node:child_process"); // 2 ms to load: those who still wait for their turn don't
-  const [file, ...args] = options.command;
-  return spawn(file, args, {
-    cwd: options.cwd,
-    env: { ...options.env },
-    detached: true,
-    stdio: ["ignore", "pipe", "pipe", ...options.inherit],
-  });
 }
 
 /** Node's own message would repeat the argument that it doesn't like. */
@@ -114,36 +91,42 @@ const spawnReasons: Readonly<Record<string, string>> = {
 
 /** One child from its start until its group and its output have come to an end. */
 class Running {
-  readonly started: Promise<Error | undefined>;
+  /** Why it was not started. */
+  readonly started: Promise<unknown>;
   readonly finished: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   endedBy: ProcessResult["endedBy"] = "exit";
   outputError: unknown;
   readonly #machine: Machine;
-  readonly #child: ChildProcess;
+  readonly #child: Child;
   readonly #options: ProcessOptions;
+  #pid: number | undefined;
   #lastOutput = 0;
   #ending: Promise<void> | undefined;
 
-  constructor(machine: Machine, child: ChildProcess, options: ProcessOptions) {
+  constructor(machine: Machine, options: ProcessOptions) {
     this.#machine = machine;
-    this.#child = child;
     this.#options = options;
-    this.started = new Promise((resolve) => {
-      child.once("spawn", () => resolve(undefined));
-      child.once("error", resolve);
+    const [started, exited, closed] = [new Later<unknown>(), new Later<Exit>(), new Later<void>()];
+    this.started = started.promise;
+    this.#child = machine.children.start(options, {
+      started: (pid) => {
+        this.#pid = pid;
+        started.resolve(undefined);
+      },
+      failed: (error) => {
+        started.resolve(error);
+        exited.resolve({ code: null, signal: null });
+        closed.resolve();
+      },
+      output: (stream, chunk) => this.#read(stream, chunk),
+      ended: (code, signal) => exited.resolve({ code, signal }),
+      closed: () => closed.resolve(),
     });
-    this.finished = this.#follow();
+    this.finished = this.#follow(exited.promise, closed.promise);
   }
 
-  async #follow(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    const child = this.#child;
-    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()));
-    const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
-      child.once("exit", (code, signal) => resolve({ code, signal })),
-    );
-    this.#read("stdout", child.stdout);
-    this.#read("stderr", child.stderr);
-    if ((await this.started) !== undefined) return { code: null, signal: null };
+  async #follow(exited: Promise<Exit>, closed: Promise<void>): Promise<Exit> {
+    if ((await this.started) !== undefined) return exited;
     const onAbort = () => this.#end("signal-sent");
     this.#options.signal.addEventListener("abort", onAbort, { once: true });
     if (this.#options.signal.aborted) onAbort();
@@ -158,17 +141,15 @@ class Running {
     return result;
   }
 
-  #read(stream: "stdout" | "stderr", pipe: Readable | null): void {
-    pipe?.on("data", (chunk: Uint8Array) => {
-      this.#lastOutput = this.#machine.clock.monotonic();
-      if (this.outputError !== undefined) return;
-      try {
-        this.#options.onOutput(stream, chunk);
-      } catch (error) {
-        this.outputError = error;
-        this.#end("signal-sent");
-      }
-    });
+  #read(stream: OutputStream, chunk: Uint8Array): void {
+    this.#lastOutput = this.#machine.clock.monotonic();
+    if (this.outputError !== undefined) return;
+    try {
+      this.#options.onOutput(stream, chunk);
+    } catch (error) {
+      this.outputError = error;
+      this.#end("signal-sent");
+    }
   }
 
   #end(why: "timeout" | "signal-sent"): void {
@@ -194,15 +175,13 @@ class Running {
   }
 
   #groupLives(): boolean {
-    const { pid } = this.#child;
-    return pid !== undefined && groupLives(pid);
+    return this.#pid !== undefined && groupLives(this.#pid);
   }
 
   #signal(signal: NodeJS.Signals): void {
-    const { pid } = this.#child;
-    if (pid === undefined) return;
+    if (this.#pid === undefined) return;
     try {
-      process.kill(-pid, signal);
+      process.kill(-this.#pid, signal);
     } catch {
       // no such group any more
     }
@@ -216,10 +195,24 @@ class Running {
     const timer = clock.every(groupPollMs, () => {
       const isSilent = clock.monotonic() - Math.max(this.#lastOutput, since) >= silenceMs;
       if (!isSilent && ++looks < mostDrainLooks) return;
-      this.#child.stdout?.destroy();
-      this.#child.stderr?.destroy();
+      this.#child.letGo();
     });
     await closed;
     timer[Symbol.dispose]();
+  }
+}
+
+interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A promise that somebody else resolves. */
+class Later<T> {
+  readonly promise: Promise<T>;
+  resolve: (value: T) => void = () => undefined;
+
+  constructor() {
+    this.promise = new Promise((resolve) => (this.resolve = resolve));
   }
 }

@@ -162,6 +162,11 @@ export class Computer {
         cwd: "/",
         command: `run on ${name}`,
       },
+      children: {
+        start: () => {
+          throw new Error("a simulation starts no processes");
+        },
+      },
     };
     this.store = new FaultyConditionalStore(this.#watched(), {
       rates: () => (this.cutOff ? { before: 1, after: 0, late: 0 } : world.faults),
