@@ -45,13 +45,19 @@ export interface RunSurroundings {
 export async function makeSurroundings(
   context: AppContext,
   workspace: Workspace,
-  run: { readonly workflows: Workflows; readonly tags: Readonly<Record<string, string>>; readonly together: boolean },
+  run: {
+    readonly workflows: Workflows;
+    readonly tags: Readonly<Record<string, string>>;
+    readonly together: boolean;
+    /** To save loading it again. */
+    readonly cel?: Cel | undefined;
+  },
 ): Promise<RunSurroundings> {
   const { machine } = context;
   const { workflows, tags, together } = run;
   let sequence = 0;
   const models = new ModelIndex(workspace.definitions);
-  const cel = await Cel.load();
+  const cel = run.cel ?? (await Cel.load());
   return {
     context,
     machine,

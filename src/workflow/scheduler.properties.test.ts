@@ -2,75 +2,24 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Slots } from "./slots.ts";
-import type { Condition, JobDefinition, StepDefinition, WorkflowDefinition } from "./definition.ts";
+import { dice, endsByLaw, endsOf, graphs, sorted } from "../../test/support/random-graphs.ts";
+import type { WorkflowDefinition } from "./definition.ts";
 import type { EndStatus, JournalEntry } from "./entries.ts";
-import { RunState, type StepState } from "./run-state.ts";
+import { RunState } from "./run-state.ts";
 import { Scheduler } from "./scheduler.ts";
 
-const graphs = 10_000;
+const runs = 10_000;
 
 // ------------------------------------------------------------------ graphs
 
-const condition: fc.Arbitrary<Condition> = fc.letrec<{ any: Condition; plain: Condition }>((tie) => ({
-  plain: fc.constantFrom(
-    ...(["always", "succeeded", "failed", "completed", "skipped"] as const).map((type) => ({ type })),
-  ),
-  any: fc.oneof(
-    { depthSize: "small", withCrossShrink: true },
-    tie("plain"),
-    fc.record({
-      type: fc.constantFrom("and" as const, "or" as const),
-      conditions: fc.array(tie("any"), { minLength: 2, maxLength: 3 }),
-    }),
-    fc.record({ type: fc.constant("not" as const), condition: tie("any") }),
-  ),
-})).any;
-
-/** Each may wait for those before it: no circles. */
-const waits = (index: number) =>
-  fc.uniqueArray(fc.record({ on: fc.nat(Math.max(0, index - 1)), condition }), {
-    maxLength: index === 0 ? 0 : 3,
-    selector: ({ on }) => on,
-  });
-
-const stepOf = (index: number): fc.Arbitrary<StepDefinition> =>
-  fc
-    .record({
-      weight: fc.constantFrom(0, 0, 0, -1, 2),
-      allowFailure: fc.boolean(),
-      isFanOut: fc.nat(3).map((n) => n === 0),
-      waits: waits(index),
-    })
-    .map(({ weight, allowFailure, isFanOut, waits: before }) => ({
-      name: `s${index}`,
-      task: { type: "model_method", modelIdOrName: `m${index % 3}`, methodName: "x", inputs: {} },
-      dependsOn: before.map((one) => ({ step: `s${one.on}`, condition: one.condition })),
-      weight,
-      allowFailure,
-      dataOutputOverrides: [],
-      ...(isFanOut ? { forEach: { item: "i", in: "${{ inputs.list }}" } } : {}),
-    }));
-
-const jobOf = (index: number): fc.Arbitrary<JobDefinition> =>
-  fc
-    .record({
-      weight: fc.constantFrom(0, 0, 1),
-      steps: fc
-        .integer({ min: 1, max: 5 })
-        .chain((count) => fc.tuple(...Array.from({ length: count }, (_, n) => stepOf(n)))),
-      waits: waits(index),
-    })
-    .map(({ weight, steps, waits: before }) => ({
-      name: `j${index}`,
-      steps,
-      weight,
-      dependsOn: before.map((one) => ({ job: `j${one.on}`, condition: one.condition })),
-    }));
-
-const graph: fc.Arbitrary<WorkflowDefinition> = fc
-  .integer({ min: 1, max: 4 })
-  .chain((count) => fc.tuple(...Array.from({ length: count }, (_, n) => jobOf(n))))
-  .map((jobs) => ({ id: "00000000-0000-4000-a000-000000000001", name: "w", version: 1, tags: {}, jobs, lock: "run" }));
+const graph = graphs({
+  ...{ name: "w", jobs: 4, steps: 5 },
+  filling: (_, step) =>
+    fc.nat(3).map((n) => ({
+      task: { type: "model_method", modelIdOrName: `m${step % 3}`, methodName: "x", inputs: {} },
+      ...(n === 0 ? { forEach: { item: "i", in: "${{ inputs.list }}" } } : {}),
+    })),
+});
 
 interface World {
   readonly definition: WorkflowDefinition;
@@ -84,12 +33,7 @@ const world: fc.Arbitrary<World> = fc.record({
   slots: fc.integer({ min: 1, max: 4 }),
 });
 
-/** The same for the same run and step: whether it fails, and how many expansions it has. */
-const dice = (seed: number, ...of: readonly (number | string)[]): number => {
-  let hash = seed >>> 0;
-  for (const one of of.join("/")) hash = Math.imul(hash ^ one.charCodeAt(0), 2654435761) >>> 0;
-  return (hash >>> 8) % 1000;
-};
+/** Whether a step fails, and how many expansions a fan-out has. */
 const fails = (seed: number, name: string): boolean => dice(seed, "fails", name) < 300;
 const sizeOf = (seed: number, name: string): number => dice(seed, "size", name) % 4;
 
@@ -200,54 +144,20 @@ async function run({ definition, seed, slots: limit }: World, order: number): Pr
   return { state, entries, started, most };
 }
 
-// ------------------------------------------------------------------ the laws, from the text of the format
+// ------------------------------------------------------------------ the laws
 
-function fits(wanted: Condition, end: string): boolean {
-  if (wanted.type === "and")
-    return wanted.conditions.filter((one) => fits(one, end)).length === wanted.conditions.length;
-  if (wanted.type === "or") return wanted.conditions.find((one) => fits(one, end)) !== undefined;
-  if (wanted.type === "not") return !fits(wanted.condition, end);
-  if (wanted.type === "completed") return ["failed", "succeeded"].includes(end);
-  return wanted.type === "always" || wanted.type === end;
-}
-
-/** How everything must end: a job's or step's end depends on nothing but the ends of what it waits for. */
+/** How everything must end. */
 function oracle({ definition, seed }: World): Map<string, EndStatus> {
-  const ends = new Map<string, EndStatus>();
-  for (const [j, job] of definition.jobs.entries()) {
-    const runs = job.dependsOn.every((one) => fits(one.condition, ends.get(one.job) ?? ""));
-    let isFailed = false;
-    for (const step of job.steps) {
-      const own = `${job.name}/${step.name}`;
-      if (!runs || !step.dependsOn.every((one) => fits(one.condition, ends.get(`${job.name}/${one.step}`) ?? ""))) {
-        ends.set(own, "skipped");
-        continue;
-      }
-      const names =
-        step.forEach === undefined
-          ? [step.name]
-          : Array.from({ length: sizeOf(seed, `${j}/${step.name}`) }, (_, n) => `${step.name}-${n}`);
-      for (const name of names) ends.set(`${job.name}/${name}`, fails(seed, `${j}/${name}`) ? "failed" : "succeeded");
-      if (step.forEach !== undefined)
-        ends.set(own, names.some((name) => fails(seed, `${j}/${name}`)) ? "failed" : "succeeded");
-      if (ends.get(own) === "failed" && !step.allowFailure) isFailed = true;
-    }
-    ends.set(job.name, runs ? (isFailed ? "failed" : "succeeded") : "skipped");
-  }
-  return ends;
+  return endsByLaw(definition, (job, { name, forEach }) => {
+    const names =
+      forEach === undefined
+        ? [name]
+        : Array.from({ length: sizeOf(seed, `${job}/${name}`) }, (_, n) => `${name}-${n}`);
+    return names.map((one) => ({ name: one, isFailed: fails(seed, `${job}/${one}`) }));
+  });
 }
 
-function endsOf(state: RunState): Map<string, string> {
-  const pathOf = (step: StepState) => `${state.job(step.job).name}/${step.name}`;
-  return new Map([
-    ...state.jobs.map((job) => [job.name, job.status] as const),
-    ...state.steps.map((step) => [pathOf(step), step.status] as const),
-  ]);
-}
-
-const sorted = (ends: ReadonlyMap<string, string>) => [...ends].sort(([a], [b]) => (a < b ? -1 : 1));
-
-test(`${graphs} random graphs: every job and step ends as its conditions say, nothing is left, no limit is passed`, async () => {
+test(`${runs} random graphs: every job and step ends as its conditions say, nothing is left, no limit is passed`, async () => {
   await fc.assert(
     fc.asyncProperty(world, fc.nat(), async (one, order) => {
       const { state, entries, started, most } = await run(one, order);
@@ -270,7 +180,7 @@ test(`${graphs} random graphs: every job and step ends as its conditions say, no
         }
       }
     }),
-    { numRuns: graphs },
+    { numRuns: runs },
   );
 }, 120_000);
 
