@@ -2,12 +2,13 @@
 import type { CompiledValue } from "../expression/compile.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
-import { isRecord, stringifyYaml } from "../repo/yaml.ts";
+import { stringifyYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
+import { storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -130,56 +131,34 @@ class Evaluator {
     return jobs;
   }
 
-  async #steps({ definition, compiled, calls }: PlannedStep): Promise<StepDefinition[]> {
+  async #steps(planned: PlannedStep): Promise<StepDefinition[]> {
+    const { definition, calls = [] } = planned;
     const { forEach } = definition;
-    if (forEach === undefined) return [{ ...definition, task: await this.#task(definition, compiled, {}) }];
-    if (calls === undefined) return [definition];
-    const evaluated = await compiled.forEach?.run(this.#scope);
-    if (evaluated?.isTainted === true) return [definition];
-    const items = evaluated?.value;
-    const list = Array.isArray(items) ? items : Object.entries(Object(items)).map(([key, value]) => ({ key, value }));
+    if (forEach === undefined) return [{ ...definition, task: await this.#task(planned, {}) }];
+    const items = planned.calls === undefined ? undefined : await storedItems(planned, this.#scope);
+    if (items === undefined) return [definition];
     const { forEach: _forEach, ...rest } = definition;
     const steps: StepDefinition[] = [];
     for (const [index, { name }] of calls.entries())
-      steps.push({ ...rest, name, task: await this.#task(definition, compiled, { [forEach.item]: list[index] }) });
+      steps.push({ ...rest, name, task: await this.#task(planned, { [forEach.item]: items[index] }) });
     return steps;
   }
 
-  async #task(
-    { task }: StepDefinition,
-    compiled: PlannedStep["compiled"],
-    self: Readonly<Record<string, unknown>>,
-  ): Promise<StepDefinition["task"]> {
+  async #task(planned: PlannedStep, self: Readonly<Record<string, unknown>>): Promise<StepDefinition["task"]> {
+    const { compiled, definition } = planned;
+    const { task } = definition;
     const scope = { ...this.#scope, self };
-    const inputs: Record<string, unknown> = {};
-    for (const [key, raw] of Object.entries(task.inputs))
-      inputs[key] = await this.#stored(compiled.inputs.entry(key), raw, scope);
+    const text = async (of: CompiledValue | undefined, raw: string) =>
+      String((await storedValue(of, raw, scope)).value);
+    const { values: inputs } = await storedInputs(planned, scope);
     if (task.type === "workflow")
-      return {
-        ...task,
-        workflowIdOrName: String(await this.#stored(compiled.target, task.workflowIdOrName, scope)),
-        inputs,
-      };
+      return { ...task, workflowIdOrName: await text(compiled.target, task.workflowIdOrName), inputs };
     return {
       ...task,
-      modelIdOrName: String(await this.#stored(compiled.target, task.modelIdOrName, scope)),
-      methodName: String(await this.#stored(compiled.method, task.methodName, scope)),
+      modelIdOrName: await text(compiled.target, task.modelIdOrName),
+      methodName: await text(compiled.method, task.methodName),
       inputs,
     };
-  }
-
-  /** The value as it may be stored; the text itself where that isn't known yet. */
-  async #stored(value: CompiledValue | undefined, raw: unknown, scope: Scope): Promise<unknown> {
-    if (value === undefined) return raw;
-    if (isRecord(raw)) {
-      const stored: Record<string, unknown> = {};
-      for (const [key, child] of Object.entries(raw)) stored[key] = await this.#stored(value.entry(key), child, scope);
-      return stored;
-    }
-    const { usesData, usesTime, isTainted } = value.dependencies;
-    if (usesData || usesTime || isTainted) return raw;
-    const evaluated = await value.run(scope);
-    return evaluated.isVolatile ? raw : evaluated.storable;
   }
 }
 

@@ -14,7 +14,7 @@ import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { claimWorkflow } from "./editing.ts";
-import { authorOf, callsOf, type LockPlan, lockPlan, plannedUses, planSources } from "./workflow-planning.ts";
+import { authorOf, callsOf, plannedUses, planSources } from "./workflow-planning.ts";
 import { type RunDocument, runDocument } from "./workflow-run-document.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -119,58 +119,8 @@ export async function carryOut(
   return runDocument(state, workspace);
 }
 
-export interface RunPreview extends LockPlan {
-  readonly workflowId: string;
-  readonly workflowName: string;
-  readonly lock: "run" | "step";
-  readonly concurrency: number;
-  readonly jobs: readonly {
-    readonly name: string;
-    readonly dependsOn: readonly string[];
-    readonly steps: readonly PreviewedStep[];
-  }[];
-}
-
-export interface PreviewedStep {
-  readonly name: string;
-  readonly dependsOn: readonly string[];
-  readonly calls: readonly { readonly name: string; readonly target: string; readonly method?: string }[] | "open";
-}
-
-/** What a run would do and lock; takes no lock and writes nothing. */
-export async function previewRun(context: AppContext, options: RunWorkflowOptions): Promise<RunPreview> {
-  const { surroundings, plan } = await prepareRun(context, options);
-  const { workflow } = plan.workflow;
-  let number = 0;
-  return {
-    workflowId: workflow.id,
-    workflowName: workflow.name,
-    lock: workflow.lock,
-    concurrency: concurrencyOf(surroundings.machine, workflow, options.concurrency),
-    jobs: workflow.jobs.map((job) => ({
-      name: job.name,
-      dependsOn: job.dependsOn.map((one) => one.job),
-      steps: job.steps.map((step) => ({
-        name: step.name,
-        dependsOn: step.dependsOn.map((one) => one.step),
-        calls: plan.steps[number++]?.calls?.map(({ name, target }) => ({ name, ...previewTarget(target) })) ?? "open",
-      })),
-    })),
-    ...lockPlan(plan),
-  };
-}
-
-function previewTarget(target: NonNullable<PlannedRun["steps"][number]["calls"]>[number]["target"]): {
-  target: string;
-  method?: string;
-} {
-  if (target.kind === "open") return { target: target.text };
-  if (target.kind === "workflow") return { target: target.plan.workflow.workflow.name };
-  const method = target.method === undefined ? {} : { method: target.method };
-  return { target: target.loaded.definition.name, ...method };
-}
-
-async function prepareRun(
+/** Everything that can be known before a run: what is wrong with it is thrown, and nothing is locked or written yet. */
+export async function prepareRun(
   context: AppContext,
   options: RunWorkflowOptions,
 ): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
@@ -234,7 +184,7 @@ export async function takeLocks(
 }
 
 /** Local work: twice as many steps as there are processors, so that one can wait for the disk while another works. */
-function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: number | undefined): number {
+export function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: number | undefined): number {
   const said = machine.host.env["SWAMP_MAX_CONCURRENT_STEPS"];
   const fromEnv = said === undefined || said === "" ? undefined : Number(said);
   if (fromEnv !== undefined && !(Number.isInteger(fromEnv) && fromEnv >= 1))

@@ -311,7 +311,8 @@ class Planner {
   }
 }
 
-function readsModels({ dependencies: { models, isOpen } }: CompiledValue): boolean {
+/** True where it reads a definition that the run's data may change the outcome of. */
+export function readsModels({ dependencies: { models, isOpen } }: CompiledValue): boolean {
   return models.size > 0 || isOpen;
 }
 

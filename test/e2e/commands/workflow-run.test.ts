@@ -101,6 +101,109 @@ describe("workflow run", () => {
   });
 });
 
+describe("workflow run --dry-run", () => {
+  const condition = (type: string) => ({ type });
+
+  beforeEach(() => {
+    repo.model("good", "true", { inputs: { properties: { level: {}, last: {}, target: {} } } });
+    repo.model("bad", "exit 3");
+    repo.workflow(
+      "plan",
+      [
+        {
+          name: "build",
+          steps: [
+            step("compile-${{ self.t }}", "good", {
+              forEach: { item: "t", in: "${{ inputs.targets }}" },
+              inputs: { target: "${{ self.t }}", level: "${{ inputs.level + 1 }}" },
+            }),
+            step("none", "good", { forEach: { item: "t", in: "${{ [] }}" } }),
+            step("mend", "bad", { dependsOn: [{ step: "none", condition: condition("failed") }] }),
+          ],
+        },
+        {
+          name: "after",
+          dependsOn: [
+            { job: "build", condition: { type: "or", conditions: [condition("failed"), condition("skipped")] } },
+          ],
+          steps: [
+            nested("call", "inner", {
+              inputs: {
+                token: "${{ env.TOKEN }}",
+                last: "${{ data.latest('good', 'result') }}",
+                level: "${{ inputs.level }}",
+              },
+            }),
+            step("each", "good", { forEach: { item: "x", in: "${{ data.listVersions('good', 'result') }}" } }),
+          ],
+        },
+      ],
+      { inputs: { properties: { targets: { type: "array", default: ["x86", "arm"] }, level: { type: "number" } } } },
+    );
+    repo.workflow("inner", [
+      step("deep", "good", { inputs: { last: "${{ inputs.last }}", level: "${{ inputs.level }}" } }),
+    ]);
+  });
+
+  test("the document has conditions, what each call is given, and what depends on how something ends", async () => {
+    const env = { TOKEN: "s3cret" };
+    const document = await documentOf(repo, "workflow run plan --dry-run --input level=2", { env });
+    expect(document.inputs).toEqual({ targets: ["x86", "arm"], level: 2 });
+    const [build, later] = document.jobs;
+    expect(build).toMatchObject({ outlook: "runs", dependsOn: [] });
+    expect(build.steps).toMatchObject([
+      {
+        outlook: "runs",
+        calls: [
+          { name: "compile-x86", target: "good", inputs: { target: "x86", level: 3 }, open: [] },
+          { name: "compile-arm", inputs: { target: "arm", level: 3 } },
+        ],
+      },
+      { outlook: "runs", calls: [] },
+      { outlook: "never", dependsOn: [{ step: "none", condition: condition("failed") }] },
+    ]);
+    expect(later).toMatchObject({ outlook: "depends", dependsOn: [{ job: "build", condition: { type: "or" } }] });
+    const [call, each] = later.steps;
+    expect(call).toMatchObject({
+      calls: [
+        {
+          target: "inner",
+          inputs: { token: "${{ env.TOKEN }}", last: "${{ data.latest('good', 'result') }}", level: 2 },
+          open: ["last"],
+          jobs: [{ steps: [{ calls: [{ target: "good", inputs: { level: 2 }, open: ["last"] }] }] }],
+        },
+      ],
+    });
+    expect(each).toMatchObject({ calls: "open", each: { target: "good", method: "execute" } });
+    expect(JSON.stringify(document)).not.toContain("s3cret");
+  });
+
+  test("so has the text", async () => {
+    const text = await textOf(repo, "workflow run plan --dry-run --concurrency 2 --input level=2", {
+      env: { TOKEN: "x" },
+    });
+    expect(text).toMatchInlineSnapshot(`
+      "plan: at most 2 steps at work at once
+      inputs: level = 2, targets = ["x86","arm"]
+      build
+        compile-x86: good execute, target = "x86", level = 3
+        compile-arm: good execute, target = "arm", level = 3
+        none: a fan-out over nothing
+        mend never: it needs none failed
+      after if build failed or skipped
+        call: inner, token = "\${{ env.TOKEN }}", last known when it starts, from "\${{ data.latest('good', 'result') }}", level = 2
+          only
+            deep: good execute, last known when it starts, from "\${{ inputs.last }}", level = 2
+        each: how many is known when it starts; each: good execute
+
+      Locks, before the first step, in this order:
+      model  mode       for
+      good   exclusive  build/compile-x86, build/compile-arm and 2 more
+      bad    exclusive  build/mend"
+    `);
+  });
+});
+
 describe("workflow resume", () => {
   test("--failed begins what failed again, and what had been skipped because of it; nothing else", async () => {
     repo.model("count", "echo ran >> count");

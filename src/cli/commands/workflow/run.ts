@@ -1,7 +1,9 @@
-import { previewRun, runWorkflow } from "../../../app/workflow-run.ts";
+import { previewRun } from "../../../app/workflow-preview.ts";
+import { runWorkflow } from "../../../app/workflow-run.ts";
 import type { Handler } from "../../command.ts";
 import { viewed } from "../../render/run-view/index.ts";
-import { showRunEnd, showPreview } from "../../render/workflow-run.ts";
+import { showPreview } from "../../render/workflow-preview.ts";
+import { showRunEnd } from "../../render/workflow-run.ts";
 
 export const handler: Handler = async (invocation) => {
   const { context, args, flags, console } = invocation;

@@ -1,0 +1,76 @@
+/** What steps are given, as far as that is known before a run and may be stored and shown: texts that depend on data, the environment or a vault stay as they are written. */
+import type { CompiledValue } from "../expression/compile.ts";
+import type { Scope } from "../expression/scope.ts";
+import { FenError } from "../kernel/errors.ts";
+import { isRecord } from "../repo/yaml.ts";
+import { type PlannedStep, readsModels } from "../workflow/plan.ts";
+
+export interface StoredInputs {
+  readonly values: Readonly<Record<string, unknown>>;
+  /** Names of those of which some part is known only when the step starts. */
+  readonly open: readonly string[];
+}
+
+/** `self` of the scope: undefined where the element isn't known. */
+export type KnownScope = Omit<Scope, "self"> & { readonly self: Scope["self"] | undefined };
+
+/** The inputs of a step's call. */
+export async function storedInputs({ definition, compiled }: PlannedStep, scope: KnownScope): Promise<StoredInputs> {
+  const values: Record<string, unknown> = {};
+  const open: string[] = [];
+  for (const [key, raw] of Object.entries(definition.task.inputs)) {
+    const stored = await storedValue(compiled.inputs.entry(key), raw, scope);
+    values[key] = stored.value;
+    if (stored.isOpen) open.push(key);
+  }
+  return { values, open };
+}
+
+/** The elements of a fan-out whose list is known; undefined where they mustn't be stored. */
+export async function storedItems({ compiled }: PlannedStep, scope: Scope): Promise<readonly unknown[] | undefined> {
+  const list = await compiled.forEach?.run(scope);
+  if (list === undefined || list.isTainted) return undefined;
+  if (Array.isArray(list.value)) return list.value;
+  return Object.entries(Object(list.value)).map(([key, value]) => ({ key, value }));
+}
+
+interface StoredValue {
+  readonly value: unknown;
+  readonly isOpen: boolean;
+}
+
+export async function storedValue(
+  compiled: CompiledValue | undefined,
+  raw: unknown,
+  scope: KnownScope,
+): Promise<StoredValue> {
+  if (compiled === undefined) return { value: raw, isOpen: false };
+  if (isRecord(raw)) return storedMap(compiled, raw, scope);
+  const { usesData, usesTime, isTainted, self } = compiled.dependencies;
+  if (isTainted) return { value: raw, isOpen: false };
+  if (usesData || usesTime || (scope.self === undefined && self.size > 0)) return { value: raw, isOpen: true };
+  try {
+    const evaluated = await compiled.run({ ...scope, self: scope.self ?? {} });
+    if (evaluated.isVolatile) return { value: raw, isOpen: true };
+    return { value: evaluated.storable, isOpen: evaluated.open.length > 0 };
+  } catch (error) {
+    // What another model's arguments read may be made by the run.
+    if (error instanceof FenError && readsModels(compiled)) return { value: raw, isOpen: true };
+    throw error;
+  }
+}
+
+async function storedMap(
+  compiled: CompiledValue,
+  raw: Readonly<Record<string, unknown>>,
+  scope: KnownScope,
+): Promise<StoredValue> {
+  const value: Record<string, unknown> = {};
+  let isOpen = false;
+  for (const [key, child] of Object.entries(raw)) {
+    const stored = await storedValue(compiled.entry(key), child, scope);
+    value[key] = stored.value;
+    isOpen ||= stored.isOpen;
+  }
+  return { value, isOpen };
+}
