@@ -5,13 +5,14 @@ import { ExpressionError } from "../expression/failure.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import { hasExpression } from "../expression/template.ts";
 import { nearest } from "../kernel/suggest.ts";
-import { isRecord, type YamlPath } from "../repo/yaml.ts";
+import { type InsideText, isRecord, type YamlPath } from "../repo/yaml.ts";
 import type { StepDefinition } from "../workflow/definition.ts";
 import { tasksOf } from "../workflow/graph.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 
 interface Finding {
   readonly path: YamlPath;
+  readonly inside?: InsideText | undefined;
   readonly message: string;
   readonly hint?: string;
 }
@@ -36,8 +37,8 @@ export async function expressionFindings(
       }
     } catch (error) {
       if (!(error instanceof ExpressionError)) throw error;
-      const { text: message, hint } = error;
-      found.push({ path, message, ...(hint === undefined ? {} : { hint }) });
+      const { text: message, hint, where } = error;
+      found.push({ path, inside: where.inside, message, ...(hint === undefined ? {} : { hint }) });
     }
   }
   return found;

@@ -1,11 +1,10 @@
 /** A YAML value with expressions in its texts: parsed, what it depends on, and what it becomes. */
-import { FenError } from "../kernel/errors.ts";
 import { isRecord, type YamlLocator, type YamlPath } from "../repo/yaml.ts";
 import type { Cel, Expression, Warning, Where } from "./cel.ts";
 import { type Dependencies, mergeDependencies } from "./dependencies.ts";
 import { ExpressionError } from "./failure.ts";
 import type { Scope } from "./scope.ts";
-import { hasExpression, parseTemplate, type Part } from "./template.ts";
+import { hasExpression, parseTemplate, type Part, UnclosedExpression } from "./template.ts";
 import { asText } from "./values.ts";
 
 export type { Dependencies } from "./dependencies.ts";
@@ -175,8 +174,10 @@ function flagsOf(results: readonly ResolvedValue[]): Omit<ResolvedValue, "value"
 }
 
 function compileText(cel: Cel, text: string, { file, path, locate }: Place): CompiledValue {
-  const where: Where = { file, key: path.join("."), path, line: locate(path)?.line };
-  const pieces = partsOf(text, where).map((part) => (part.kind === "text" ? part.text : cel.parse(part.source, where)));
+  const where: Where = { file, key: path.join("."), path, line: locate(path)?.line, locate };
+  const pieces = partsOf(text, where).map((part) =>
+    part.kind === "text" ? part.text : cel.parse(part.source, { ...where, inside: { text, offset: part.at } }),
+  );
   const expressions = pieces.filter((piece) => typeof piece !== "string");
   return compiled({
     parts: expressions.map((one) => ({ dependencies: one.dependencies, expressions: [{ ...one, where }] })),
@@ -205,7 +206,9 @@ function partsOf(text: string, where: Where): Part[] {
   try {
     return parseTemplate(text);
   } catch (error) {
-    if (!(error instanceof FenError)) throw error;
-    throw new ExpressionError("expression_invalid", where, { text: error.message, hint: error.hint });
+    if (!(error instanceof UnclosedExpression)) throw error;
+    const { message, hint, offset } = error;
+    const at = { ...where, inside: { text, offset } };
+    throw new ExpressionError("expression_invalid", at, { text: message, hint });
   }
 }

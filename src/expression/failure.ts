@@ -1,7 +1,7 @@
 /** What went wrong with an expression: where it stands, a caret under the place, and what it was about. */
 import type { ErrorCode } from "../kernel/error-codes.ts";
 import { asError, FenError, type FenErrorOptions } from "../kernel/errors.ts";
-import { type YamlPath, yamlLocator } from "../repo/yaml.ts";
+import { type InsideText, type YamlLocator, type YamlPath, yamlLocator } from "../repo/yaml.ts";
 import type { Source } from "./source.ts";
 import { isNode, type Node } from "./syntax.ts";
 
@@ -13,6 +13,10 @@ export interface Where {
   readonly line?: number | undefined;
   /** The same as `key`, to find the line by. */
   readonly path?: YamlPath | undefined;
+  /** The place in the text of the key, which may have several lines: of the expression, or of what is wrong in it. */
+  readonly inside?: InsideText | undefined;
+  /** Finds the line of that, where the file is at hand. */
+  readonly locate?: YamlLocator | undefined;
 }
 
 /** An error that knows where its expression stands. */
@@ -20,8 +24,10 @@ export class ExpressionError extends FenError {
   readonly where: Where;
 
   /** `text` begins behind the place. */
-  constructor(code: ErrorCode, where: Where, options: FenErrorOptions & { readonly text: string }) {
-    const { file, key, line } = where;
+  constructor(code: ErrorCode, at: Where, options: FenErrorOptions & { readonly text: string }) {
+    const { file, key, path = [], inside } = at;
+    const line = inside === undefined ? at.line : (at.locate?.(path, inside)?.line ?? at.line);
+    const where = { ...at, line };
     super(code, `${placeOf(where)}: ${options.text}`, {
       ...options,
       facts: { file, key, ...(line === undefined ? {} : { line }), ...options.facts },
@@ -40,7 +46,7 @@ export async function withLine(error: unknown, file: string, source: string): Pr
   if (!(error instanceof ExpressionError)) return error;
   const { where, code, hint, facts, cause, text } = error;
   if (where.line !== undefined || where.path === undefined || where.file !== file) return error;
-  const line = (await yamlLocator(source))(where.path)?.line;
+  const line = (await yamlLocator(source))(where.path, where.inside)?.line;
   if (line === undefined) return error;
   return new ExpressionError(code, { ...where, line }, { hint, facts: { ...facts, line }, cause, text });
 }
@@ -60,7 +66,8 @@ export function expressionError(
     readonly cause?: unknown;
   },
 ): ExpressionError {
-  const { source, where, position, details = [], cause } = at;
+  const { source, position, details = [], cause } = at;
+  const where = position === undefined ? at.where : movedTo(at.where, source.placeOf(position));
   const shown = excerpt(source.written, position === undefined ? undefined : source.placeOf(position));
   return new ExpressionError(code, where, {
     text: [reason, shown, ...details.map((line) => `  ${line}`)].join("\n"),
@@ -68,6 +75,12 @@ export function expressionError(
     facts: { expression: shorten(source.written) },
     cause,
   });
+}
+
+/** The place so far behind the beginning of the expression. */
+function movedTo(where: Where, by: number): Where {
+  const { inside } = where;
+  return inside === undefined ? where : { ...where, inside: { ...inside, offset: inside.offset + by } };
 }
 
 export function placeOf({ file, line, key }: Where): string {

@@ -3,7 +3,20 @@ import { FenError } from "../kernel/errors.ts";
 
 export type Part =
   | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "expression"; readonly source: string };
+  /** `at`: where the source begins in the text. */
+  | { readonly kind: "expression"; readonly source: string; readonly at: number };
+
+/** `offset`: where it begins in the text. */
+export class UnclosedExpression extends FenError {
+  readonly offset: number;
+
+  constructor(text: string, offset: number) {
+    super("expression_invalid", `An expression is not closed with }}: ${text.slice(offset, offset + 80)}`, {
+      hint: "Close it with }}.",
+    });
+    this.offset = offset;
+  }
+}
 
 export function hasExpression(text: string): boolean {
   return text.includes("${{");
@@ -16,15 +29,10 @@ export function parseTemplate(text: string): Part[] {
   for (let start = text.indexOf("${{"); start >= 0; start = text.indexOf("${{", at)) {
     if (start > at) parts.push({ kind: "text", text: text.slice(at, start) });
     const end = endOf(text, start + 3);
-    if (end === undefined)
-      throw new FenError(
-        "expression_invalid",
-        `An expression is not closed with }}: ${text.slice(start, start + 80)}`,
-        {
-          hint: "Close it with }}.",
-        },
-      );
-    parts.push({ kind: "expression", source: text.slice(start + 3, end).trim() });
+    if (end === undefined) throw new UnclosedExpression(text, start);
+    const inside = text.slice(start + 3, end);
+    const begin = start + 3 + inside.length - inside.trimStart().length;
+    parts.push({ kind: "expression", source: inside.trim(), at: begin });
     at = end + 2;
   }
   if (at < text.length) parts.push({ kind: "text", text: text.slice(at) });

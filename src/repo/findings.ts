@@ -2,11 +2,13 @@
 import { FenError } from "../kernel/errors.ts";
 import type { ErrorCode } from "../kernel/error-codes.ts";
 import { nearest } from "../kernel/suggest.ts";
-import { isRecord, showLine, suggestKey, type YamlPath, yamlLocator } from "./yaml.ts";
+import { type InsideText, isRecord, showLine, suggestKey, type YamlPath, yamlLocator } from "./yaml.ts";
 
 /** Something wrong at a place in a document. `severity: warning` doesn't keep it from being used. */
 export interface Finding {
   readonly path: YamlPath;
+  /** The place in the text of the key. */
+  readonly inside?: InsideText | undefined;
   readonly message: string;
   readonly hint?: string;
   readonly severity: "error" | "warning";
@@ -75,12 +77,12 @@ export class Findings {
 export async function locateFindings(text: string, file: string, findings: readonly Finding[]): Promise<Problem[]> {
   if (findings.length === 0) return [];
   const locate = await yamlLocator(text);
-  return findings.map(({ path, message, hint, severity }) => ({
+  return findings.map(({ path, inside, message, hint, severity }) => ({
     file,
     message,
     severity,
     key: path.join("."),
-    ...locate(path),
+    ...locate(path, inside),
     ...(hint === undefined ? {} : { hint }),
   }));
 }

@@ -97,9 +97,18 @@ export interface YamlPlace {
   readonly column: number;
 }
 
-export type YamlLocator = (path: YamlPath) => YamlPlace | undefined;
+/** A place in the text that a key has. */
+export interface InsideText {
+  readonly text: string;
+  readonly offset: number;
+}
 
-/** Finds line and column (from 1) of the key or element at a path, or of the nearest thing above it that exists. Reads the text once. */
+export type YamlLocator = (path: YamlPath, inside?: InsideText) => YamlPlace | undefined;
+
+/**
+ * Finds line and column (from 1) of the key or element at a path, or of the nearest thing above it that exists; with `inside`, of a place in its text. Of a
+ * text that YAML folds, the place of the `${{` before it. Reads the text once.
+ */
 export async function yamlLocator(text: string): Promise<YamlLocator> {
   const { isMap, isScalar, isSeq, LineCounter, parseDocument } = await import("yaml");
   const counter = new LineCounter();
@@ -109,7 +118,11 @@ export async function yamlLocator(text: string): Promise<YamlLocator> {
   } catch {
     return () => undefined; // nested too deeply for this library: the error is told without its place
   }
-  return (path) => {
+  const placeAt = (offset: number): YamlPlace => {
+    const { line, col } = counter.linePos(offset);
+    return { line, column: col };
+  };
+  return (path, inside) => {
     let node: unknown = contents;
     let offset: number | undefined;
     for (const step of path) {
@@ -125,9 +138,34 @@ export async function yamlLocator(text: string): Promise<YamlLocator> {
       } else break;
     }
     if (offset === undefined) return undefined;
-    const { line, col } = counter.linePos(offset);
-    return { line, column: col };
+    if (inside === undefined || !isScalar(node) || node.value !== inside.text || !node.range) return placeAt(offset);
+    const [start, end] = node.range;
+    if (node.type === "BLOCK_LITERAL") return placeInBlock(text, placeAt(start).line, inside);
+    const written = text.slice(start, end);
+    return placeAt(
+      start + Math.max(0, nthPlace(written, "${{", inside.text.slice(0, inside.offset).split("${{").length - 1)),
+    );
   };
+}
+
+/** In a block of lines as they are; its `|` stands on the line `header`. */
+function placeInBlock(text: string, header: number, inside: InsideText): YamlPlace {
+  const before = inside.text.slice(0, inside.offset).split("\n");
+  const line = header + before.length;
+  const written = text.split("\n", line)[line - 1] ?? "";
+  const own = inside.text.split("\n", before.length)[before.length - 1] ?? "";
+  const indent = Math.max(0, written.replace(/\r$/, "").length - own.length);
+  return { line, column: indent + (before.at(-1) ?? "").length + 1 };
+}
+
+/** Where the nth of these words begins; -1 where there are fewer. */
+function nthPlace(text: string, word: string, nth: number): number {
+  let at = -1;
+  for (let count = 0; count < nth; count++) {
+    at = text.indexOf(word, at + 1);
+    if (at < 0) return -1;
+  }
+  return at;
 }
 
 export type YamlEdit =
