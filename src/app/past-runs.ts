@@ -5,7 +5,7 @@
 import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import type { Files, Journals, LockTable } from "../store/contract.ts";
-import type { Author, RunEnd } from "../workflow/entries.ts";
+import type { Author, JournalEntry, RunEnd } from "../workflow/entries.ts";
 import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
 import { entriesOfRecord, readRecordHead, type RecordHead } from "../workflow/old-record.ts";
 import { runFiles, type RunRef } from "../workflow/run-files.ts";
@@ -22,6 +22,8 @@ export interface RunSummary {
   readonly status: PastStatus;
   readonly startedAt: number;
   readonly endedAt?: number;
+  /** Milliseconds between in which nobody carried it out. */
+  readonly pausedMs: number;
   readonly tags: Readonly<Record<string, string>>;
 }
 
@@ -181,6 +183,7 @@ export class PastRuns {
         status: end?.s ?? (isAlive ? "running" : "interrupted"),
         startedAt: at,
         ...(end === undefined ? {} : { endedAt: end.at }),
+        pausedMs: end?.paused ?? 0,
         tags,
       };
     }
@@ -200,13 +203,14 @@ export class PastRuns {
   }
 
   async #summaryOf(ref: RunRef, head: RecordHead): Promise<RunSummary> {
-    const { workflowName, status, startedAt, endedAt, tags, by } = head;
+    const { workflowName, status, startedAt, endedAt, pausedMs = 0, tags, by } = head;
     return {
       ref,
       workflowName,
       status: await this.#statusOfRecord(status, by),
       startedAt,
       ...(endedAt === undefined ? {} : { endedAt }),
+      pausedMs,
       tags,
     };
   }
@@ -222,7 +226,7 @@ export class PastRuns {
   }
 
   /** The line that ended the run, where it is the last one that can be read. */
-  async #end(path: string, size: number): Promise<{ readonly s: RunEnd; readonly at: number } | undefined> {
+  async #end(path: string, size: number): Promise<Extract<JournalEntry, { e: "done" }> | undefined> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.#journals.stream(path, { start: Math.max(0, size - tailBytes) })) chunks.push(chunk);
     for (const line of Buffer.concat(chunks).toString().split("\n").reverse()) {

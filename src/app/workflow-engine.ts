@@ -83,7 +83,9 @@ export class WorkflowEngine {
     while (this.#atWork.size > 0) await Promise.all(this.#atWork);
     const end = this.#end ?? "cancelled";
     if (!this.#fatal.signal.aborted) {
-      this.write({ e: "done", at: this.now(), s: end });
+      const at = this.now();
+      const paused = state.paused(at);
+      this.write({ e: "done", at, s: end, ...(paused > 0 ? { paused } : {}) });
       await journal.durable();
     }
     await this.endUses(this.parts.plan.steps);

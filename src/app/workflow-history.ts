@@ -63,6 +63,7 @@ function toResult({
   status,
   startedAt,
   endedAt,
+  pausedMs,
   tags,
 }: RunSummary): RunSearchResult["results"][number] {
   return {
@@ -71,7 +72,9 @@ function toResult({
     workflowName,
     status,
     startedAt: iso(startedAt),
-    ...(endedAt === undefined ? {} : { completedAt: iso(endedAt), duration: endedAt - startedAt }),
+    ...(endedAt === undefined
+      ? {}
+      : { completedAt: iso(endedAt), duration: Math.max(0, endedAt - startedAt - pausedMs) }),
     ...(Object.keys(tags).length === 0 ? {} : { tags }),
   };
 }
@@ -226,8 +229,8 @@ export async function runTimeline(context: AppContext, options: { readonly id: s
           ...(allowedFailure === undefined ? {} : { allowedFailure }),
           segments: timeline.of(step.number).map(({ kind, from, to, model, by }) => ({
             kind,
-            from: from - state.startedAt,
-            ...(to === undefined ? {} : { to: to - state.startedAt }),
+            from: state.elapsed(from),
+            ...(to === undefined ? {} : { to: state.elapsed(to) }),
             ...(model === undefined ? {} : { lock: model }),
             ...(by === undefined ? {} : { by }),
           })),

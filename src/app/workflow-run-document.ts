@@ -2,7 +2,7 @@
 import type { RunEnd } from "../workflow/entries.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import { shownSteps, statusOfJob, statusOfStep } from "../workflow/run-record.ts";
-import type { RunState, StepState } from "../workflow/run-state.ts";
+import type { JobState, RunState, StepState } from "../workflow/run-state.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface RunDocument {
@@ -48,22 +48,22 @@ export function runDocument(state: RunState, workspace: Workspace): RunDocument 
     jobs: state.jobs.map((job) => ({
       name: job.name,
       ...statusOfJob(job, isOver),
-      steps: shownSteps(state, job).map((step) => stepDocument(step, isOver)),
-      ...durationOf(job),
+      steps: shownSteps(state, job).map((step) => stepDocument(state, step, isOver)),
+      ...durationOf(state, job),
     })),
     duration: state.duration(),
     path: workspace.datastore.files.locate(runFiles({ workflowId: state.definition.id, id: state.id }).record),
   };
 }
 
-function stepDocument(step: StepState, isOver: boolean): StepDocument {
+function stepDocument(run: RunState, step: StepState, isOver: boolean): StepDocument {
   const { status, reason } = statusOfStep(step, isOver);
   return {
     name: step.name,
     status,
     ...(step.error === undefined ? {} : { error: step.error }),
     ...(reason === undefined ? {} : { reason }),
-    ...durationOf(step),
+    ...durationOf(run, step),
     ...(step.attempt > 1 ? { attempts: step.attempt } : {}),
     ...(step.output === undefined ? {} : { outputId: step.output }),
     ...(step.child === undefined ? {} : { runId: step.child }),
@@ -74,8 +74,7 @@ function stepDocument(step: StepState, isOver: boolean): StepDocument {
   };
 }
 
-function durationOf({ startedAt, endedAt }: { readonly startedAt?: number; readonly endedAt?: number }): {
-  duration?: number;
-} {
-  return startedAt === undefined || endedAt === undefined ? {} : { duration: Math.max(0, endedAt - startedAt) };
+function durationOf(run: RunState, part: JobState | StepState): { duration?: number } {
+  const duration = run.durationOf(part);
+  return duration === undefined ? {} : { duration };
 }

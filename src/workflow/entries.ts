@@ -69,7 +69,8 @@ export type JournalEntry =
     }
   /** Of these steps and jobs everything is forgotten: they begin again. */
   | { readonly e: "again"; readonly at: At; readonly steps: readonly number[]; readonly jobs: readonly number[] }
-  | { readonly e: "done"; readonly at: At; readonly s: RunEnd };
+  /** `paused`: milliseconds in which nobody carried it out. */
+  | { readonly e: "done"; readonly at: At; readonly s: RunEnd; readonly paused?: number };
 
 /** Who runs it. */
 export interface Author {

@@ -13,6 +13,8 @@ export interface RecordHead {
   readonly status: RunEnd | "running";
   readonly startedAt: number;
   readonly endedAt?: number;
+  /** Milliseconds in which nobody carried it out. */
+  readonly pausedMs?: number;
   readonly tags: Readonly<Record<string, string>>;
   /** Undefined where the older program does. */
   readonly by?: Author;
@@ -60,13 +62,14 @@ function headOf(value: unknown, path: string): RecordHead {
       hint: "Remove the file, or bring it back from a copy.",
       facts: { path },
     });
-  const { status, workflowName, tags, completedAt, by } = value;
+  const { status, workflowName, tags, completedAt, pausedMs, by } = value;
   const endedAt = timeOf(completedAt);
   return {
     workflowName: textOf(workflowName),
     status: status === "succeeded" || status === "failed" || status === "cancelled" ? status : "running",
     startedAt: Date.parse(value["startedAt"]),
     ...(endedAt === undefined ? {} : { endedAt }),
+    ...(typeof pausedMs === "number" ? { pausedMs } : {}),
     tags: isRecord(tags) ? Object.fromEntries(Object.entries(tags).map(([key, tag]) => [key, textOf(tag)])) : {},
     ...(isRecord(by) && typeof by["pid"] === "number"
       ? { by: { holder: textOf(by["holder"]), pid: by["pid"], command: textOf(by["command"]) } }

@@ -10,7 +10,9 @@ import type { JobState, RunState, StepState } from "./run-state.ts";
 export function stringifyRunRecord(state: RunState, { logFile }: { readonly logFile: string }): string {
   const { id, definition, status, tags, by } = state;
   const isOver = state.endedAt !== undefined;
-  const head = { id, workflowId: definition.id, workflowName: definition.name, status, ...timesOf(state) };
+  const paused = state.endedAt === undefined ? 0 : state.paused(state.endedAt);
+  const named = { id, workflowId: definition.id, workflowName: definition.name, status };
+  const head = { ...named, ...timesOf(state), ...(paused > 0 ? { pausedMs: paused } : {}) };
   const jobs = state.jobs.map((job) => {
     const steps = shownSteps(state, job).map((step) => item(stringifyYaml(recordOfStep(step, isOver)), "      "));
     const text = stringifyYaml({ jobName: job.name, ...recordOfJob(job, isOver) });

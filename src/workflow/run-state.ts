@@ -58,8 +58,6 @@ export class RunState {
   /** Milliseconds that the run waited for its locks. */
   waitedMs = 0;
   locksAt?: number;
-  /** Milliseconds in which nobody carried it out: between its death or end and the resume. */
-  pausedMs = 0;
   status: "running" | RunEnd = "running";
   endedAt?: number;
   /** How many steps (templates of fan-outs not counted) have each status. */
@@ -73,6 +71,8 @@ export class RunState {
     cancelled: 0,
   };
 
+  /** When nobody carried it out: from its last sign of life, or its end, to the resume. */
+  readonly #pauses: { readonly from: number; readonly to: number }[] = [];
   #lastAt: number;
 
   constructor(first: Extract<JournalEntry, { e: "run" }>) {
@@ -92,7 +92,7 @@ export class RunState {
   }
 
   apply(entry: JournalEntry): void {
-    if (entry.e === "resume") this.pausedMs += Math.max(0, entry.at - this.#lastAt);
+    if (entry.e === "resume" && entry.at > this.#lastAt) this.#pauses.push({ from: this.#lastAt, to: entry.at });
     this.#lastAt = entry.at;
     switch (entry.e) {
       case "run":
@@ -123,7 +123,27 @@ export class RunState {
 
   /** Milliseconds that it has been carried out, until its end or `until`. */
   duration(until = this.startedAt): number {
-    return Math.max(0, (this.endedAt ?? until) - this.startedAt - this.pausedMs);
+    return this.elapsed(this.endedAt ?? until);
+  }
+
+  /** Milliseconds that it had been carried out at that time. */
+  elapsed(at: number): number {
+    return Math.max(0, at - this.startedAt - this.paused(at));
+  }
+
+  /** Milliseconds before that time in which nobody carried it out. */
+  paused(at: number): number {
+    return this.#pauses.reduce((sum, { from, to }) => sum + Math.max(0, Math.min(at, to) - from), 0);
+  }
+
+  /** Milliseconds that a job or step has been carried out, until its end or `until`. Undefined where it hasn't begun, or goes on. */
+  durationOf(
+    { startedAt, endedAt }: { readonly startedAt?: number; readonly endedAt?: number },
+    until?: number,
+  ): number | undefined {
+    const end = endedAt ?? until;
+    if (startedAt === undefined || end === undefined) return undefined;
+    return Math.max(0, this.elapsed(end) - this.elapsed(startedAt));
   }
 
   step(number: number): StepState {

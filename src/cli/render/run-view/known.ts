@@ -9,6 +9,7 @@ export interface ShownStep {
   /** `job/step`, behind those of the steps that lead to its run. */
   readonly label: string;
   readonly state: StepState;
+  readonly run: RunState;
   readonly lines: string[];
 }
 
@@ -74,7 +75,7 @@ export class KnownRun {
     const step = state?.steps[number];
     if (state === undefined || step === undefined) return undefined;
     const label = `${this.#prefixes.get(run) ?? ""}${state.jobs[step.job]?.name ?? ""}/${step.name}`;
-    return { label, state: step, lines: [] };
+    return { label, state: step, run: state, lines: [] };
   }
 
   note(event: AppEvent): void {

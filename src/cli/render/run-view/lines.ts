@@ -79,8 +79,8 @@ export class RunLines {
   }
 
   #end(step: ShownStep, { at, s, error, why, allowed }: Extract<JournalEntry, { e: "end" }>): void {
-    const { startedAt } = step.state;
-    const took = startedAt === undefined ? "" : ` ${duration(at - startedAt)}`;
+    const ms = step.run.durationOf(step.state, at);
+    const took = ms === undefined ? "" : ` ${duration(ms)}`;
     const reason = error ?? why;
     const more = `${allowed === true ? " (allowed)" : ""}${reason === undefined ? "" : `: ${onOneLine(reason)}`}`;
     this.#say(at, s, `${printable(step.label)}${took}${more}`);

@@ -170,8 +170,8 @@ function jobs(root: RunState, console: Console, width: number): string {
   return fitted(parts, width);
 }
 
-function workingLine({ label, state, lines }: ShownStep, console: Console, { width, now }: Frame): string {
-  const took = duration(Math.max(0, now - (state.startedAt ?? now)));
+function workingLine({ label, state, run, lines }: ShownStep, console: Console, { width, now }: Frame): string {
+  const took = duration(run.durationOf(state, now) ?? 0);
   const attempt = state.attempt > 1 ? `  attempt ${state.attempt}` : "";
   const said = lines.at(-1);
   return fitted(
