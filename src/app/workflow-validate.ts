@@ -1,12 +1,12 @@
 /** Everything that can be known to be wrong with a workflow before it runs. */
 import { hasExpression } from "../expression/template.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
-import { asSchema } from "../expression/schema.ts";
+import { asSchema, type Schema, strayKeys } from "../expression/schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { findMethod } from "../model/type.ts";
 import { locateFindings, showProblem } from "../repo/findings.ts";
-import { isRecord, type YamlPath } from "../repo/yaml.ts";
+import type { YamlPath } from "../repo/yaml.ts";
 import type { Task } from "../workflow/definition.ts";
 import { checkGraph, graphChecks, maxNesting, nestedWorkflows, tasksOf } from "../workflow/graph.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
@@ -134,19 +134,10 @@ class Checker {
   /** Inputs that nothing of the model takes, and that are nearly called like one that it does. Others may be for somebody's own use. */
   async #misspeltInputs({ modelIdOrName, methodName, inputs }: ModelTask): Promise<Finding[]> {
     const { definition, text } = await this.#models.find(modelIdOrName);
-    if (hasExpression(methodName) || !isRecord(inputs)) return [];
+    if (hasExpression(methodName)) return [];
     const spec = findMethod(this.#workspace.types.find(definition.type), methodName);
-    const known = [
-      ...new InputsSchema(definition.inputs ?? {}).names,
-      ...Object.keys(asSchema(spec.arguments["properties"])),
-    ];
-    return Object.keys(inputs).flatMap((name) => {
-      const near = known.includes(name) || text.includes(name) ? undefined : nearest(name, known);
-      if (near === undefined) return [];
-      return [
-        { path: ["inputs", name], message: `${definition.name} takes no input ${name}`, hint: `Did you mean ${near}?` },
-      ];
-    });
+    const known = { ...asSchema(spec.arguments["properties"]), ...declaredIn(definition) };
+    return misspelt(inputs, { of: definition.name, known, text });
   }
 
   #remember(key: string, task: ModelTask): Promise<Finding | undefined> {
@@ -181,6 +172,10 @@ class Checker {
           ? findingOf(nested, [])
           : await this.#descend(nested, { chain: [loaded], known: new Map() });
       if (finding !== undefined) found.push({ ...finding, path: [...path, "workflowIdOrName"] });
+      if (nested instanceof FenError) continue;
+      const { workflow, text } = nested;
+      const stray = misspelt(task.inputs, { of: workflow.name, known: declaredIn(workflow), text });
+      found.push(...stray.map((one) => ({ ...one, path: [...path, ...one.path] })));
     }
     return found;
   }
@@ -217,6 +212,28 @@ class Checker {
     this.#workflows.set(name, looked);
     return looked;
   }
+}
+
+/** The schemas of inputs, by name. */
+function declaredIn({ inputs = {} }: { readonly inputs?: Readonly<Record<string, unknown>> }): Schema {
+  const schema = new InputsSchema(inputs);
+  return Object.fromEntries(schema.names.map((name) => [name, schema.property(name)]));
+}
+
+/** What nobody takes: names that are nearly known ones and that the text doesn't mention, and stray keys in the values of those that are known. */
+function misspelt(
+  inputs: Readonly<Record<string, unknown>>,
+  { of, known, text }: { readonly of: string; readonly known: Schema; readonly text: string },
+): Finding[] {
+  return Object.entries(inputs).flatMap(([name, value]): Finding[] => {
+    if (Object.hasOwn(known, name))
+      return strayKeys(value, asSchema(known[name]), ["inputs", name]).map(({ path, key, hint }) => ({
+        ...{ path, hint, message: `${of} takes no key ${key} in ${name}` },
+      }));
+    const near = text.includes(name) ? undefined : nearest(name, Object.keys(known));
+    if (near === undefined) return [];
+    return [{ path: ["inputs", name], message: `${of} takes no input ${name}`, hint: `Did you mean ${near}?` }];
+  });
 }
 
 function findingOf(error: unknown, path: YamlPath): Finding {

@@ -22,6 +22,11 @@ export class InputsSchema {
     return Object.keys(this.#properties);
   }
 
+  /** The schema of one input; one that fits all where it isn't declared. */
+  property(name: string): Schema {
+    return Object.hasOwn(this.#properties, name) ? asSchema(this.#properties[name]) : {};
+  }
+
   /** Names that have neither a value among `known` nor, with `required`, a way to be left out. */
   unknown(known: Readonly<Record<string, unknown>>, which: "all" | "required"): string[] {
     return this.names.filter(
@@ -92,22 +97,28 @@ export function checkInputsSchema(schema: Schema): SchemaFinding[] {
         message: `input ${name} has an unknown type ${String(type)}`,
         hint: suggestKey(String(type), types),
       });
-    if (isRecord(property)) found.push(...misspeltKeys(property, name, at));
+    if (isRecord(property)) found.push(...misspeltKeys(property, name, [...at, name]));
   }
   return found;
 }
 
-/** A key that is nearly a known one: what it says would be ignored. Others are somebody's own. */
+/** A key, also of what is declared within, that is nearly a known one: what it says would be ignored. Others are somebody's own. */
 function misspeltKeys(property: Schema, name: string, at: readonly string[]): SchemaFinding[] {
-  return Object.keys(property).flatMap((key) =>
-    propertyKeys.includes(key) || nearest(key, propertyKeys) === undefined
-      ? []
-      : [
-          {
-            path: [...at, name, key],
-            message: `input ${name}: unknown key ${key}`,
-            hint: suggestKey(key, propertyKeys),
-          },
-        ],
+  const { properties, items, additionalProperties } = property;
+  const inside = [
+    ...Object.entries(asSchema(properties)).map(([key, one]) => [["properties", key], one] as const),
+    [["items"], items] as const,
+    [["additionalProperties"], additionalProperties] as const,
+  ];
+  const own = Object.keys(property).filter(
+    (key) => !propertyKeys.includes(key) && nearest(key, propertyKeys) !== undefined,
   );
+  return [
+    ...own.map((key) => ({
+      path: [...at, key],
+      message: `input ${name}: unknown key ${key}`,
+      hint: suggestKey(key, propertyKeys),
+    })),
+    ...inside.flatMap(([path, one]) => (isRecord(one) ? misspeltKeys(one, name, [...at, ...path]) : [])),
+  ];
 }

@@ -1,5 +1,6 @@
 /** Values against a small JSON Schema: what definitions and method arguments need of it, without loading a library. */
-import { isRecord, suggestKey } from "../repo/yaml.ts";
+import { nearest } from "../kernel/suggest.ts";
+import { isRecord, suggestKey, type YamlPath } from "../repo/yaml.ts";
 
 /**
  * Keys that count: `type`, `enum`, `properties`, `required`, `additionalProperties`, `items`, `minItems`, `maxItems`, `uniqueItems`,
@@ -84,4 +85,27 @@ function checkMap(value: Readonly<Record<string, unknown>>, schema: Schema, at: 
 
 function join(at: string, name: string): string {
   return at === "" ? name : `${at}.${name}`;
+}
+
+export interface StrayKey {
+  readonly path: YamlPath;
+  readonly key: string;
+  readonly hint: string;
+}
+
+/** Keys at any depth that nothing of the schema is called: all where it permits no others, else those that are nearly one that it knows. */
+export function strayKeys(value: unknown, schema: Schema, path: YamlPath = []): StrayKey[] {
+  if (Array.isArray(value))
+    return value.flatMap((item, index) => strayKeys(item, asSchema(schema["items"]), [...path, index]));
+  if (!isRecord(value)) return [];
+  const { properties, additionalProperties } = schema;
+  const known = isRecord(properties) ? properties : {};
+  const names = Object.keys(known);
+  return Object.entries(value).flatMap(([key, child]) => {
+    const at = [...path, key];
+    if (Object.hasOwn(known, key)) return strayKeys(child, asSchema(known[key]), at);
+    if (isRecord(additionalProperties)) return strayKeys(child, additionalProperties, at);
+    const isStray = additionalProperties === false || nearest(key, names) !== undefined;
+    return isStray ? [{ path: at, key, hint: suggestKey(key, names) }] : [];
+  });
 }

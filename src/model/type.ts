@@ -1,11 +1,10 @@
 /** Model types: what a model can do (methods) and what its methods leave behind (resources and files). */
-import type { Schema } from "../expression/schema.ts";
+import { type Schema, strayKeys } from "../expression/schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { nearest } from "../kernel/suggest.ts";
 import type { HandedDown } from "../lock/hand-down.ts";
 import { type Finding, Findings } from "../repo/findings.ts";
-import { isRecord, suggestKey } from "../repo/yaml.ts";
 import type { Appender } from "../store/contract.ts";
 
 export interface ModelType {
@@ -135,14 +134,11 @@ export function findMethod(type: ModelType, name: string): MethodSpec {
   });
 }
 
-/** Keys of arguments that a method which says all that it takes doesn't take. */
+/** Keys in arguments, however deep, that the method doesn't take: see `strayKeys`. */
 export function unknownArguments(spec: MethodSpec, given: Readonly<Record<string, unknown>>): readonly Finding[] {
-  const { properties, additionalProperties } = spec.arguments;
-  if (additionalProperties !== false || !isRecord(properties)) return [];
   const findings = new Findings();
-  const known = Object.keys(properties);
-  for (const key of Object.keys(given))
-    if (!known.includes(key)) findings.error([key], `unknown argument ${key}`, suggestKey(key, known));
+  for (const { path, key, hint } of strayKeys(given, spec.arguments))
+    findings.error(path, path.length === 1 ? `unknown argument ${key}` : `unknown key ${key} in ${path[0]}`, hint);
   return findings.all;
 }
 

@@ -471,6 +471,22 @@ jobs:
     });
   });
 
+  test("tells a misspelt key deep inside what a step gives, and an input that the workflow which it calls doesn't take", async () => {
+    const hosts = { type: "array", items: { properties: { name: {}, port: { type: "integer" } } } };
+    repo.model("web-01", "true", { inputs: { properties: { hosts } } });
+    workflow(1, "inner", [call("web-01")], { inputs: { properties: { region: {}, hosts } } });
+    workflow(2, "patch", [
+      { ...call("web-01"), inputs: { hosts: [{ name: "a" }, { nme: "b", own: 1 }] } },
+      { type: "workflow", workflowIdOrName: "inner", inputs: { regoin: "ams", hosts: [{ prot: 1 }], own: 1 } },
+    ]);
+    expect(await failed("patch")).toEqual({
+      "Models and methods": expect.stringMatching(/^\d+:\d+ web-01 takes no key nme in hosts \(Did you mean name\?\)$/),
+      "Nested workflows": expect.stringMatching(
+        /^\d+:\d+ inner takes no input regoin \(Did you mean region\?\)\n\d+:\d+ inner takes no key prot in hosts \(Did you mean port\?\)$/,
+      ),
+    });
+  });
+
   test("knows what is wrong with expressions without evaluating them", async () => {
     repo.model("web-01", "true");
     const inputs = {
