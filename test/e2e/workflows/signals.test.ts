@@ -24,7 +24,11 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     // It takes its time to end: whoever waits for its model must not get it before.
     repo.model(
       "slow",
-      `trap 'sleep 0.4; touch ended; exit 1' TERM; ${leavesPid("child")}; ${waitFor("go")} & wait $!; ${waitFor("go")}`,
+      [
+        "echo in >> order; grep -hs ^status: .swamp/outputs/command/shell/execute/*-* >> records",
+        "trap 'sleep 0.4; echo out >> order; exit 1' TERM",
+        `${leavesPid("child")}; ${waitFor("go")} & wait $!; ${waitFor("go")}`,
+      ].join("; "),
     );
     repo.model("quick", "echo quick >> quick");
     repo.workflow("w", [
@@ -42,12 +46,13 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     expect(exitCode).toBe(code);
     expect(stderr).toContain(`Interrupted by ${signal}.`);
     expect(stderr).toContain("fen workflow resume");
-    expect(repo.has("ended")).toBe(true);
     expect(isAtWork(child)).toBe(false);
     await next.says("run.started");
-    expect(next.stdout.indexOf("lock.granted")).toBeGreaterThanOrEqual(0);
     repo.write("go", "");
     expect((await next.done).exitCode).toBe(0);
+    // The next one came in when the child had ended and the record of its step was there.
+    expect(repo.read("order")).toBe("in\nout\nin\n");
+    expect(repo.read("records")).toContain("status: cancelled");
     const parent = repo.runIds().find((id) => repo.record(id).workflowName === "w") ?? "";
     for (const id of repo.runIds()) expect(repo.record(id).status).toBe("cancelled");
     expect(repo.record(parent).jobs[0].steps.map((one: { status: string }) => one.status)).toEqual([
@@ -98,6 +103,8 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     run.kill("SIGINT");
     expect((await run.done).exitCode).toBe(130);
     expect(Date.now() - before).toBeLessThan(3000);
+    expect((await repo.locks()).models).toMatchObject([{ modelName: "stubborn", state: "orphaned" }]);
+    expect((await documentOf(repo, "workflow history search")).results).toMatchObject([{ status: "interrupted" }]);
     repo.write("go", "");
     await until(
       () => !isAtWork(pidIn("child")),
@@ -188,6 +195,40 @@ describe("defect-17: kill -9", () => {
       ],
     });
     await repo.expectNothingLeft();
+  });
+
+  test("the time between its death and the resume is nobody's: not the run's, a job's or a step's, and in no timeline", async () => {
+    repo.model("slow", `[ -e go ] && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
+    repo.model("quick", "true");
+    repo.workflow("w", [
+      step("s", "slow", { retry: { attempts: 2, on: ["interrupted"] } }),
+      step("z", "quick", after("s", "succeeded")),
+    ]);
+    const run = repo.start("workflow", "run", "w");
+    await repo.appears("child");
+    run.kill("SIGKILL");
+    await run.done;
+    process.kill(-pidIn("child"), "SIGKILL");
+    const [id = ""] = repo.runIds();
+    // As if that were an hour ago.
+    const hour = 3_600_000;
+    const path = `.swamp/workflow-runs/${workflowId(1)}/workflow-run-${id}.journal`;
+    repo.write(
+      path,
+      repo.read(path).replaceAll(/"at":(\d+)/g, (_, at: string) => `"at":${Number(at) - hour}`),
+    );
+    repo.write("go", "");
+    await documentOf(repo, `workflow resume ${id}`);
+    const { duration, jobs, startedAt } = await documentOf(repo, `workflow history get ${id}`);
+    expect(Date.now() - Date.parse(startedAt)).toBeGreaterThan(hour);
+    const durations = [duration, jobs[0].duration, ...jobs[0].steps.map((one: { duration: number }) => one.duration)];
+    expect(durations).toHaveLength(4);
+    for (const one of durations) expect(one).toBeLessThan(hour / 2);
+    for (const one of durations.slice(1)) expect(one).toBeLessThanOrEqual(duration);
+    expect((await documentOf(repo, "workflow history search")).results[0].duration).toBe(duration);
+    const timeline = await documentOf(repo, `workflow history timeline ${id}`);
+    for (const { segments } of timeline.steps)
+      for (const { to } of segments) expect(to).toBeLessThanOrEqual(timeline.duration);
   });
 
   test("of several who go on with a run one does", async () => {
