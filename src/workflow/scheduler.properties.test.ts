@@ -150,9 +150,7 @@ async function run({ definition, seed, slots: limit }: World, order: number): Pr
 function oracle({ definition, seed }: World): Map<string, EndStatus> {
   return endsByLaw(definition, (job, { name, forEach }) => {
     const names =
-      forEach === undefined
-        ? [name]
-        : Array.from({ length: sizeOf(seed, `${job}/${name}`) }, (_, n) => `${name}-${n}`);
+      forEach === undefined ? [name] : Array.from({ length: sizeOf(seed, `${job}/${name}`) }, (_, n) => `${name}-${n}`);
     return names.map((one) => ({ name: one, isFailed: fails(seed, `${job}/${one}`) }));
   });
 }
