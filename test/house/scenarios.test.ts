@@ -54,6 +54,13 @@ describe("scenarios", () => {
     expect([...tested].filter((number) => number < 1 || number > last)).toEqual([]);
   });
 
+  test("those that a run of a workflow may meet have a test with workflows", () => {
+    const withWorkflows = files.filter(({ path }) => /^test\/(e2e|s3)\/.*workflow/.test(path));
+    const own = numbersIn(withWorkflows);
+    const wanted = [34, 35, 36, 39, 40, 41, 48, 50, 51, 52, 53, 54, 55, 56];
+    expect(wanted.filter((number) => !own.has(number))).toEqual([]);
+  });
+
   test("a number counts in a title and nowhere else", () => {
     const text = `
       // lock-60

@@ -1,17 +1,21 @@
 /** Runs of workflows on a datastore in S3: begun on one machine, seen, ended and gone on with from another. */
-import { afterEach, beforeAll, beforeEach, expect, inject, test } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
 import { until } from "../support/cli.ts";
-import { makeBucket, newPrefix } from "../support/s3-client.ts";
+import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 import { type S3Machine, type S3World, s3World } from "../support/s3-machine.ts";
+import { type S3Proxy, startProxy } from "../support/s3-proxy.ts";
 import { after, step, workflowId } from "../support/workflow-repo.ts";
 
 beforeAll(() => makeBucket(inject("s3"), "conformance"));
 const env = { FEN_LOCK_TTL_MS: "1500" };
+let prefix: string;
 let world: S3World;
 let one: S3Machine;
 let two: S3Machine;
 beforeEach(async () => {
-  world = await s3World(newPrefix());
+  prefix = newPrefix();
+  world = await s3World(prefix);
   world.repo.model("quick", "echo quick");
   world.repo.model("slow", "echo at work; sleep 3; echo done");
   world.repo.model("last", "echo last");
@@ -114,4 +118,88 @@ test("one that was stopped, taken for dead and gone on with elsewhere begins not
   expect(await statusOf(two)).toBe("succeeded");
   expect(await stepsOf(one)).toEqual(["succeeded", "succeeded", "succeeded"]);
   expect([await versions(two, "slow"), await versions(two, "last")]).toEqual([1, 1]);
+});
+
+describe("while the outputs of steps are on their way", () => {
+  const models = ["m0", "m1", "m2", "m3"];
+  let proxy: S3Proxy;
+  let third: S3Machine;
+  beforeEach(async () => {
+    proxy = await startProxy(inject("s3"));
+    for (const name of models) world.repo.model(name, `echo ${name}`);
+    const id = workflowId(2);
+    const jobs = [{ name: "only", steps: models.map((name) => step(name, name)) }];
+    world.repo.write(`workflows/workflow-${id}.yaml`, JSON.stringify({ id, name: "fleet", jobs }));
+    [third, two] = [world.machine(proxy, env), world.machine(inject("s3"), env)];
+  });
+  afterEach(() => proxy.close());
+  const fleet = ["workflow", "run", "fleet", "--concurrency", "2"];
+
+  const numbers = async (model: string, name: string): Promise<number[]> => {
+    const listed = await two.fen("data", "versions", model, name, "--json");
+    return listed.exitCode === 0 ? listed.json().versions.map((one: { version: number }) => one.version) : [];
+  };
+  const outputsOf = async (model: string) => [await numbers(model, "result"), await numbers(model, "log")];
+
+  /** What older programs find: nothing that isn't there. */
+  const expectTrueIndex = async (): Promise<void> => {
+    expect((await two.fen("datastore", "sync", "--push", "--json")).exitCode).toBe(0);
+    const objects = new S3Objects(await clientOf(inject("s3"), { prefix }));
+    const text = await objects.get(".datastore-index.json", { maxBytes: 10_000_000 });
+    const named = Object.keys(JSON.parse(new TextDecoder().decode(text)).entries);
+    const there = new Set<string>();
+    for await (const { path } of objects.list("")) there.add(path);
+    expect(named.filter((path) => !there.has(path))).toEqual([]);
+    for (const model of models) {
+      const [results = []] = await outputsOf(model);
+      expect(named.filter((path) => path.endsWith("/raw") && path.includes("/result/")).length).toBeGreaterThanOrEqual(
+        results.length,
+      );
+    }
+  };
+
+  test.each([1, 2, 4, 7])(
+    "lock-53: Ctrl-C at write %i: no lock is left, of each step all is there or nothing, the run can be gone on with",
+    async (nth) => {
+      const running = third.start(...fleet);
+      let writes = 0;
+      proxy.options.fault = ({ method, path }) => {
+        if (method !== "GET" && method !== "HEAD" && path.includes("/data/") && ++writes === nth)
+          running.child.kill("SIGINT");
+        return undefined;
+      };
+      const { exitCode } = await running.done;
+      expect(writes).toBeGreaterThanOrEqual(nth);
+      expect([0, 130]).toContain(exitCode);
+      const status = await two.fen("datastore", "lock", "status", "--json");
+      expect(status.json()).toMatchObject({ datastore: null, models: [], waiting: [] });
+      expect(await statusOf(two)).toBe(exitCode === 0 ? "succeeded" : "cancelled");
+      for (const model of models) {
+        const [results, logs] = await outputsOf(model);
+        expect(results).toEqual(logs);
+      }
+      await expectTrueIndex();
+      if (exitCode !== 0) expect((await two.fen("workflow", "resume", "fleet", "--json")).exitCode).toBe(0);
+      expect(await statusOf(two)).toBe("succeeded");
+      for (const model of models) expect(await numbers(model, "result")).not.toEqual([]);
+      await expectTrueIndex();
+    },
+  );
+
+  test("lock-55: a run that doesn't get its locks in time leaves nothing in the bucket", async () => {
+    const slow = one.start(...go);
+    await slow.says("only/second");
+    const objects = new S3Objects(await clientOf(inject("s3"), { prefix }));
+    const own = async () => {
+      const found: string[] = [];
+      for await (const { path } of objects.list("")) if (!path.startsWith(".fen/")) found.push(path);
+      return found;
+    };
+    const before = await own();
+    const refused = await third.fen(...go, "--lock-timeout", "300ms", "--json");
+    expect(refused.error()).toMatchObject({ code: "lock_timeout" });
+    expect(proxy.passed.filter(({ method, path }) => method === "PUT" && path.includes("/data/"))).toEqual([]);
+    expect((await own()).filter((path) => !before.includes(path))).toEqual([]);
+    expect((await slow.done).exitCode).toBe(0);
+  });
 });

@@ -451,7 +451,7 @@ jobs:
       "Job cycles": "6:5 jobs wait for each other: a -> b -> a",
       "Step cycles per job": "17:9 steps of job b wait for each other: three -> three",
       Conditions: "17:21 step three never runs: no end of three fits what it waits for",
-      Expressions: "18:91 An expression is not closed with }}: ${{ inputs.y (Close it with }}.)",
+      Expressions: "18:94 An expression is not closed with }}: ${{ inputs.y (Close it with }}.)",
       "Models and methods":
         "9:37 No model is called web-1. (Did you mean web-01? List the models: fen model search.)\n12:60 command/shell has no method exekute. (Did you mean execute? Its methods: execute. See: fen model type describe command/shell)",
       "Nested workflows": "22:33 No workflow is called nowhere. (List the workflows: fen workflow search.)",
@@ -507,8 +507,8 @@ jobs:
         .split("\n")
         .filter((line) => /^\d/.test(line)),
     ).toEqual([
-      "22:15 Unexpected token: EOF",
-      "23:15 there is no variable input",
+      "22:26 Unexpected token: EOF",
+      "23:24 there is no variable input",
       "24:15 no input is called host (Did you mean inputs.hosts?)",
       "26:15 self has no h here (Only steps with forEach have an element.)",
       "27:15 No model is called web-1. (Did you mean web-01? List the models: fen model search.)",
