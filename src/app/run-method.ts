@@ -3,6 +3,7 @@ import type { RunStatus } from "../data/outputs.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import type { AppContext, AppEvent } from "./context.ts";
 import { parseInputs, parseTags } from "./inputs.ts";
+import { EvaluatedModels } from "./last-evaluated.ts";
 import { type MethodOutcome, MethodRun } from "./method-run.ts";
 import { prepareMethod } from "./prepare-method.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -15,6 +16,8 @@ export interface RunMethodOptions {
   readonly input?: readonly string[] | undefined;
   readonly inputFile?: string | undefined;
   readonly tag?: readonly string[] | undefined;
+  /** The definition as it was evaluated last. */
+  readonly lastEvaluated?: boolean | undefined;
 }
 
 export interface RunMethodResult {
@@ -54,14 +57,16 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
     inputs: await parseInputs(context.machine, options),
     tags: parseTags(options.tag),
   };
-  let prepared = await prepareMethod(context, workspace, await workspace.definitions.find(options.model), request);
+  const { definitions } = workspace;
+  const models = options.lastEvaluated === true ? new EvaluatedModels(workspace, definitions) : definitions;
+  let prepared = await prepareMethod(context, workspace, await models.find(options.model), request);
   for (;;) {
     const { mode } = prepared;
     const call = { ...request, ...prepared };
     const meanwhile = () => rehearse(context, workspace, call);
     const lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
     try {
-      const loaded = await workspace.definitions.reread(prepared.loaded);
+      const loaded = await models.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepareMethod(context, workspace, loaded, request);
       if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
       await settlePast(context, workspace, { definition: loaded.definition, lease });

@@ -177,6 +177,7 @@ async function planAgain(
     workflows,
     tags,
     together: definition.lock === "run",
+    isEvaluated: state.isEvaluated,
   });
   return { surroundings, plan: await planRun(planSources(surroundings), loaded, { inputs: state.inputs }) };
 }

@@ -3,6 +3,7 @@ import { Cel } from "../expression/cel.ts";
 import type { Scope } from "../expression/scope.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { Machine } from "../kernel/machine.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
 import type { PlannedCall } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
@@ -11,6 +12,7 @@ import type { Workflows } from "../workflow/workflows.ts";
 import type { AppContext, AppEvent } from "./context.ts";
 import { DurableLater } from "./durable-later.ts";
 import { expressionSources } from "./expression-sources.ts";
+import { EvaluatedModels, type RunModels } from "./last-evaluated.ts";
 import { ModelIndex } from "./model-index.ts";
 import { type PlannedUse, RunLocks } from "./run-locks.ts";
 import type { Workspace } from "./workspace.ts";
@@ -19,7 +21,8 @@ export interface RunSurroundings {
   readonly context: AppContext;
   readonly machine: Machine;
   readonly workspace: Workspace;
-  readonly models: ModelIndex;
+  /** Those that are run. */
+  readonly models: RunModels;
   readonly workflows: Workflows;
   readonly cel: Cel;
   /** Of every expression, without inputs and `self`. */
@@ -49,6 +52,8 @@ export async function makeSurroundings(
     readonly workflows: Workflows;
     readonly tags: Readonly<Record<string, string>>;
     readonly together: boolean;
+    /** Models run as they were evaluated last. */
+    readonly isEvaluated?: boolean | undefined;
     /** To save loading it again. */
     readonly cel?: Cel | undefined;
   },
@@ -56,7 +61,14 @@ export async function makeSurroundings(
   const { machine } = context;
   const { workflows, tags, together } = run;
   let sequence = 0;
-  const models = new ModelIndex(workspace.definitions);
+  const index = new ModelIndex(workspace.definitions);
+  const models =
+    run.isEvaluated === true
+      ? new EvaluatedModels(workspace, index)
+      : {
+          find: (nameOrId: string) => index.find(nameOrId),
+          reread: (before: LoadedDefinition) => workspace.definitions.reread(before),
+        };
   const cel = run.cel ?? (await Cel.load());
   return {
     context,
@@ -66,7 +78,7 @@ export async function makeSurroundings(
     tags,
     models,
     cel,
-    scope: { env: machine.host.env, ...expressionSources(machine, workspace, { models, cel }) },
+    scope: { env: machine.host.env, ...expressionSources(machine, workspace, { models: index, cel }) },
     locks: new RunLocks((requests, options) => workspace.lock(requests, options), { together }),
     turns: new Turns(),
     uses: new Map(),

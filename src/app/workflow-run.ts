@@ -11,6 +11,7 @@ import type { RunState } from "../workflow/run-state.ts";
 import { Slots } from "../workflow/slots.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
+import { evaluatedWorkflow } from "./last-evaluated.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { claimWorkflow } from "./editing.ts";
@@ -24,6 +25,8 @@ export interface RunWorkflowOptions extends GivenInputs {
   readonly tag?: readonly string[] | undefined;
   /** Steps at work at once; over what the workflow says. */
   readonly concurrency?: number | undefined;
+  /** The workflow and its models as they were evaluated last. */
+  readonly lastEvaluated?: boolean | undefined;
 }
 
 /**
@@ -54,10 +57,10 @@ export async function runWorkflow(context: AppContext, options: RunWorkflowOptio
 /** Nobody deletes the workflow at the same moment. */
 async function begin(surroundings: RunSurroundings, plan: PlannedRun): Promise<OpenRun> {
   const { context, machine, workspace } = surroundings;
-  const { workflow, text, file } = plan.workflow;
+  const { workflow, text, file, evaluatedFrom } = plan.workflow;
   const claim = await claimWorkflow(context, workspace, workflow);
   try {
-    if (!workspace.workflows.isThere(file)) throw deletedMeanwhile(workflow);
+    if (!workspace.workflows.isThere(evaluatedFrom ?? file)) throw deletedMeanwhile(workflow);
     const first: JournalEntry = {
       e: "run",
       at: machine.clock.now(),
@@ -67,6 +70,7 @@ async function begin(surroundings: RunSurroundings, plan: PlannedRun): Promise<O
       inputs: plan.inputs.values,
       tags: { ...workflow.tags, ...surroundings.tags },
       by: authorOf(machine),
+      ...(evaluatedFrom === undefined ? {} : { evaluated: true }),
     };
     return await OpenRun.begin(workspace, first, (event) => surroundings.emit(event));
   } finally {
@@ -126,7 +130,9 @@ export async function prepareRun(
 ): Promise<{ surroundings: RunSurroundings; plan: PlannedRun }> {
   const workspace = await openWorkspace(context);
   const { workflows } = workspace;
-  const workflow = await workflows.find(options.workflow);
+  const found = await workflows.find(options.workflow);
+  const isEvaluated = options.lastEvaluated === true;
+  const workflow = isEvaluated ? await evaluatedWorkflow(workspace, found) : found;
   for (const { file, line, message, hint } of workflow.warnings)
     context.emit({
       event: "warning",
@@ -139,7 +145,7 @@ export async function prepareRun(
   const surroundings = await makeSurroundings(context, workspace, {
     workflows,
     tags: parseTags(options.tag),
-    together,
+    ...{ together, isEvaluated },
   });
   const plan = await planRun(planSources(surroundings), workflow, { inputs });
   refuseUnknown(plan, Object.keys(inputs));

@@ -204,7 +204,7 @@ export class StepRunner {
   async #prepare(step: StepState, { found, method, scope, lease }: LockedCall): Promise<PreparedStep> {
     const { surroundings, state, taintedInputs } = this.#engine.parts;
     const { workspace, context, settled } = surroundings;
-    const loaded = await workspace.definitions.reread(found);
+    const loaded = await surroundings.models.reread(found);
     if (!settled.has(lease)) await settlePast(context, workspace, { definition: loaded.definition, lease });
     settled.add(lease);
     const { compiled } = this.#engine.planned(step);

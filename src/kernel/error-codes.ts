@@ -75,6 +75,7 @@ export const errorCodes = {
   expression_circle: code("bad_data", "Values that expressions compute need each other in a circle."),
   expression_not_yet: code("bad_data", "An expression uses something that this version can't evaluate yet."),
   // data and outputs
+  evaluation_missing: code("work_failed", "The model or workflow was never evaluated, so it can't be run as it was."),
   data_missing: code("work_failed", "No data of this name or version."),
   data_exists: code("work_failed", "Data of this name already exists."),
   data_owner_differs: code("work_failed", "The data belongs to another model."),

@@ -26,6 +26,8 @@ export type JournalEntry =
       readonly inputs: Readonly<Record<string, unknown>>;
       readonly tags: Readonly<Record<string, string>>;
       readonly by: Author;
+      /** It runs what was evaluated last: the definition is that, and so are those of its models. */
+      readonly evaluated?: true;
       /** The step of another run that called this one. */
       readonly parent?: { readonly run: string; readonly step: number };
     }

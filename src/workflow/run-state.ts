@@ -50,6 +50,8 @@ export class RunState {
   inputs: Readonly<Record<string, unknown>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly parent?: { readonly run: string; readonly step: number };
+  /** Its models run as they were evaluated last. */
+  readonly isEvaluated: boolean;
   readonly startedAt: number;
   readonly jobs: JobState[] = [];
   readonly steps: StepState[] = [];
@@ -82,6 +84,7 @@ export class RunState {
     this.inputs = first.inputs;
     this.tags = first.tags;
     if (first.parent !== undefined) this.parent = first.parent;
+    this.isEvaluated = first.evaluated === true;
     this.startedAt = first.at;
     this.#lastAt = first.at;
     this.by = first.by;

@@ -35,6 +35,8 @@ export interface LoadedWorkflow {
   readonly warnings: readonly Problem[];
   /** Belongs to an extension: it can be run, but not changed. */
   readonly isExtension: boolean;
+  /** The file in the repository, where this is what became of it when it was evaluated. */
+  readonly evaluatedFrom?: string;
 }
 
 const hint = "Mend the file, then check it with: fen workflow validate";

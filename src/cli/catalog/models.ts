@@ -135,6 +135,10 @@ export const modelsCommands: readonly CommandSpec[] = [
       input: inputFlag,
       "input-file": inputFileFlag,
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the data that this run makes" },
+      "last-evaluated": {
+        type: "switch",
+        summary: "Run the definition as fen model evaluate wrote it last, not as it is now",
+      },
       stream,
     },
     locks: true,

@@ -104,6 +104,10 @@ export const workflowsCommands: readonly CommandSpec[] = [
       "input-file": inputFileFlag,
       tag: { type: "text", repeat: true, value: "K=V", summary: "A tag for the run and the data that it makes" },
       concurrency,
+      "last-evaluated": {
+        type: "switch",
+        summary: "Run the workflow and its models as fen workflow evaluate and fen model evaluate wrote them last",
+      },
       explain: { type: "switch", summary: "Only say which models would be locked, and why" },
       "dry-run": { type: "switch", summary: "Only say what would be done" },
       stream,

@@ -10,6 +10,7 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     input: flags.list("input"),
     inputFile: flags.text("input-file"),
     tag: flags.list("tag"),
+    lastEvaluated: flags.on("last-evaluated"),
   });
   const failed = document.status !== "succeeded";
   if (failed && !flags.on("json") && !flags.on("stream"))

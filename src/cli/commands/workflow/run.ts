@@ -14,6 +14,7 @@ export const handler: Handler = async (invocation) => {
     inputFile: flags.text("input-file"),
     tag: flags.list("tag"),
     concurrency: flags.number("concurrency"),
+    lastEvaluated: flags.on("last-evaluated"),
   };
   if (flags.on("explain") || flags.on("dry-run")) {
     const document = await previewRun(context, options);

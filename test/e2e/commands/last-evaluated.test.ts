@@ -1,0 +1,109 @@
+/** `--last-evaluated`: what runs is what was evaluated, whatever the files say by now. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { documentOf, errorOf } from "../../support/documents.ts";
+import { nested, step, type WorkflowRepo, workflowId, workflowRepo } from "../../support/workflow-repo.ts";
+
+let repo: WorkflowRepo;
+beforeEach(async () => {
+  repo = await workflowRepo();
+});
+afterEach(() => repo.remove());
+
+const env = { WHO: "ann" };
+const greeter = (greeting: string, more = "") =>
+  repo.model("greeter", `echo ${greeting} \${{ inputs.whom }} from \${{ env.WHO }}${more}`, {
+    inputs: { properties: { whom: { type: "string" } } },
+  });
+/** The file says something else now. */
+const change = (id: string, from: string, to: string): void => {
+  const path = `models/command/shell/${id}.yaml`;
+  repo.write(path, repo.read(path).replace(from, to));
+};
+
+describe("model method run", () => {
+  test("runs the definition as it was evaluated; what was left open is resolved now", async () => {
+    const id = greeter("hello");
+    await repo.fen("model", "evaluate", "greeter");
+    change(id, "hello", "goodbye");
+    for (const flag of ["--last-evaluated", ""])
+      await documentOf(repo, `model method run greeter execute --input whom=bob ${flag}`, { env });
+    expect(repo.printed("greeter")).toEqual(["hello bob from ann", "goodbye bob from ann"]);
+  });
+
+  test("refuses a model that was never evaluated, and one that is gone since", async () => {
+    const id = greeter("hello");
+    expect(await errorOf(repo, "model method run greeter execute --last-evaluated")).toMatchObject({
+      ...{ code: "evaluation_missing", model: "greeter", hint: expect.stringContaining("fen model evaluate greeter") },
+    });
+    await repo.fen("model", "evaluate", "greeter");
+    change(id, "name: greeter", "name: other");
+    change(id, '"name": "greeter"', '"name": "other"');
+    expect(await errorOf(repo, "model method run greeter execute --last-evaluated")).toMatchObject({
+      code: "model_missing",
+    });
+    expect(repo.contents("greeter")).toEqual([]);
+  });
+});
+
+describe("workflow run", () => {
+  const fan = (whom: string) => [
+    step("greet", "greeter", {
+      forEach: { item: "w", in: "${{ inputs.all }}" },
+      inputs: { whom: `${whom}\${{ self.w }}` },
+    }),
+  ];
+  const inputs = { properties: { all: { type: "array" } }, required: ["all"] };
+  let id: string;
+  beforeEach(async () => {
+    id = greeter("hello");
+    repo.workflow("all", fan("dear-"), { inputs });
+    await repo.fen("workflow", "evaluate", "all", "--input", '{"all":["bob","eve"]}');
+    const path = `workflows/workflow-${workflowId(1)}.yaml`;
+    repo.write(path, repo.read(path).replace("dear-", "mere-"));
+  });
+
+  test("runs the steps, inputs and definitions of the evaluation; no input is asked for", async () => {
+    await repo.fen("model", "evaluate", "greeter");
+    change(id, "hello", "goodbye");
+    expect(await documentOf(repo, "workflow run all --last-evaluated --dry-run", { env })).toMatchObject({
+      jobs: [{ steps: [{ name: "greet-bob", calls: [{ inputs: { whom: "dear-bob" } }] }, { name: "greet-eve" }] }],
+    });
+    expect(await documentOf(repo, "workflow run all --last-evaluated", { env })).toMatchObject({ status: "succeeded" });
+    expect(repo.printed("greeter").sort()).toEqual(["hello dear-bob from ann", "hello dear-eve from ann"]);
+    await repo.expectNothingLeft();
+  });
+
+  test("what isn't evaluated is told before anything is locked or written: the workflow, or a model that it or a nested one calls", async () => {
+    expect(await errorOf(repo, "workflow run all --last-evaluated", { env })).toMatchObject({
+      ...{ code: "evaluation_missing", model: "greeter" },
+    });
+    repo.workflow("outer", [nested("n", "all", { inputs: { all: ["x"] } })]);
+    expect(await errorOf(repo, "workflow run outer --last-evaluated", { env })).toMatchObject({
+      ...{ code: "evaluation_missing", workflow: "outer" },
+    });
+    await repo.fen("workflow", "evaluate", "outer");
+    expect(await errorOf(repo, "workflow run outer --last-evaluated", { env })).toMatchObject({
+      ...{ code: "evaluation_missing", model: "greeter" },
+    });
+    expect(repo.runIds()).toEqual([]);
+  });
+
+  test("a resume goes on with what was evaluated, too", async () => {
+    change(id, "from ${{ env.WHO }}", "from ann $([ -e go ] || { touch begun; sleep 60; })");
+    await repo.fen("model", "evaluate", "greeter");
+    change(id, "hello", "goodbye");
+    const run = repo.start("workflow", "run", "all", "--last-evaluated");
+    await repo.appears("begun");
+    run.kill("SIGINT");
+    await run.done;
+    repo.write("go", "");
+    const [runId = ""] = repo.runIds();
+    expect(await documentOf(repo, `workflow resume ${runId}`)).toMatchObject({ status: "succeeded" });
+    expect(
+      repo
+        .printed("greeter")
+        .filter((line) => line.includes("ann"))
+        .sort(),
+    ).toEqual(["hello dear-bob from ann", "hello dear-eve from ann"]);
+  });
+});
