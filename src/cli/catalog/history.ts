@@ -51,7 +51,8 @@ export const historyCommands: readonly CommandSpec[] = [
   {
     path: ["workflow", "history", "timeline"],
     summary: "When each step of a run waited for its lock and when it worked",
-    details: "--html writes a page that needs nothing else: zoom, search, details of each step.",
+    details:
+      "--html writes a page that needs nothing else: zoom, search, details of each step. Folders that are missing are made; a page that is there is replaced.",
     arguments: [run],
     flags: {
       html: { type: "text", value: "FILE", complete: "file", summary: "Write it as a page, to be opened in a browser" },

@@ -93,7 +93,7 @@ describe("runs that were", () => {
     expect(stdout.split("\n").filter((line) => line.length > 100)).toEqual([]);
   });
 
-  test("become a page in the file that is named, which is told; a page that is there is replaced", async () => {
+  test("become a page in the file that is named, which is told; missing folders are made, a page that is there is replaced", async () => {
     const html = join(repo.path, "deep/run.html");
     for (let times = 0; times < 2; times++)
       expect(await documentOf(repo, "workflow history timeline third --html deep/run.html")).toMatchObject({ html });
@@ -118,6 +118,9 @@ describe("runs that were", () => {
     ["workflow history logs first --tail -1", "usage"],
     ["workflow history timeline nobody", "run_missing"],
     ["workflow history timeline first --html .", "usage"],
+    ["workflow history timeline first --html nowhere/", "usage"],
+    ["workflow history timeline first --html .swamp.yaml/run.html", "store_unavailable"],
+    [`workflow history timeline first --html ${"x".repeat(300)}.html`, "store_unavailable"],
     ["workflow history watch nobody", "run_missing"],
   ])("refused: %s", async (line, code) => {
     expect(await errorOf(repo, line)).toMatchObject({ code });

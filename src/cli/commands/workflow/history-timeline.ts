@@ -20,13 +20,21 @@ export const handler: Handler = async (invocation) => {
   };
 };
 
-/** Gives the absolute path. */
+/** Gives the absolute path. Folders that are missing are made. */
 async function writePage({ context }: Invocation, timeline: RunTimeline, file: string): Promise<string> {
   const path = resolve(context.machine.host.cwd, file);
-  if (file === "" || statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+  if (file === "" || /[/\\]$/.test(file) || isFolder(path))
     throw new FenError("usage", `--html needs the name of a file, not of a folder: ${path}`, {
       hint: "For example: --html run.html",
     });
   await writeFileAtomic(path, timelinePage(timeline));
   return path;
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false; // what there is to say is said when it is written
+  }
 }
