@@ -190,16 +190,16 @@ describe("while the outputs of steps are on their way", () => {
     const slow = one.start(...go);
     await slow.says("only/second");
     const objects = new S3Objects(await clientOf(inject("s3"), { prefix }));
-    const own = async () => {
-      const found: string[] = [];
-      for await (const { path } of objects.list("")) if (!path.startsWith(".fen/")) found.push(path);
-      return found;
+    const runsThere = async () => {
+      const found = new Set<string>();
+      for await (const { path } of objects.list("")) found.add(/workflow-run-([0-9a-f-]{36})/.exec(path)?.[1] ?? "");
+      return [...found].sort();
     };
-    const before = await own();
+    const before = await runsThere();
     const refused = await third.fen(...go, "--lock-timeout", "300ms", "--json");
     expect(refused.error()).toMatchObject({ code: "lock_timeout" });
     expect(proxy.passed.filter(({ method, path }) => method === "PUT" && path.includes("/data/"))).toEqual([]);
-    expect((await own()).filter((path) => !before.includes(path))).toEqual([]);
+    expect(await runsThere()).toEqual(before);
     expect((await slow.done).exitCode).toBe(0);
   });
 });
