@@ -16,14 +16,14 @@ export type KnownScope = Omit<Scope, "self"> & { readonly self: Scope["self"] | 
 
 /** The inputs of a step's call. */
 export async function storedInputs({ definition, compiled }: PlannedStep, scope: KnownScope): Promise<StoredInputs> {
-  const values: Record<string, unknown> = {};
+  const values = new Map<string, unknown>();
   const open: string[] = [];
   for (const [key, raw] of Object.entries(definition.task.inputs)) {
     const stored = await storedValue(compiled.inputs.entry(key), raw, scope);
-    values[key] = stored.value;
+    values.set(key, stored.value);
     if (stored.isOpen) open.push(key);
   }
-  return { values, open };
+  return { values: Object.fromEntries(values), open };
 }
 
 /** The elements of a fan-out whose list is known; undefined where they mustn't be stored. */
@@ -65,12 +65,12 @@ async function storedMap(
   raw: Readonly<Record<string, unknown>>,
   scope: KnownScope,
 ): Promise<StoredValue> {
-  const value: Record<string, unknown> = {};
+  const value = new Map<string, unknown>();
   let isOpen = false;
   for (const [key, child] of Object.entries(raw)) {
     const stored = await storedValue(compiled.entry(key), child, scope);
-    value[key] = stored.value;
+    value.set(key, stored.value);
     isOpen ||= stored.isOpen;
   }
-  return { value, isOpen };
+  return { value: Object.fromEntries(value), isOpen };
 }

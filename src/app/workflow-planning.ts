@@ -7,21 +7,29 @@ import { checkArguments } from "../model/runner.ts";
 import { findMethod } from "../model/type.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Author } from "../workflow/entries.ts";
+import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { KnownCall, PlannedCall, PlannedRun, PlannedStep, PlanSources } from "../workflow/plan.ts";
 import type { PlannedUse } from "./run-locks.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { modelLock } from "./workspace.ts";
 
 export function planSources(
-  surroundings: Pick<RunSurroundings, "cel" | "scope" | "models" | "workflows" | "workspace">,
+  surroundings: Pick<RunSurroundings, "cel" | "scope" | "models" | "workflows" | "workspace" | "context">,
 ): PlanSources {
-  const { cel, scope, models, workflows, workspace } = surroundings;
+  const { cel, scope, models, workflows, workspace, context } = surroundings;
+  // A fan-out may call one a thousand times: the files are looked through once for each name.
+  const found = new Map<string, Promise<LoadedWorkflow>>();
   return {
     cel,
     scope,
     types: workspace.types,
     model: (nameOrId) => models.find(nameOrId),
-    workflow: (nameOrId) => workflows.find(nameOrId),
+    workflow: (nameOrId) => {
+      const finding = found.get(nameOrId) ?? workflows.find(nameOrId);
+      found.set(nameOrId, finding);
+      return finding;
+    },
+    pause: () => context.machine.clock.sleep(0, context.signal),
     check: (call) => checkCall(surroundings, call),
   };
 }

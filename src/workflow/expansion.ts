@@ -3,6 +3,7 @@ import type { CompiledValue } from "../expression/compile.ts";
 import { ExpressionError, type Where } from "../expression/failure.ts";
 import type { Scope } from "../expression/scope.ts";
 import { parseTemplate } from "../expression/template.ts";
+import { asText } from "../expression/values.ts";
 import { FenError } from "../kernel/errors.ts";
 import { isRecord } from "../repo/yaml.ts";
 import type { StepDefinition } from "./definition.ts";
@@ -32,11 +33,15 @@ export async function expansionsOf(
     const own = list.isTainted
       ? `${withoutExpressions(name)}-${index}`
       : compiledName.hasExpressions
-        ? String(await compiledName.resolve({ ...scope, self }))
+        ? nameOf(await compiledName.resolve({ ...scope, self }))
         : `${name}-${suffixOf(item, index)}`;
     expansions.push({ name: uniqueName(own, taken), item });
   }
   return expansions;
+}
+
+function nameOf(value: unknown): string {
+  return typeof value === "object" && value !== null ? asText(value) : String(value);
 }
 
 function withoutExpressions(name: string): string {

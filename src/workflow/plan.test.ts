@@ -1,6 +1,6 @@
 /** Plans of random workflows, nested ones too: the models, and how each is wanted, against a plain walk of what would be called. */
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lockPlan, plannedUses } from "../app/workflow-planning.ts";
 import { Cel } from "../expression/cel.ts";
 import { type MethodKind, ModelTypes } from "../model/type.ts";
@@ -80,6 +80,7 @@ function sourcesOf(calls: readonly (readonly Call[])[], cel: Cel): PlanSources {
       warnings: [],
     }),
     check: async () => undefined,
+    pause: async () => undefined,
     workflow: async (name) => {
       const at = Number(name.slice(1));
       const steps = (calls[at] ?? []).map((one, index) => stepOf(one, at, index, at === calls.length - 1));
@@ -137,3 +138,29 @@ test(`the locks of ${runs} random workflows are exactly the models that their st
     { numRuns: runs },
   );
 }, 60_000);
+
+describe("workflows that call each other several times", () => {
+  /** Of `deep` workflows each calls the next so many times. */
+  const multiplying = (times: number, deep: number): (readonly Call[])[] =>
+    Array.from({ length: deep }, () =>
+      Array.from({ length: times }, () => ({ model: 0, method: "change", how: "literal", workflow: true })),
+    );
+  const plan = async (calls: readonly (readonly Call[])[], pause: PlanSources["pause"]) => {
+    const sources = { ...sourcesOf(calls, await Cel.load()), pause };
+    return planRun(sources, await sources.workflow("w0"), { inputs: { prefix: "m" } });
+  };
+
+  test("are refused where they multiply beyond all measure, before that takes long", async () => {
+    await expect(plan(multiplying(8, 10), async () => undefined)).rejects.toMatchObject({
+      ...{ code: "workflow_invalid", message: expect.stringContaining("more than 200000 calls: w0 -> w1") },
+    });
+  }, 60_000);
+
+  test("leave others the thread now and then, and end with the command", async () => {
+    let pauses = 0;
+    await plan(multiplying(8, 4), async () => void pauses++);
+    expect(pauses).toBe(Math.floor((8 + 64 + 512 + 4096) / 500));
+    const reason = new Error("to end");
+    await expect(plan(multiplying(8, 4), () => Promise.reject(reason))).rejects.toBe(reason);
+  });
+});

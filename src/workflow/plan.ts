@@ -31,7 +31,14 @@ export interface PlanSources {
   check(call: KnownCall): Promise<void>;
   /** Throws `workflow_missing`. */
   workflow(nameOrId: string): Promise<LoadedWorkflow>;
+  /** Lets others have the thread for a moment. Throws the signal's reason where the command is to end. */
+  pause(): Promise<void>;
 }
+
+/** Calls of a run and of the runs within it; more would not be a workflow but a mistake. */
+const mostCalls = 200_000;
+/** So many are planned before others have the thread. */
+const callsAtOnce = 500;
 
 export interface KnownCall {
   readonly loaded: LoadedDefinition;
@@ -98,6 +105,8 @@ export async function planRun(
     readonly inputs: Readonly<Record<string, unknown>>;
     readonly open?: ReadonlySet<string>;
     readonly path?: readonly string[];
+    /** Of the outermost run: what has been planned so far. */
+    readonly count?: CallCount;
   },
 ): Promise<PlannedRun> {
   const { workflow: definition } = workflow;
@@ -107,7 +116,7 @@ export async function planRun(
   const open = new Set(given.open);
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = applyInputs(schema, given.inputs, open);
-  const planner = new Planner(sources, workflow, { values, open }, path);
+  const planner = new Planner(sources, workflow, { values, open }, { path, count: given.count ?? { calls: 0 } });
   return { workflow, inputs: { values, open }, steps: await planner.steps(), path };
 }
 
@@ -139,17 +148,28 @@ function refuseNesting(path: readonly string[], { workflow, file }: LoadedWorkfl
     });
 }
 
+interface CallCount {
+  calls: number;
+}
+
 class Planner {
   readonly #sources: PlanSources;
   readonly #workflow: LoadedWorkflow;
   readonly #inputs: KnownInputs;
   readonly #path: readonly string[];
+  readonly #count: CallCount;
 
-  constructor(sources: PlanSources, workflow: LoadedWorkflow, inputs: KnownInputs, path: readonly string[]) {
+  constructor(
+    sources: PlanSources,
+    workflow: LoadedWorkflow,
+    inputs: KnownInputs,
+    within: { readonly path: readonly string[]; readonly count: CallCount },
+  ) {
     this.#sources = sources;
     this.#workflow = workflow;
     this.#inputs = inputs;
-    this.#path = path;
+    this.#path = within.path;
+    this.#count = within.count;
   }
 
   async steps(): Promise<PlannedStep[]> {
@@ -212,6 +232,7 @@ class Planner {
     self: Readonly<Record<string, unknown>> | undefined,
     name: string,
   ): Promise<PlannedCall> {
+    await this.#tally();
     const { task } = definition;
     const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
     const { values, open } = await this.#knownInputs(task.inputs, compiled, self); // also of a method's: what can't be resolved is told here
@@ -230,9 +251,22 @@ class Planner {
       name,
       target: {
         kind: "workflow",
-        plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path }),
+        plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path, count: this.#count }),
       },
     };
+  }
+
+  async #tally(): Promise<void> {
+    if (++this.#count.calls > mostCalls)
+      throw new FenError(
+        "workflow_invalid",
+        `The run would make more than ${mostCalls} calls: ${this.#path.join(" -> ")}`,
+        {
+          hint: "Workflows that call each other several times multiply: cut the work into several runs.",
+          facts: { file: this.#workflow.file },
+        },
+      );
+    if (this.#count.calls % callsAtOnce === 0) await this.#sources.pause();
   }
 
   async #model(
@@ -270,14 +304,14 @@ class Planner {
     self: Readonly<Record<string, unknown>> | undefined,
   ): Promise<KnownInputs> {
     const open = new Set<string>();
-    const values: Record<string, unknown> = {};
+    const values = new Map<string, unknown>(); // a key may be called __proto__
     for (const key of Object.keys(inputs)) {
       const one = compiled.entry(key);
       const known = one === undefined ? undefined : await this.#evaluate(one, self);
       if (known === undefined) open.add(key);
-      else values[key] = known.value;
+      else values.set(key, known.value);
     }
-    return { values, open };
+    return { values: Object.fromEntries(values), open };
   }
 
   #scope(self: Readonly<Record<string, unknown>> = {}): Scope {

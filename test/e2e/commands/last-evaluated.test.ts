@@ -23,7 +23,7 @@ const change = (id: string, from: string, to: string): void => {
 describe("model method run", () => {
   test("runs the definition as it was evaluated; what was left open is resolved now", async () => {
     const id = greeter("hello");
-    await repo.fen("model", "evaluate", "greeter");
+    await documentOf(repo, "model evaluate greeter");
     change(id, "hello", "goodbye");
     for (const flag of ["--last-evaluated", ""])
       await documentOf(repo, `model method run greeter execute --input whom=bob ${flag}`, { env });
@@ -35,9 +35,8 @@ describe("model method run", () => {
     expect(await errorOf(repo, "model method run greeter execute --last-evaluated")).toMatchObject({
       ...{ code: "evaluation_missing", model: "greeter", hint: expect.stringContaining("fen model evaluate greeter") },
     });
-    await repo.fen("model", "evaluate", "greeter");
-    change(id, "name: greeter", "name: other");
-    change(id, '"name": "greeter"', '"name": "other"');
+    await documentOf(repo, "model evaluate greeter");
+    change(id, '"name":"greeter"', '"name":"other"');
     expect(await errorOf(repo, "model method run greeter execute --last-evaluated")).toMatchObject({
       code: "model_missing",
     });
@@ -57,13 +56,13 @@ describe("workflow run", () => {
   beforeEach(async () => {
     id = greeter("hello");
     repo.workflow("all", fan("dear-"), { inputs });
-    await repo.fen("workflow", "evaluate", "all", "--input", '{"all":["bob","eve"]}');
+    await documentOf(repo, `workflow evaluate all --input '{"all":["bob","eve"]}'`, { env });
     const path = `workflows/workflow-${workflowId(1)}.yaml`;
     repo.write(path, repo.read(path).replace("dear-", "mere-"));
   });
 
   test("runs the steps, inputs and definitions of the evaluation; no input is asked for", async () => {
-    await repo.fen("model", "evaluate", "greeter");
+    await documentOf(repo, "model evaluate greeter");
     change(id, "hello", "goodbye");
     expect(await documentOf(repo, "workflow run all --last-evaluated --dry-run", { env })).toMatchObject({
       jobs: [{ steps: [{ name: "greet-bob", calls: [{ inputs: { whom: "dear-bob" } }] }, { name: "greet-eve" }] }],
@@ -81,7 +80,7 @@ describe("workflow run", () => {
     expect(await errorOf(repo, "workflow run outer --last-evaluated", { env })).toMatchObject({
       ...{ code: "evaluation_missing", workflow: "outer" },
     });
-    await repo.fen("workflow", "evaluate", "outer");
+    await documentOf(repo, "workflow evaluate outer", { env });
     expect(await errorOf(repo, "workflow run outer --last-evaluated", { env })).toMatchObject({
       ...{ code: "evaluation_missing", model: "greeter" },
     });
@@ -90,7 +89,7 @@ describe("workflow run", () => {
 
   test("a resume goes on with what was evaluated, too", async () => {
     change(id, "from ${{ env.WHO }}", "from ann $([ -e go ] || { touch begun; sleep 60; })");
-    await repo.fen("model", "evaluate", "greeter");
+    await documentOf(repo, "model evaluate greeter");
     change(id, "hello", "goodbye");
     const run = repo.start("workflow", "run", "all", "--last-evaluated");
     await repo.appears("begun");

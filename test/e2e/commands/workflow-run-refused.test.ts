@@ -30,6 +30,7 @@ beforeAll(async () => {
   repo.workflow("circle-2", [nested("x", "circle")]);
   repo.workflow("loop", [step("a", "good", after("b", "always")), step("b", "good", after("a", "always"))]);
   repo.workflow("drivers", [first], { driver: "docker" });
+  repo.workflow("proto", [first, step("x", "good", { inputs: JSON.parse('{ "__proto__": 1 }') })]);
 });
 afterAll(() => repo.remove());
 
@@ -55,6 +56,7 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     ["a concurrency of nothing", "workflow run fine --concurrency 0", "usage"],
     ["steps that wait for each other", "workflow run loop", "workflow_invalid"],
     ["a driver that isn't there", "workflow run drivers", "not_yet"],
+    ["an input that is called as what objects have", "workflow run proto", "arguments_invalid"],
   ])("%s", async (_, line, code) => {
     const before = files();
     expect(await errorOf(repo, line)).toMatchObject({ code, hint: expect.any(String) });

@@ -43,7 +43,11 @@ export class RunLines {
         return this.#say(entry.at, "resumed", `by ${entry.by.holder} (pid ${entry.by.pid})`);
       case "locks":
         if (entry.waitedMs >= 250)
-          this.#say(entry.at, "locked", `${entry.models} models after ${duration(entry.waitedMs)}`);
+          this.#say(
+            entry.at,
+            "locked",
+            `${entry.models} model${entry.models === 1 ? "" : "s"} after ${duration(entry.waitedMs)}`,
+          );
         return;
       case "wait":
       case "start":
