@@ -76,6 +76,6 @@ async function readStored({ datastore }: Workspace, path: string): Promise<strin
 function missing(kind: "model" | "workflow", name: string): FenError {
   return new FenError("evaluation_missing", `The ${kind} ${name} hasn't been evaluated yet.`, {
     hint: `Evaluate it: fen ${kind} evaluate ${name}   Or run it as it is, without --last-evaluated.`,
-    facts: { [kind]: name },
+    facts: kind === "model" ? { model: name } : { workflow: name },
   });
 }
