@@ -46,14 +46,21 @@ export class OpenRun {
     const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
     const owned = await journals.own(files.owner);
-    const log = await store.create(files.log);
-    const journal = new Journal(await journals.create(files.journal));
-    const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
-    journal.write(first);
-    emit({ event: "workflow.entry", run: first.run, entry: first });
-    await journal.durable();
-    await run.#writeRecord();
-    return run;
+    try {
+      const log = await store.create(files.log);
+      const journal = new Journal(await journals.create(files.journal));
+      const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
+      journal.write(first);
+      emit({ event: "workflow.entry", run: first.run, entry: first });
+      await journal.durable();
+      await run.#writeRecord();
+      return run;
+    } catch (error) {
+      // Nothing of it has happened; what can't be removed either is told by nobody.
+      await OpenRun.discard(workspace, { workflowId: first.definition.id, id: first.run }).catch(() => undefined);
+      owned.letGo();
+      throw error;
+    }
   }
 
   /** Shows a run whose process died or ended as alive again; the caller has made sure that nobody else carries it out. */

@@ -66,6 +66,13 @@ describe("what is wrong with a graph", () => {
     ]);
   });
 
+  test("of a long circle the beginning and the end are told", () => {
+    const jobs = Array.from({ length: 30 }, (_, n) => ({ name: `j${n}`, dependsOn: [after(`j${(n + 1) % 30}`)] }));
+    expect(told(jobs)).toEqual([
+      "Job cycles jobs.0.dependsOn: jobs wait for each other: j0 -> j1 -> j2 -> j3 -> j4 -> (20 more) -> j25 -> j26 -> j27 -> j28 -> j29 -> j0",
+    ]);
+  });
+
   test.each([
     ["not always", [{ type: "not", condition: { type: "always" } }]],
     ["and of two ends", [{ type: "and", conditions: [{ type: "failed" }, { type: "succeeded" }] }]],

@@ -93,9 +93,19 @@ function checkNodes(nodes: readonly Node[], level: Level): GraphFinding[] {
     found.push({
       check: checks.cycles,
       path: [...at, names.get(cycle[0] ?? "") ?? 0, "dependsOn"],
-      message: `${kind}s${where} wait for each other: ${cycle.join(" -> ")} -> ${cycle[0] ?? ""}`,
+      message: `${kind}s${where} wait for each other: ${chainText(cycle)} -> ${cycle[0] ?? ""}`,
     });
   return found;
+}
+
+const shownOfChain = 10;
+
+/** Of a long one the beginning and the end. */
+function chainText(names: readonly string[]): string {
+  if (names.length <= shownOfChain) return names.join(" -> ");
+  const half = shownOfChain / 2;
+  const left = names.length - shownOfChain;
+  return [...names.slice(0, half), `(${left} more)`, ...names.slice(-half)].join(" -> ");
 }
 
 const ends = ["succeeded", "failed", "skipped", "cancelled"] as const;

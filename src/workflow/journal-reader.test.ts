@@ -64,6 +64,15 @@ describe("a journal", () => {
     ["an entry without its time", { e: "done", s: "failed" }, "it isn't an entry"],
     ["an end of no known status", { e: "end", at: 1, n: 0, s: "toString" }, "it isn't an entry"],
     ["a kind that every object has", { e: "constructor", at: 1 }, "it isn't an entry"],
+    ["a time that no calendar has", { e: "done", at: 1e300, s: "failed" }, "it isn't an entry"],
+    ["names that are none", { e: "expand", at: 1, n: 0, first: 40, names: [1, null] }, "it isn't an entry"],
+    ["an error that is no text", { e: "end", at: 1, n: 0, s: "failed", error: {} }, "it isn't an entry"],
+    ["data that is none", { e: "end", at: 1, n: 0, s: "failed", data: [["x"]] }, "it isn't an entry"],
+    [
+      "expansions that follow nothing",
+      { e: "expand", at: 1, n: 0, first: 1e9, names: ["x"] },
+      "the expansions of step 0 can't have the numbers from 1000000000 on",
+    ],
   ])("%s is told", (_, entry, message) => {
     const reader = read(`${lines(0, 3)}${JSON.stringify(entry)}\n${lines(3, 4)}`);
     expect(reader.problems).toEqual([{ line: 4, message }]);

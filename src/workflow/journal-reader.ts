@@ -133,31 +133,48 @@ export function parseEntry(line: string): JournalEntry | undefined {
 
 const isNumber = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
 const isText = (value: unknown): boolean => typeof value === "string";
-const isList = (value: unknown): boolean => Array.isArray(value);
+const isListOf =
+  (fits: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    Array.isArray(value) && value.every(fits);
+/** A time that there is. */
+const isTime = (value: unknown): boolean => typeof value === "number" && Math.abs(value) <= 8.64e15;
+const isData = (value: unknown): boolean =>
+  Array.isArray(value) && isText(value[0]) && isText(value[1]) && isNumber(value[2]);
 const isWord =
   (...words: readonly string[]) =>
   (value: unknown): boolean =>
     typeof value === "string" && words.includes(value);
 
-/** What each kind of entry must have, beside its time. What it may have is as it is written by us. */
+/** What each kind of entry must have, beside its time. */
 const required: Readonly<Record<JournalEntry["e"], Readonly<Record<string, (value: unknown) => boolean>>>> = {
   run: { run: isText, definition: isRecord, inputs: isRecord, tags: isRecord, by: isRecord },
   resume: { by: isRecord },
   locks: { models: isNumber, waitedMs: isNumber },
   job: { j: isNumber, s: isWord("running", "succeeded", "failed", "skipped", "cancelled") },
-  expand: { n: isNumber, first: isNumber, names: isList },
+  expand: { n: isNumber, first: isNumber, names: isListOf(isText) },
   wait: { n: isNumber, model: isText },
   start: { n: isNumber, a: isNumber },
   retry: { n: isNumber, a: isNumber, error: isText },
   end: { n: isNumber, s: isWord("succeeded", "failed", "skipped", "cancelled") },
-  again: { steps: isList, jobs: isList },
+  again: { steps: isListOf(isNumber), jobs: isListOf(isNumber) },
   done: { s: isWord("succeeded", "failed", "cancelled") },
 };
 
+/** What it may have. */
+const optional: Readonly<Record<string, (value: unknown) => boolean>> = {
+  ...{ error: isText, why: isText, by: (value: unknown) => isText(value) || isRecord(value), model: isText },
+  ...{ out: isText, child: isText, parent: isRecord, items: isListOf(() => true), data: isListOf(isData) },
+  paused: isNumber,
+};
+
 function isEntry(value: unknown): value is JournalEntry {
-  if (!isRecord(value) || !isNumber(value["at"]) || typeof value["e"] !== "string") return false;
+  if (!isRecord(value) || !isTime(value["at"]) || typeof value["e"] !== "string") return false;
   if (!Object.hasOwn(required, value["e"])) return false;
   // The line above has made sure that it is one of them.
   const fields = required[value["e"] as JournalEntry["e"]];
-  return Object.entries(fields).every(([key, fits]) => fits(value[key]));
+  return (
+    Object.entries(fields).every(([key, fits]) => fits(value[key])) &&
+    Object.entries(optional).every(([key, fits]) => value[key] === undefined || fits(value[key]))
+  );
 }

@@ -192,6 +192,8 @@ export class RunState {
   #expand({ n, first, names, items, at }: Extract<JournalEntry, { e: "expand" }>): void {
     const template = this.step(n);
     const job = this.job(template.job);
+    if (names.length > 0 && first !== this.steps.length && this.steps[first]?.template !== n)
+      throw new Error(`the expansions of step ${n} can't have the numbers from ${first} on`);
     template.startedAt = at;
     template.status = "running";
     template.expansions = names.map((name, index) => {

@@ -1,9 +1,9 @@
 /** What `workflow run` refuses before it has locked, run or written anything. */
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { errorOf } from "../../support/documents.ts";
-import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
+import { after, nested, step, type WorkflowRepo, workflowId, workflowRepo } from "../../support/workflow-repo.ts";
 
 let repo: WorkflowRepo;
 beforeAll(async () => {
@@ -61,6 +61,14 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     const before = files();
     expect(await errorOf(repo, line)).toMatchObject({ code, hint: expect.any(String) });
     expect(files()).toEqual(before);
+  });
+
+  test("a run whose files can't be made leaves none", async () => {
+    const folder = `.swamp/workflow-runs/${workflowId(1)}`;
+    repo.write(folder, "a file");
+    expect(await errorOf(repo, "workflow run fine")).toMatchObject({ code: "store_unavailable" });
+    expect(files().filter((path) => /\.(owner|cancel|journal|log)$/.test(path))).toEqual([]);
+    rmSync(join(repo.path, folder));
   });
 
   test("a name of nothing is told with its line, and not shown where it comes from the environment", async () => {
