@@ -56,8 +56,9 @@ export class OpenRun {
       await run.#writeRecord();
       return run;
     } catch (error) {
-      // Nothing of it has happened; what can't be removed either is told by nobody.
-      await OpenRun.discard(workspace, { workflowId: first.definition.id, id: first.run }).catch(() => undefined);
+      // Nothing of it has happened. What can't be removed either is nobody's: the first error is the one to tell.
+      const removals = [journals.remove(files.journal), store.remove(files.log), journals.remove(files.owner)];
+      await Promise.allSettled(removals);
       owned.letGo();
       throw error;
     }

@@ -3,7 +3,7 @@ import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
 import { parseDuration } from "../kernel/duration.ts";
-import { asError, FenError, fromSystemError } from "../kernel/errors.ts";
+import { asError, FenError, fromSystemError, systemErrorCode } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
@@ -38,6 +38,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       outputs,
     );
     process.exitCode = await dispatch(line, argv, console);
+    if (process.exitCode === 0) refuseLost(outputs.out);
   } catch (thrown) {
     const error = toTell(thrown);
     printError(console, error, { json: wantsJson, debug });
@@ -45,6 +46,18 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
   // Nothing is left to be done; what is still open (a watch, a timer) need not be waited for.
   if (outputs.out.isFlushed && outputs.err.isFlushed) process.exit();
+}
+
+/** Whoever asked for a document must not take an empty file for one. */
+function refuseLost({ failure }: Output): void {
+  if (failure === undefined) return;
+  const code = systemErrorCode(failure) ?? "";
+  const isFull = ["ENOSPC", "EDQUOT"].includes(code);
+  throw new FenError(
+    isFull ? "disk_full" : "store_unavailable",
+    `Standard output can't be written (${code}): what the command had to say is lost.`,
+    { hint: "The command itself is done. Look at what it did before you repeat it.", cause: failure },
+  );
 }
 
 async function dispatch(line: ParsedLine, argv: readonly string[], console: Console): Promise<number> {

@@ -13,6 +13,8 @@ export function isTerminal(fd: 0 | 1 | 2): boolean {
   }
 }
 
+const nobodyReads = ["EPIPE", "EBADF"];
+
 /**
  * One of the two. A reader that has seen enough closes the pipe: that ends the printing, not the work. Where a write would block
  * (the pipe is somebody's who doesn't want to wait), and where it was asked for, Node's stream does the rest.
@@ -20,6 +22,7 @@ export function isTerminal(fd: 0 | 1 | 2): boolean {
 export class Output {
   readonly #fd: 1 | 2;
   #stream: NodeJS.WriteStream | undefined;
+  #failure: unknown;
 
   constructor(fd: 1 | 2) {
     this.#fd = fd;
@@ -32,9 +35,15 @@ export class Output {
     try {
       while (at < bytes.length) at += writeSync(this.#fd, bytes, at);
     } catch (error) {
-      // Anything else is as it is with a stream whose errors are let go: nobody reads any more, or there is no room.
-      if (systemErrorCode(error) === "EAGAIN") this.stream.write(bytes.subarray(at));
+      const code = systemErrorCode(error);
+      if (code === "EAGAIN") this.stream.write(bytes.subarray(at));
+      else if (code !== undefined && !nobodyReads.includes(code)) this.#failure ??= error;
     }
+  }
+
+  /** What kept something from being written that somebody wanted to read: there is no room, the disk is damaged. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** Everything that is written from now on goes through it. */

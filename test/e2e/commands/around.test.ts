@@ -197,6 +197,28 @@ describe("errors", () => {
   });
 });
 
+describe("output that finds no room", () => {
+  const into = (target: string, ...args: readonly string[]) =>
+    runFen(args, { cwd: repo.path, as: ["sh", "-c", `exec "$@" ${target}`, "sh", process.execPath, program] });
+
+  test("is an error: an empty file is no document", async () => {
+    for (const args of [
+      ["version", "--json"],
+      ["model", "search", "--json"],
+    ] as const) {
+      const { exitCode, stderr } = await into("> /dev/full", ...args);
+      expect(exitCode).toBe(69);
+      expect(JSON.parse(stderr).error).toMatchObject({ code: "disk_full", hint: expect.any(String) });
+    }
+    expect(await into("> /dev/full", "version")).toMatchObject({ exitCode: 69 });
+  });
+
+  test("is none where nobody reads, or where the command failed anyway", async () => {
+    expect(await into(">&-", "version")).toMatchObject({ exitCode: 0 });
+    expect(await into("> /dev/full", "model", "get", "nope")).toMatchObject({ exitCode: 1 });
+  });
+});
+
 describe("talk", () => {
   beforeAll(() => repo.write("models/broken.yaml", "id: ["));
   afterAll(() => rmSync(join(repo.path, "models/broken.yaml")));

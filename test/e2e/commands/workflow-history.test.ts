@@ -119,6 +119,7 @@ describe("runs that were", () => {
     ["workflow history timeline nobody", "run_missing"],
     ["workflow history timeline first --html .", "usage"],
     ["workflow history timeline first --html nowhere/", "usage"],
+    ["workflow history timeline first --html /dev/null", "usage"],
     ["workflow history timeline first --html .swamp.yaml/run.html", "store_unavailable"],
     [`workflow history timeline first --html ${"x".repeat(300)}.html`, "store_unavailable"],
     ["workflow history watch nobody", "run_missing"],

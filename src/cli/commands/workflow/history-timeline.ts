@@ -23,17 +23,18 @@ export const handler: Handler = async (invocation) => {
 /** Gives the absolute path. Folders that are missing are made. */
 async function writePage({ context }: Invocation, timeline: RunTimeline, file: string): Promise<string> {
   const path = resolve(context.machine.host.cwd, file);
-  if (file === "" || /[/\\]$/.test(file) || isFolder(path))
-    throw new FenError("usage", `--html needs the name of a file, not of a folder: ${path}`, {
+  if (file === "" || /[/\\]$/.test(file) || isNoFile(path))
+    throw new FenError("usage", `--html needs the name of a file, not of a folder or a device: ${path}`, {
       hint: "For example: --html run.html",
     });
   await writeFileAtomic(path, timelinePage(timeline));
   return path;
 }
 
-function isFolder(path: string): boolean {
+/** True where something else is: a device that is replaced by a file is lost. */
+function isNoFile(path: string): boolean {
   try {
-    return statSync(path).isDirectory();
+    return !statSync(path).isFile();
   } catch {
     return false; // what there is to say is said when it is written
   }
