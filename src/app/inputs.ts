@@ -50,7 +50,8 @@ function parseJson(text: string): Record<string, unknown> {
     if (isRecord(value)) return checkKeys(value);
   } catch (error) {
     if (error instanceof FenError) throw error;
-    throw new FenError("input_invalid", "--input starts with { but isn't JSON.", {
+    const why = error instanceof RangeError ? "is nested too deeply" : "isn't JSON";
+    throw new FenError("input_invalid", `--input starts with { but ${why}.`, {
       hint: `Quote it for the shell: --input '{"pkg": "curl"}'`,
       cause: error,
     });

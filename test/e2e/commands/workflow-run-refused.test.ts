@@ -63,6 +63,13 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     expect(files()).toEqual(before);
   });
 
+  test("an input that is nested beyond all measure", async () => {
+    const deep = `${"[".repeat(60_000)}${"]".repeat(60_000)}`;
+    expect(await errorOf(repo, `workflow run fine --input '{"a":${deep}}'`)).toMatchObject({
+      ...{ code: "input_invalid", message: "--input starts with { but is nested too deeply." },
+    });
+  });
+
   test("a run whose files can't be made leaves none", async () => {
     const folder = `.swamp/workflow-runs/${workflowId(1)}`;
     repo.write(folder, "a file");
