@@ -1,8 +1,10 @@
 /** Carries out a planned run: decisions of the scheduler become steps at work, what happens becomes lines of the journal. One for each run, nested ones included. */
 import { setMaxListeners } from "node:events";
 import { RunLog } from "../data/run-log.ts";
+import { locatedBy } from "../expression/failure.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
+import { type YamlLocator, yamlLocator } from "../repo/yaml.ts";
 import type { Appender } from "../store/contract.ts";
 import type { JournalEntry, RunEnd } from "../workflow/entries.ts";
 import { expansionsOf } from "../workflow/expansion.ts";
@@ -54,6 +56,7 @@ export class WorkflowEngine {
   readonly #atWork = new Set<Promise<void>>();
   readonly #fatal = new AbortController();
   readonly #signal: AbortSignal;
+  #locator: Promise<YamlLocator> | undefined;
   #end: RunEnd | undefined;
   #wake: (() => void) | undefined;
   #isPumping = false;
@@ -135,6 +138,12 @@ export class WorkflowEngine {
     // Names are data of users: none may end the line or speak to a terminal.
     const category = `workflow·run·${state.definition.name}·${job}·${step.name}`.replaceAll(/\p{Cc}/gu, "\uFFFD");
     return new RunLog(this.#machine, logFile, category);
+  }
+
+  /** An error of an expression of the workflow, with its line. */
+  located(error: unknown): Promise<unknown> {
+    const { file, text } = this.parts.plan.workflow;
+    return locatedBy(error, file, () => (this.#locator ??= yamlLocator(text)));
   }
 
   /** Slots of the job, and of the fan-out, that a step needs beside one of the run. */
@@ -259,7 +268,8 @@ export class WorkflowEngine {
       const names = expansions.map((one) => one.name);
       this.write({ e: "expand", at: this.now(), n: step.number, first, names, ...(list.isTainted ? {} : { items }) });
       for (const [index, item] of items.entries()) state.step(first + index).item = item;
-    } catch (error) {
+    } catch (thrown) {
+      const error = await this.located(thrown);
       if (!(error instanceof FenError) || this.parts.journal.failure !== undefined) throw error;
       this.#runner.failed(step, error.message);
       await this.endUses([this.planned(step)]);

@@ -100,7 +100,8 @@ export class StepRunner {
       const named = targetOf(workflow, step.definition, { compiled, isTainted });
       if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, named, scope });
       return await this.#callModel(step, { attempt, target, named, scope });
-    } catch (error) {
+    } catch (thrown) {
+      const error = await this.#engine.located(thrown);
       if (this.#signal.aborted)
         return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
       if (!(error instanceof FenError) || this.#engine.parts.journal.failure !== undefined) throw error;

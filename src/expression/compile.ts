@@ -174,7 +174,7 @@ function flagsOf(results: readonly ResolvedValue[]): Omit<ResolvedValue, "value"
 }
 
 function compileText(cel: Cel, text: string, { file, path, locate }: Place): CompiledValue {
-  const where: Where = { file, key: path.join("."), path, line: locate(path)?.line, locate };
+  const where: Where = { file, key: path.join("."), path, line: locate(path)?.line };
   const pieces = partsOf(text, where).map((part) =>
     part.kind === "text" ? part.text : cel.parse(part.source, { ...where, inside: { text, offset: part.at } }),
   );

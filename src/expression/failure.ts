@@ -15,8 +15,6 @@ export interface Where {
   readonly path?: YamlPath | undefined;
   /** The place in the text of the key, which may have several lines: of the expression, or of what is wrong in it. */
   readonly inside?: InsideText | undefined;
-  /** Finds the line of that, where the file is at hand. */
-  readonly locate?: YamlLocator | undefined;
 }
 
 /** An error that knows where its expression stands. */
@@ -24,10 +22,8 @@ export class ExpressionError extends FenError {
   readonly where: Where;
 
   /** `text` begins behind the place. */
-  constructor(code: ErrorCode, at: Where, options: FenErrorOptions & { readonly text: string }) {
-    const { file, key, path = [], inside } = at;
-    const line = inside === undefined ? at.line : (at.locate?.(path, inside)?.line ?? at.line);
-    const where = { ...at, line };
+  constructor(code: ErrorCode, where: Where, options: FenErrorOptions & { readonly text: string }) {
+    const { file, key, line } = where;
     super(code, `${placeOf(where)}: ${options.text}`, {
       ...options,
       facts: { file, key, ...(line === undefined ? {} : { line }), ...options.facts },
@@ -41,14 +37,24 @@ export class ExpressionError extends FenError {
   }
 }
 
-/** The same error with the line, where it is of this file and the line isn't known. Finding it takes longer than most of the rest: not before it is needed. */
+/**
+ * The same error with the line, where it is of this file and the line, or the one within the text of its key, isn't known. Finding it takes longer than most of
+ * the rest: not before it is needed.
+ */
 export async function withLine(error: unknown, file: string, source: string): Promise<unknown> {
+  return locatedBy(error, file, () => yamlLocator(source));
+}
+
+/** As `withLine`, where there may be many. */
+export async function locatedBy(error: unknown, file: string, locator: () => Promise<YamlLocator>): Promise<unknown> {
   if (!(error instanceof ExpressionError)) return error;
   const { where, code, hint, facts, cause, text } = error;
-  if (where.line !== undefined || where.path === undefined || where.file !== file) return error;
-  const line = (await yamlLocator(source))(where.path, where.inside)?.line;
+  const { path, inside } = where;
+  if ((where.line !== undefined && inside === undefined) || path === undefined || where.file !== file) return error;
+  const line = (await locator())(path, inside)?.line;
   if (line === undefined) return error;
-  return new ExpressionError(code, { ...where, line }, { hint, facts: { ...facts, line }, cause, text });
+  const found = { ...where, line, inside: undefined };
+  return new ExpressionError(code, found, { hint, facts: { ...facts, line }, cause, text });
 }
 
 export type ExpressionCode = "expression_invalid" | "expression_failed" | "expression_not_yet";

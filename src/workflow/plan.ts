@@ -4,6 +4,7 @@
  */
 import type { Cel } from "../expression/cel.ts";
 import { type CompiledValue, compileValue } from "../expression/compile.ts";
+import { withLine } from "../expression/failure.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { hasExpression } from "../expression/template.ts";
@@ -117,7 +118,11 @@ export async function planRun(
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = applyInputs(schema, given.inputs, open);
   const planner = new Planner(sources, workflow, { values, open }, { path, count: given.count ?? { calls: 0 } });
-  return { workflow, inputs: { values, open }, steps: await planner.steps(), path };
+  try {
+    return { workflow, inputs: { values, open }, steps: await planner.steps(), path };
+  } catch (error) {
+    throw await withLine(error, workflow.file, workflow.text);
+  }
 }
 
 /** Inputs that the schema declares, coerced and completed; others as they are. */

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RunDocument } from "../../../src/app/workflow-run-document.ts";
 import { runFen } from "../../support/cli.ts";
-import { documentOf } from "../../support/documents.ts";
+import { documentOf, errorOf } from "../../support/documents.ts";
 import { isAtWork } from "../../support/processes.ts";
-import { after, nested, step, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
+import { after, nested, step, type WorkflowRepo, workflowId, workflowRepo } from "../../support/workflow-repo.ts";
 
 let repo: WorkflowRepo;
 beforeAll(async () => {
@@ -107,6 +107,36 @@ describe("failures", () => {
     });
     expect(repo.record(id).jobs[0].steps[0]).toMatchObject({ status: "failed", allowedFailure: true });
     expect(repo.log(id)).toContain("kept");
+  });
+
+  test("an expression that can't be resolved names its line within a block of lines, with a caret: before the run, or when its step begins", async () => {
+    repo.model("script", "true", { inputs: { properties: { text: {} } } });
+    const text = (expression: string) => `id: ${workflowId(901)}
+name: blocks
+jobs:
+  - name: only
+    steps:
+      - name: first
+        task: { type: model_method, modelIdOrName: script, methodName: execute }
+      - name: second
+        dependsOn: [{ step: first, condition: { type: succeeded } }]
+        task:
+          type: model_method
+          modelIdOrName: script
+          methodName: execute
+          inputs:
+            text: |
+              one
+
+              two \${{ ${expression} }}
+`;
+    const place = "workflow-blocks.yaml:18 (jobs.0.steps.1.task.inputs.text): ";
+    repo.write("workflows/workflow-blocks.yaml", text("data.latest('script', 'result').attributes.nope"));
+    const { jobs } = await documentOf(repo, "workflow run blocks", { exitCode: 1 });
+    expect(jobs[0].steps[1].error).toContain(place);
+    expect(jobs[0].steps[1].error).toMatch(/\n {2}data\.latest\(.*\)\.attributes\.nope\n {2} {43}\^/);
+    repo.write("workflows/workflow-blocks.yaml", text("1 + 'a'"));
+    expect((await errorOf(repo, "workflow run blocks")).message).toContain(place);
   });
 
   test("retry tries again after its back-off, only on what it names, and counts", async () => {
