@@ -48,7 +48,7 @@ export class Watched {
     let ids = 0;
     this.#context = {
       machine: {
-        ...{ clock: this.#clock, host: { ...system.host, env: {} } },
+        ...{ ...system, clock: this.#clock, host: { ...system.host, env: {} } },
         random: { ...system.random, uuid: () => `c0000000-0000-4000-a000-${String(++ids).padStart(12, "0")}` },
       },
       signal: this.#stop.signal,
