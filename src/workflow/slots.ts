@@ -73,3 +73,44 @@ export class Slots<T> {
     return this.#waiting.pop();
   }
 }
+
+/** A slot of a run. */
+export interface RunSlot extends Slot {
+  /** The method has come to its end: another may begin while this one's outputs are committed. */
+  methodEnded(): void;
+}
+
+/**
+ * The slots of a run: so many methods are at work at once. What they left is committed beside the next ones: of at most as many again, so that a store that
+ * is slow holds the run up. A run of one slot does one thing after the other.
+ */
+export class RunSlots<T> {
+  readonly #atWork: Slots<T>;
+  /** Of those at work and those that are being committed. */
+  readonly #inHand: Slots<T> | undefined;
+
+  constructor(most: number | undefined, compare: (a: T, b: T) => number) {
+    this.#atWork = new Slots(most, compare);
+    this.#inHand = most === undefined || most === 1 ? undefined : new Slots(2 * most, compare);
+  }
+
+  /** Rejects with the signal's reason, and the place is given up. */
+  async take(who: T, signal: AbortSignal): Promise<RunSlot> {
+    const inHand = await this.#inHand?.take(who, signal);
+    try {
+      const atWork = await this.#atWork.take(who, signal);
+      return {
+        methodEnded: () => {
+          if (inHand !== undefined) atWork.release();
+        },
+        release: () => {
+          atWork.release();
+          inHand?.release();
+        },
+      };
+    } catch (error) {
+      inHand?.release();
+      throw error;
+    }
+  }
+}
