@@ -131,14 +131,15 @@ export class MethodRun {
     let failure = thrown;
     let isTold = false;
     const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
-    const tell = async (now: readonly Committed[]) => {
+    const tell = async (now: readonly Committed[], { isAhead }: { readonly isAhead: boolean }) => {
       isTold = true;
-      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now) });
+      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now), isAhead });
     };
+    const beside = (now: readonly Committed[]) => tell(now, { isAhead: true });
     try {
       // Without its lock it commits nothing: that says so, whatever else went wrong, and where its output is kept.
       if (thrown === undefined || this.#parts.lease.signal.aborted)
-        committed = resourcesFirst(await this.#commit(status, tell));
+        committed = resourcesFirst(await this.#commit(status, beside));
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.
@@ -149,7 +150,8 @@ export class MethodRun {
     if (failure !== undefined) {
       const end = { status: final, message: asError(failure).message, durationMs, committed };
       await this.#record.end(end).catch(() => undefined); // the first error is the one to tell
-    } else if (!isTold) await tell(committed).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
+    } else if (!isTold)
+      await tell(committed, { isAhead: false }).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
     this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
     if (stopped !== undefined) throw stopped;

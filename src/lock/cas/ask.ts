@@ -16,6 +16,12 @@ export interface ClaimName {
   readonly nonce: string;
 }
 
+export interface ListedClaim extends ClaimName {
+  readonly etag: string;
+  /** How long ago it was renewed, by the store's clock. For people: it decides nothing. */
+  readonly ageMs?: number;
+}
+
 export type Ask =
   | { readonly do: "read-record"; readonly key: string }
   | { readonly do: "write-record"; readonly key: string; readonly state: LockState; readonly if: PutCondition }
@@ -28,7 +34,7 @@ export type Ask =
 export type Answer =
   | { readonly is: "record"; readonly state: LockState; readonly etag: string }
   | { readonly is: "claim"; readonly state: ClaimState; readonly etag: string }
-  | { readonly is: "claims"; readonly claims: readonly (ClaimName & { readonly etag: string })[] }
+  | { readonly is: "claims"; readonly claims: readonly ListedClaim[] }
   | { readonly is: "absent" }
   /** There is something, but nobody can tell what it says. */
   | { readonly is: "unreadable"; readonly etag: string }

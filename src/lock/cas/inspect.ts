@@ -8,7 +8,7 @@ import {
   resourceKey,
   type WaitingLock,
 } from "../../store/contract.ts";
-import type { Answer, Ask, ClaimName } from "./ask.ts";
+import type { Answer, Ask, ListedClaim } from "./ask.ts";
 import type { Means } from "./hold.ts";
 import { recordPath } from "./objects.ts";
 import type { Entry } from "./record.ts";
@@ -39,22 +39,23 @@ export async function tellOrThrow({ objects }: Means, ask: Ask): Promise<Exclude
   throw answer.error ?? new FenError("store_unavailable", "The store gave no answer.");
 }
 
-export async function listClaims(means: Means): Promise<readonly (ClaimName & { readonly etag: string })[]> {
+export async function listClaims(means: Means): Promise<readonly ListedClaim[]> {
   const listed = await tellOrThrow(means, { do: "list-claims", key: undefined });
   return listed.is === "claims" ? listed.claims : [];
 }
 
 export async function inspectRecords(means: Means, scope: "all" | "live" | Resource): Promise<LockTable> {
   const wanted = typeof scope === "string" ? undefined : resourceKey(scope);
-  const claimed = (await listClaims(means)).map((claim) => claim.key);
+  const claims = await listClaims(means);
+  const claimed = claims.map((claim) => claim.key);
   const keys = [...new Set([datastoreKey, ...(wanted === undefined ? [] : [wanted]), ...claimed])].filter(
     (key) => wanted === undefined || key === wanted || key.startsWith(wanted + underSign),
   );
-  const tables = await Promise.all(keys.map((key) => inspectOne(means, key)));
+  const tables = await Promise.all(keys.map((key) => inspectOne(means, key, claims)));
   return { held: tables.flatMap((one) => one.held), waiting: tables.flatMap((one) => one.waiting) };
 }
 
-async function inspectOne(means: Means, key: string): Promise<LockTable> {
+async function inspectOne(means: Means, key: string, claims: readonly ListedClaim[]): Promise<LockTable> {
   const found = await tellOrThrow(means, { do: "read-record", key });
   const at = splitKey(key);
   const path = recordPath(key);
@@ -64,7 +65,8 @@ async function inspectOne(means: Means, key: string): Promise<LockTable> {
   const seen = (entries: readonly Entry[]) => entries.filter((one) => one.mode !== "intention");
   const held = seen(found.state.holders).map((entry): HeldLock => {
     const { pid, command } = entry.who;
-    return { ...at, state: "held", record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
+    const state = isQuiet(entry, claims, means) ? "stale" : "held";
+    return { ...at, state, record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
   });
   const waiting = seen(found.state.queue).map((entry, index): WaitingLock => ({
     ...at,
@@ -72,6 +74,15 @@ async function inspectOne(means: Means, key: string): Promise<LockTable> {
     place: index + 1,
   }));
   return { held, waiting };
+}
+
+/** Stores tell an age to a second. */
+const clockMs = 1000;
+
+/** It was made holder, and not heard of since, for longer than anybody who waited may be quiet. Only takeovers judge that by what they saw themselves. */
+function isQuiet({ nonce }: Entry, claims: readonly ListedClaim[], { times }: Means): boolean {
+  const { ageMs = 0 } = claims.find((claim) => claim.nonce === nonce) ?? {};
+  return ageMs > times.waiterQuietMs + clockMs;
 }
 
 /** An entry as people and programs see it. */

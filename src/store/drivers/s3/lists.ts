@@ -29,5 +29,6 @@ async function listPage(client: S3Client, query: Readonly<Record<string, string>
     },
     { maxBytes: maxPageBytes },
   );
-  return readListPage(answer.is === "success" ? answer.bytes : new Uint8Array());
+  if (answer.is !== "success") return readListPage(new Uint8Array());
+  return readListPage(answer.bytes, Date.parse(answer.header("date") ?? ""));
 }
