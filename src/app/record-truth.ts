@@ -53,7 +53,5 @@ export class RecordTruth {
 
 function isOwn(lock: HeldLock, { definitionId, lockNonce }: OutputRecord): boolean {
   if (lock.resource.kind !== "model" || lock.resource.id !== definitionId) return false;
-  return lockNonce === undefined
-    ? lock.state === "foreign"
-    : lock.state === "held" && lock.record?.nonce === lockNonce;
+  return lockNonce === undefined ? lock.state === "foreign" : lock.state === "held" && lock.record?.nonce === lockNonce;
 }

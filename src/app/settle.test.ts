@@ -117,7 +117,12 @@ describe.each([
   ["an object store", objects],
 ])("settling in %s", (_name, opened) => {
   test("ended at any moment: as long as the record isn't right, what the dead run left is there for the next to find", async () => {
-    const settled = { status: "interrupted", message: expect.stringMatching(/before its outputs/), left: 0, numbers: [] };
+    const settled = {
+      status: "interrupted",
+      message: expect.stringMatching(/before its outputs/),
+      left: 0,
+      numbers: [],
+    };
     let at = 0;
     for (let moments = 1; at < moments; at++) {
       rmSync(root, { recursive: true, force: true });
@@ -143,7 +148,11 @@ describe("what could not reach the object store at the end of its run", () => {
         create: async () => Promise.reject(new FenError("store_unavailable", "No answer came.")),
       });
       const outputs = new Outputs(world.machine("one").datastore.files);
-      await outputs.write(outputs.newStem(web, "execute", running), { ...running, status: "failed" }, { durable: false });
+      await outputs.write(
+        outputs.newStem(web, "execute", running),
+        { ...running, status: "failed" },
+        { durable: false },
+      );
       const one = world.machine("one", { objects: failing });
       {
         await using held = await one.take();

@@ -46,7 +46,10 @@ async function tellRecord(
   await outputs.write(stem, record, { durable: true });
 }
 
-function artifactsOf(versions: readonly Metadata[] | undefined, { artifacts }: OutputRecord): OutputRecord["artifacts"] {
+function artifactsOf(
+  versions: readonly Metadata[] | undefined,
+  { artifacts }: OutputRecord,
+): OutputRecord["artifacts"] {
   if (versions === undefined) return artifacts;
   return { dataArtifacts: versions.map(({ id, name, version, tags }) => ({ dataId: id, name, version, tags })) };
 }

@@ -1,6 +1,6 @@
 /** What the protocol asks of a store, one thing at a time, and what it may hear. */
 import type { FenError } from "../../kernel/errors.ts";
-import type { PutCondition } from "../../store/conditional.ts";
+import type { Listed, PutCondition } from "../../store/conditional.ts";
 import type { LockState } from "./record.ts";
 
 export interface ClaimState {
@@ -16,11 +16,8 @@ export interface ClaimName {
   readonly nonce: string;
 }
 
-export interface ListedClaim extends ClaimName {
-  readonly etag: string;
-  /** How long ago it was renewed, by the store's clock. For people: it decides nothing. */
-  readonly ageMs?: number;
-}
+/** Its age is for people: it decides nothing. */
+export type ListedClaim = ClaimName & Omit<Listed, "key">;
 
 export type Ask =
   | { readonly do: "read-record"; readonly key: string }

@@ -1,13 +1,6 @@
 /** Who holds and who waits, read without taking any lock: a LIST of the claims and a read for each resource that has any. */
 import { FenError } from "../../kernel/errors.ts";
-import {
-  type HeldLock,
-  type LockRecord,
-  type LockTable,
-  type Resource,
-  resourceKey,
-  type WaitingLock,
-} from "../../store/contract.ts";
+import { type LockRecord, type LockTable, type Resource, resourceKey } from "../../store/contract.ts";
 import type { Answer, Ask, ListedClaim } from "./ask.ts";
 import type { Means } from "./hold.ts";
 import { recordPath } from "./objects.ts";
@@ -47,11 +40,9 @@ export async function listClaims(means: Means): Promise<readonly ListedClaim[]> 
 export async function inspectRecords(means: Means, scope: "all" | "live" | Resource): Promise<LockTable> {
   const wanted = typeof scope === "string" ? undefined : resourceKey(scope);
   const claims = await listClaims(means);
-  const claimed = claims.map((claim) => claim.key);
-  const keys = [...new Set([datastoreKey, ...(wanted === undefined ? [] : [wanted]), ...claimed])].filter(
-    (key) => wanted === undefined || key === wanted || key.startsWith(wanted + underSign),
-  );
-  const tables = await Promise.all(keys.map((key) => inspectOne(means, key, claims)));
+  const isAsked = (key: string) => wanted === undefined || key.startsWith(wanted + underSign);
+  const keys = new Set([wanted ?? datastoreKey, ...claims.map((claim) => claim.key).filter(isAsked)]);
+  const tables = await Promise.all([...keys].map((key) => inspectOne(means, key, claims)));
   return { held: tables.flatMap((one) => one.held), waiting: tables.flatMap((one) => one.waiting) };
 }
 
@@ -61,28 +52,21 @@ async function inspectOne(means: Means, key: string, claims: readonly ListedClai
   const path = recordPath(key);
   if (found.is === "unreadable") return { held: [{ ...at, state: "unreadable", processes: [], path }], waiting: [] };
   if (found.is !== "record") return { held: [], waiting: [] };
-  const { ttlMs } = means.times;
+  const { ttlMs, waiterQuietMs } = means.times;
+  const goneMs = waiterQuietMs + 1000; // longer than anybody who waited may be quiet; stores tell an age to a second
   const seen = (entries: readonly Entry[]) => entries.filter((one) => one.mode !== "intention");
-  const held = seen(found.state.holders).map((entry): HeldLock => {
+  const held = seen(found.state.holders).map((entry) => {
     const { pid, command } = entry.who;
-    const state = isQuiet(entry, claims, means) ? "stale" : "held";
+    const { ageMs = 0 } = claims.find(({ nonce }) => nonce === entry.nonce) ?? {};
+    const state = ageMs > goneMs ? ("stale" as const) : ("held" as const);
     return { ...at, state, record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
   });
-  const waiting = seen(found.state.queue).map((entry, index): WaitingLock => ({
+  const waiting = seen(found.state.queue).map((entry, index) => ({
     ...at,
     record: recordOf(entry, ttlMs),
     place: index + 1,
   }));
   return { held, waiting };
-}
-
-/** Stores tell an age to a second. */
-const clockMs = 1000;
-
-/** It was made holder, and not heard of since, for longer than anybody who waited may be quiet. Only takeovers judge that by what they saw themselves. */
-function isQuiet({ nonce }: Entry, claims: readonly ListedClaim[], { times }: Means): boolean {
-  const { ageMs = 0 } = claims.find((claim) => claim.nonce === nonce) ?? {};
-  return ageMs > times.waiterQuietMs + clockMs;
 }
 
 /** An entry as people and programs see it. */
