@@ -162,7 +162,11 @@ describe("the record and the log of a workflow run", () => {
 
   test("are brought where nobody carries it out, from here or elsewhere", async () => {
     const owned = await world.machine("two").datastore.journals.own(files.owner);
+    const claim = await claimFile(machine, one.datastore.local.locate(`${files.owner}.claim`), {
+      ...{ what: "the run", timeoutMs: 100, signal },
+    });
     expect(await push()).toMatchObject({ filesPushed: 0 });
+    claim.release();
     owned.letGo();
     expect(brought()).toEqual([undefined, undefined]);
     await one.datastore.journals.remove(files.owner);

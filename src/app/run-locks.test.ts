@@ -128,6 +128,32 @@ describe("locks of a run", () => {
     expect(store.held.size).toBe(0);
   });
 
+  test("a lock goes back with the last commit only where nothing else wants it, and to nobody of the run after that", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    const [one, other] = [use("a"), use("a")];
+    await locks.takeAll([one, other, use("b")], { signal });
+    const first = await locks.hold(request("a"), { signal });
+    expect(locks.letLast(request("a"), one)).toBe(false);
+    await locks.done(request("a"));
+    await locks.end(one);
+    expect(await locks.hold(request("a"), { signal })).toBe(first);
+    expect(locks.letLast(request("a"), undefined)).toBe(false);
+    expect(locks.letLast(request("a", "shared"), other)).toBe(false);
+    expect(locks.letLast(request("a"), other)).toBe(true);
+    await locks.done(request("a"));
+    expect([...store.held.keys()]).toEqual(["b"]);
+    // What was planned isn't over yet; whoever comes in between gets a lock that is held.
+    const again = await locks.hold(request("a"), { signal });
+    expect(again).not.toBe(first);
+    expect(store.held.has("a")).toBe(true);
+    await locks.end(other);
+    expect(store.held.has("a")).toBe(true);
+    await locks.done(request("a"));
+    await locks.release();
+    expect(store.held.size).toBe(0);
+  });
+
   test("what goes wrong while locks are given back is told at the end", async () => {
     const store = new FakeStore();
     const locks = new RunLocks(store.take, { together: true });
