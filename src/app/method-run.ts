@@ -22,8 +22,8 @@ export interface MethodRunParts extends PreparedMethod {
   /** Tags of the caller; they go over those of definition and type. */
   readonly tags: Readonly<Record<string, string>>;
   readonly lease: Lease;
-  /** Nothing else is done under the lease: it may be given back with the commit. */
-  readonly last?: boolean;
+  /** Asked just before the commit, with how the method ended: nothing else is done under the lease, it may be given back in the same write. */
+  isLast?(status: RunStatus): boolean;
   /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
   readonly signal: AbortSignal;
   emit(event: AppEvent): void;
@@ -178,12 +178,12 @@ export class MethodRun {
   }
 
   #commit(status: RunStatus, beside: (committed: readonly Committed[]) => Promise<void>): Promise<Committed[]> {
-    const { lease, last, step } = this.#parts;
+    const { lease, step } = this.#parts;
     return this.#staging.commit({
       owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
       held: lease,
-      last,
+      last: this.#parts.isLast?.(status),
       // A step's record is written on this machine only, until its run is over.
       ...(step === undefined ? { beside } : {}),
     });

@@ -187,7 +187,8 @@ export class StepRunner {
     await journal.durable();
     using timeout = new StepTimeout(machine.clock, step);
     try {
-      const parts = { ...this.#runParts(step, { ...call, prepared, id }), last: this.#isLast(step, call) };
+      const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
+      const parts = { ...this.#runParts(step, { ...call, prepared, id }), isLast };
       const outcome = await new MethodRun(machine, workspace, { ...parts, signal: timeout.or(this.#signal) }).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
@@ -201,12 +202,13 @@ export class StepRunner {
     }
   }
 
-  /** Nothing of the run wants the model after this attempt, however it ends. */
-  #isLast(step: StepState, { attempt, request }: LockedCall): boolean {
+  /** Nothing of the run wants the model after this attempt. */
+  #isLast(step: StepState, { attempt, request }: LockedCall, isDone: boolean): boolean {
     const { locks, uses } = this.#engine.parts.surroundings;
     const { retry } = step.definition;
+    if (!isDone && retry !== undefined && attempt < retry.attempts) return false;
     const call = this.#engine.plannedCall(step);
-    return (retry === undefined || attempt >= retry.attempts) && locks.letLast(request, call && uses.get(call));
+    return locks.letLast(request, call && uses.get(call));
   }
 
   /** Under the lock: what former runs left is settled, the definition is read again, everything is evaluated as it is now. */

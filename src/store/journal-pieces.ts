@@ -43,17 +43,22 @@ export class JournalPieces {
   /** In order, from the first up to where one is missing, as of now; what was seen before isn't listed again. */
   async list(path: string): Promise<readonly Piece[]> {
     const known = this.#rows.get(path) ?? [];
-    const last = known.at(-1);
+    const [before, last] = [known.at(-2), known.at(-1)];
     const found: Piece[] = [];
     const wholes: Piece[] = [];
-    const options = last === undefined ? {} : { after: last.path };
+    const options = before === undefined ? {} : { after: before.path };
     for await (const { path: one, size, modifiedAt } of this.#objects.list(path, options)) {
       const [, digits, whole] = /\/(\d{8})(\.whole)?$/.exec(one) ?? [];
       if (digits === undefined) continue;
       (whole === undefined ? found : wholes).push({ path: one, number: Number(digits), size, modifiedAt });
     }
     const [longest] = wholes.sort((a, b) => b.number - a.number);
-    const row = longest !== undefined && longest.number >= (last?.number ?? 0) ? [longest] : [...known];
+    const isWhole = longest !== undefined && longest.number >= (last?.number ?? 0);
+    if (last !== undefined && !isWhole && !found.some((one) => one.path === last.path)) {
+      this.forget(path); // removed, and perhaps made anew
+      return this.list(path);
+    }
+    const row = isWhole ? [longest] : [...known];
     for (const piece of found.sort((a, b) => a.number - b.number))
       if (piece.number === (row.at(-1)?.number ?? 0) + 1) row.push(piece);
     this.#rows.set(path, row);
@@ -96,8 +101,8 @@ export class JournalPieces {
   async #justSeen(path: string): Promise<readonly Piece[]> {
     const at = this.#lookedAt.get(path) ?? -Infinity;
     this.#lookedAt.delete(path);
-    const known = this.#now() - at < freshMs ? this.#rows.get(path) : undefined;
-    return known ?? this.list(path);
+    const known = this.#now() - at < freshMs ? (this.#rows.get(path) ?? []) : [];
+    return known.length > 0 ? known : this.list(path);
   }
 
   /** Ends with undefined where a piece is gone. */

@@ -119,7 +119,12 @@ describe("a reader", () => {
     await add("two\n");
     // Who only reads is told of what came since.
     expect(await text(there)).toBe("one\ntwo\n");
-    expect(asked).toEqual([{}, { after: `${path}/00000001` }]);
+    await add("three\n");
+    expect((await there.stat(path))?.size).toBe(14);
+    expect(asked).toEqual([{}, {}, { after: `${path}/00000001` }]);
+    await file.close();
+    await journalsOn(objects).remove(path);
+    expect(await there.stat(path)).toBeUndefined();
   });
 });
 
