@@ -1,5 +1,6 @@
 import { commitMutants } from "./commit-mutants.ts";
 import { holdingMutants } from "./holding-mutants.ts";
+import { journalMutants } from "./journal-mutants.ts";
 import { leftMutants } from "./left-mutants.ts";
 import { managerMutants } from "./manager-mutants.ts";
 import { objectStoreMutants } from "./object-store-mutants.ts";
@@ -16,5 +17,6 @@ export const mutants: readonly Mutant[] = [
   ...objectStoreMutants,
   ...syncMutants,
   ...leftMutants,
+  ...journalMutants,
   ...s3Mutants,
 ];
