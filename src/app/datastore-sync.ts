@@ -79,7 +79,10 @@ async function pushRuns(context: AppContext, workspace: SyncedWorkspace): Promis
     if ((await local.list(stagingFolder(model))).length === 0) continue;
     await using lease = await lockModel(workspace, model);
     const past = await settlePast(context, workspace, { definition: model, lease });
-    settled.push(...past.map(({ versions: _, ...one }) => ({ model: `${model.type}/${model.id}`, ...one })));
+    for (const { runId, committed, keptAside } of past) {
+      const aside = keptAside === undefined ? {} : { keptAside };
+      settled.push({ model: `${model.type}/${model.id}`, runId, committed, ...aside });
+    }
   }
   return settled;
 }

@@ -83,6 +83,10 @@ describe("kill -9 of a run", () => {
         const after = await versionsOf(two, "result");
         expect(await versionsOf(two, "log")).toEqual(after);
         expect([1, 2]).toContain(after.length);
+        const { results } = (await two.fen("model", "output", "search", "--json")).json();
+        const told: string[] = results.map(({ status }: { status: string }) => status);
+        expect(told.filter((status) => status === "succeeded")).toHaveLength(after.length);
+        expect(["succeeded", "running", "interrupted"]).toEqual(expect.arrayContaining(told));
         const next = await two.fen(...run);
         expect(next.exitCode, next.stderr).toBe(0);
         const healed = await one.fen(...run);

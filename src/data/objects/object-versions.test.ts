@@ -30,10 +30,17 @@ describe("a bucket of the older program", () => {
     expect(new TextDecoder().decode(read)).toBe("old 9");
   });
 
-  test("keeps all of it with the first commit, which takes the next number", async () => {
+  test("keeps all of it with the first commit, which takes the next number, and lists it once for that", async () => {
     for (const number of [1, 10]) await world.older("result", number);
-    const one = world.machine("one");
-    await one.run("new", "result");
+    let lists = 0;
+    const counting = Object.assign(Object.create(world.objects), {
+      list: (folder: string) => {
+        lists++;
+        return world.objects.list(folder);
+      },
+    });
+    await world.machine("one", { objects: counting }).run("new", "result");
+    expect(lists).toBe(1);
     expect(await world.machine("two").versions.numbers(web, "result")).toEqual([1, 10, 11]);
     expect(world.text(`${webFolder}/result/11/raw`)).toBe("new");
   });

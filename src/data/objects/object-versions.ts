@@ -5,7 +5,7 @@
 import { compareCodePoints } from "../../kernel/order.ts";
 import type { LocalFiles } from "../../store/contract.ts";
 import type { Brought, CommitOptions, Held, Named, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
-import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
+import { modelFolder, type ModelRef, stagingFolder, versionNumber } from "../layout.ts";
 import { type Metadata, parseMetadata } from "../metadata.ts";
 import { adopted, modelsIn } from "./adopt.ts";
 import {
@@ -222,8 +222,9 @@ export class ObjectVersions implements VersionStore {
       const manifest = await this.manifest(model);
       const orphans: string[] = [];
       for await (const { path } of this.#parts.objects.list(modelFolder(model))) {
-        const [name = "", number = ""] = path.slice(modelFolder(model).length + 1).split("/");
-        if (/^[1-9]\d*$/.test(number) && !numbersOf(manifest, name).includes(Number(number))) orphans.push(path);
+        const [name = "", digits = ""] = path.slice(modelFolder(model).length + 1).split("/");
+        const number = versionNumber(digits);
+        if (number !== undefined && !numbersOf(manifest, name).includes(number)) orphans.push(path);
       }
       await this.#parts.objects.removeAll(orphans);
     }

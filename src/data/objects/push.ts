@@ -50,6 +50,13 @@ interface Manifests {
 interface Changing {
   change(manifest: Manifest): Manifest | undefined;
   readonly last?: boolean | undefined;
+  /** What was read under the lock, where it was. */
+  readonly base?: Manifest;
+}
+
+interface Pushing {
+  readonly held: Held;
+  readonly base: Manifest;
 }
 
 export class Pushes {
@@ -65,11 +72,11 @@ export class Pushes {
     if (run.outputs.length === 0) return [];
     held.signal.throwIfAborted();
     const { local } = this.#parts;
-    const base = digestOf(await this.#manifests.read(run.model, held));
-    const plan: Plan = { base, outputs: run.outputs };
+    const base = await this.#manifests.read(run.model, held);
+    const plan: Plan = { base: digestOf(base), outputs: run.outputs };
     await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan), { durable: false });
     try {
-      return await this.#push(run, held, options);
+      return await this.#push(run, { held, base }, options);
     } catch (error) {
       if (!(error instanceof FenError) || error.code === "lock_lost" || error.kind !== "unavailable") throw error;
       throw await this.#keepForLater(run, error);
@@ -77,9 +84,9 @@ export class Pushes {
   }
 
   /** Replaces the manifest; `change` gives undefined where it is as wanted already. Throws `lock_lost`; then nothing was changed. */
-  async change(model: ModelRef, held: Held, { change, last }: Changing): Promise<void> {
+  async change(model: ModelRef, held: Held, { change, last, ...known }: Changing): Promise<void> {
     const { heads, machine } = this.#parts;
-    const base = await this.#manifests.read(model, held);
+    const base = known.base ?? (await this.#manifests.read(model, held));
     const wanted = change(base);
     const prepared = wanted === undefined ? undefined : await this.#manifests.shorten(model, wanted);
     const swapped = (head: string | undefined) => {
@@ -94,10 +101,10 @@ export class Pushes {
   }
 
   /** Contents, and what is written beside them, all at the same time; then the head. */
-  async #push(run: StagedRun, held: Held, options: CommitOptions = {}): Promise<readonly Metadata[]> {
+  async #push(run: StagedRun, { held, base }: Pushing, options: CommitOptions = {}): Promise<readonly Metadata[]> {
     const { model } = run;
     const { beside, last } = options;
-    const planned = allotted(run.outputs, await this.#manifests.read(model, held));
+    const planned = allotted(run.outputs, base);
     const placing = all(planned.map((metadata) => this.#place(run, metadata)));
     // What is under way for long is told when it is there.
     if (planned.some(({ size = 0 }) => size > swiftBytes)) await placing;
@@ -111,7 +118,7 @@ export class Pushes {
         const whole = passedOver.reduce((before, { name, ...range }) => withSkipped(before, name, range), now);
         return withVersions(whole, placed);
       };
-      await this.change(model, held, { change, last });
+      await this.change(model, held, { change, last, base });
     } catch (error) {
       // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
       if (!(error instanceof FenError) || !["lock_lost", "store_unavailable"].includes(error.code)) throw error;
@@ -213,8 +220,9 @@ export class Pushes {
     if (versions.length > 0) return { runId, committed: true, versions };
     if (!isComplete) return { runId, committed: false };
     const plan = await readPlan(local, folder);
-    if (plan !== undefined && plan.base === digestOf(await this.#manifests.read(model, held)))
-      return { runId, committed: true, versions: await this.#push({ ...run, outputs: plan.outputs }, held) };
+    const base = await this.#manifests.read(model, held);
+    if (plan !== undefined && plan.base === digestOf(base))
+      return { runId, committed: true, versions: await this.#push({ ...run, outputs: plan.outputs }, { held, base }) };
     return { runId, committed: false, keptAside: local.locate(asideFolder(runId)) };
   }
 
