@@ -92,13 +92,14 @@ export class RunLocks {
   }
 
   /**
-   * For who holds a model alone: whether nothing of the run wants it but this very use, and what was planned of it. Then the lock may go back with the next
-   * commit, and it goes back with `done` at the latest; who wants it after that takes it anew.
+   * For who holds a model alone, where a lock can go back with a commit: whether nothing of the run wants it but this very use, and what was planned of it.
+   * Then it may go back with the next commit, and goes back with `done` at the latest; who wants it after that takes it anew.
    */
   letLast(request: LockRequest, planned: PlannedUse | undefined): boolean {
     const key = resourceKey(request.resource);
     const isPlanned = planned?.isOver === false && resourceKey(planned.request.resource) === key;
     if (request.mode !== "exclusive" || (this.#uses.get(key) ?? 0) > (isPlanned ? 2 : 1)) return false;
+    if (this.#leases.get(key)?.grants.every(({ commit }) => commit !== undefined) !== true) return false;
     this.#spent.add(key);
     return true;
   }
