@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what the tests use beside Node: shells for the completions, unshare and mount for bad-disk tests, script(1) for a terminal,
+# Installs what the tests use beside Node: shells for the completions, unshare and mount for bad-disk tests, ip for networks of their own, script(1) for a terminal,
 # faketime for clocks that are an hour off, Chromium for pages, Ceph as an S3 server (scripts/ceph.mjs).
 set -eu
 missing=""
-for program in zsh:zsh fish:fish unshare:util-linux mount:mount script:bsdutils prlimit:util-linux faketime:faketime \
+for program in zsh:zsh fish:fish unshare:util-linux mount:mount script:bsdutils ip:iproute2 prlimit:util-linux faketime:faketime \
   chromium:chromium ceph-mon:ceph-mon ceph-osd:ceph-osd radosgw:radosgw; do
   command -v "${program%%:*}" >/dev/null 2>&1 || missing="$missing ${program##*:}"
 done

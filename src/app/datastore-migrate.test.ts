@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { machine, ObjectWorld, web, webFolder } from "../../test/support/object-world.ts";
 import { FolderVersions } from "../data/folders.ts";
+import { parseRecord } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
 import { LockManager } from "../lock/manager.ts";
+import { stringifyYaml } from "../repo/yaml.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
 import type { AppContext } from "./context.ts";
 import { migrate } from "./datastore-migrate.ts";
@@ -77,6 +79,25 @@ describe("what is brought", () => {
     await run("2", target);
     expect(await back()).toMatchObject({ filesCopied: 1, filesThere: 1 });
     expect(await contents(source)).toEqual(await contents(target));
+  });
+
+  test("leaves no record that says more than what was committed, in a place where nobody could tell", async () => {
+    const path = `outputs/${web.type}/execute/${web.id}-2026-01-01T00-00-00-000Z-aaaaaaaa.yaml`;
+    const left = { dataId: "d", name: "result", version: 2, tags: {} };
+    const said = {
+      ...{ id: "aaaaaaaa", definitionId: web.id, methodName: "execute", status: "succeeded" },
+      ...{ startedAt: "2026-01-01T00:00:00.000Z", artifacts: { dataArtifacts: [left] }, lockNonce: "n" },
+    };
+    await run("1", target);
+    await target.datastore.files.write(path, stringifyYaml(said));
+    expect(await back()).toMatchObject({ filesCopied: 2 });
+    const copied = await source.datastore.files.read(path, { maxBytes: 10_000 });
+    const text = new TextDecoder().decode(copied);
+    expect(text).toContain("status: interrupted");
+    expect(text).not.toContain("lockNonce");
+    expect(parseRecord(text, path).artifacts.dataArtifacts).toEqual([]);
+    expect(await back()).toMatchObject({ filesCopied: 0, filesThere: 2 });
+    expect(await move()).toMatchObject({ filesCopied: 0, filesThere: 2 });
   });
 
   test("a dry run writes nothing", async () => {

@@ -8,10 +8,14 @@ import { hashOf } from "../data/brought.ts";
 import type { Brought, VersionRef } from "../data/contract.ts";
 import type { ModelRef } from "../data/layout.ts";
 import type { Metadata } from "../data/metadata.ts";
+import { type OutputRecord, outputFileOf, parseRecord, type StoredOutput } from "../data/outputs.ts";
+import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
 import { LockManager } from "../lock/manager.ts";
 import type { Files, Journals } from "../store/contract.ts";
+import { stringifyYaml } from "../repo/yaml.ts";
 import type { AppContext } from "./context.ts";
+import { RecordTruth } from "./record-truth.ts";
 import { lockWith, type OpenedDatastore } from "./workspace.ts";
 
 export interface Migrated {
@@ -201,8 +205,28 @@ async function filesOf({ datastore }: OpenedDatastore): Promise<readonly string[
   return [...found].sort();
 }
 
-function read(one: OpenedDatastore, path: string): Promise<Uint8Array | undefined> {
-  return filesFor(one, path).read(path, { maxBytes: maxFileBytes });
+async function read(one: OpenedDatastore, path: string): Promise<Uint8Array | undefined> {
+  const bytes = await filesFor(one, path).read(path, { maxBytes: maxFileBytes });
+  const type = outputFileOf(path)?.type;
+  return bytes === undefined || type === undefined ? bytes : settled(one, { type, path }, bytes);
+}
+
+/** A record that was written ahead of its commit says what became of that: in another place nobody could tell. */
+async function settled(
+  { datastore, versions }: OpenedDatastore,
+  file: Pick<StoredOutput, "path" | "type">,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  let record: OutputRecord;
+  try {
+    record = parseRecord(new TextDecoder().decode(bytes), file.path);
+  } catch {
+    return bytes; // damaged: it goes as it is, and whoever reads it is told
+  }
+  if (record.lockNonce === undefined || record.status === "running") return bytes;
+  const truth = new RecordTruth({ datastore, data: new DataVersions(versions) });
+  const { lockNonce: _nonce, ...settledRecord } = await truth.of({ ...file, record });
+  return new TextEncoder().encode(stringifyYaml(settledRecord));
 }
 
 async function copy({ source, target }: Job, path: string): Promise<number> {

@@ -34,12 +34,21 @@ export interface SyncedRun {
   readonly keptAside?: string;
 }
 
+type SyncedWorkspace = Pick<Workspace, "data" | "datastore" | "lock" | "outputs" | "sync">;
+
 /** Throws `datastore_invalid` for a datastore in a folder. */
 export async function syncDatastore(
   context: AppContext,
   { mode }: { readonly mode: DatastoreSyncResult["mode"] },
 ): Promise<DatastoreSyncResult> {
-  const workspace = await openWorkspace(context);
+  return syncWorkspace(context, await openWorkspace(context), mode);
+}
+
+export async function syncWorkspace(
+  context: AppContext,
+  workspace: SyncedWorkspace,
+  mode: DatastoreSyncResult["mode"],
+): Promise<DatastoreSyncResult> {
   const { sync } = workspace;
   if (sync === undefined)
     throw new FenError("datastore_invalid", "The datastore is a folder: there is nothing to sync.", {
@@ -60,7 +69,7 @@ export async function syncDatastore(
 }
 
 /** Outputs of runs that could not be committed, or that died; where one lives here, that one sees to them, or the next. */
-async function pushRuns(context: AppContext, workspace: Workspace): Promise<SyncedRun[]> {
+async function pushRuns(context: AppContext, workspace: SyncedWorkspace): Promise<SyncedRun[]> {
   const { local } = workspace.datastore;
   const settled: SyncedRun[] = [];
   const alive = new Set((await living(local)).map(stagingFolder));
@@ -70,12 +79,15 @@ async function pushRuns(context: AppContext, workspace: Workspace): Promise<Sync
     if ((await local.list(stagingFolder(model))).length === 0) continue;
     await using lease = await lockModel(workspace, model);
     const past = await settlePast(context, workspace, { definition: model, lease });
-    settled.push(...past.map((one) => ({ model: `${model.type}/${model.id}`, ...one })));
+    for (const { runId, committed, keptAside } of past) {
+      const aside = keptAside === undefined ? {} : { keptAside };
+      settled.push({ model: `${model.type}/${model.id}`, runId, committed, ...aside });
+    }
   }
   return settled;
 }
 
-function lockModel(workspace: Workspace, { type, id }: ModelRef) {
+function lockModel(workspace: SyncedWorkspace, { type, id }: ModelRef) {
   return workspace.lock([{ resource: { kind: "model", type, id }, mode: "exclusive" }]);
 }
 
@@ -94,7 +106,7 @@ async function living(local: LocalFiles): Promise<ModelRef[]> {
 }
 
 /** Records and logs of runs of methods. Whoever has the model alone knows that no run of it is still writing them. */
-async function pushRecords(context: AppContext, workspace: Workspace): Promise<number> {
+async function pushRecords(context: AppContext, workspace: SyncedWorkspace): Promise<number> {
   const { local, files } = workspace.datastore;
   const found = new Map<string, { readonly model: ModelRef; readonly paths: string[] }>();
   const walk = async (segments: readonly string[]): Promise<void> => {
@@ -122,7 +134,11 @@ async function pushRecords(context: AppContext, workspace: Workspace): Promise<n
 }
 
 /** One that says "running" of a run that isn't says what happened. */
-async function pushRecord({ outputs, datastore }: Workspace, { type, id }: ModelRef, path: string): Promise<void> {
+async function pushRecord(
+  { outputs, datastore }: SyncedWorkspace,
+  { type, id }: ModelRef,
+  path: string,
+): Promise<void> {
   const file = { path, type, modelId: id, method: "", stamp: "" };
   const stored = await outputs.read(file).catch(() => undefined); // damaged: whoever reads it is told
   if (stored?.record.status !== "running") return datastore.files.sync([path]);
@@ -132,7 +148,7 @@ async function pushRecord({ outputs, datastore }: Workspace, { type, id }: Model
 }
 
 /** Records and logs of workflow runs. While we have the claim nobody goes on with the run. */
-async function pushWorkflowRuns(context: AppContext, { datastore }: Workspace): Promise<number> {
+async function pushWorkflowRuns(context: AppContext, { datastore }: SyncedWorkspace): Promise<number> {
   const { local, files, journals } = datastore;
   let pushed = 0;
   for (const run of await listRuns(local)) {

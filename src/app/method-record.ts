@@ -11,6 +11,8 @@ interface Ending {
   readonly message: string | undefined;
   readonly durationMs: number;
   readonly committed: readonly Committed[];
+  /** It is said ahead of the commit: as long as the lock is held, that may follow. */
+  readonly isAhead?: boolean;
 }
 
 type Parts = Pick<MethodRunParts, "definitionHash" | "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
@@ -80,7 +82,8 @@ export class MethodRecord {
   #record(now: { readonly status: RunStatus } & Partial<Ending>): OutputRecord {
     const { host } = this.#machine;
     const { definitionHash, id, lease, loaded, method, startedAt, step, type } = this.#parts;
-    const { status, durationMs, message, committed = [] } = now;
+    const { status, durationMs, message, committed = [], isAhead = false } = now;
+    const lockNonce = lease.grants[0]?.nonce ?? "";
     return {
       id,
       definitionId: loaded.definition.id,
@@ -99,9 +102,8 @@ export class MethodRecord {
       ...(durationMs === undefined ? {} : { completedAt: isoNow(this.#machine), durationMs }),
       ...(message === undefined ? {} : { error: { message } }),
       logFile: step?.logFile ?? logName(this.#workspace, this.logPath),
-      ...(status === "running"
-        ? { pid: host.pid, hostname: host.hostname, lockNonce: lease.grants[0]?.nonce ?? "" }
-        : {}),
+      ...(status === "running" ? { pid: host.pid, hostname: host.hostname, lockNonce } : {}),
+      ...(isAhead ? { lockNonce } : {}),
     };
   }
 }

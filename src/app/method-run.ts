@@ -22,8 +22,8 @@ export interface MethodRunParts extends PreparedMethod {
   /** Tags of the caller; they go over those of definition and type. */
   readonly tags: Readonly<Record<string, string>>;
   readonly lease: Lease;
-  /** Nothing else is done under the lease: it may be given back with the commit. */
-  readonly last?: boolean;
+  /** Asked just before the commit, with how the method ended: nothing else is done under the lease, it may be given back in the same write. */
+  isLast?(status: RunStatus): boolean;
   /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
   readonly signal: AbortSignal;
   emit(event: AppEvent): void;
@@ -135,14 +135,15 @@ export class MethodRun {
     let failure = thrown;
     let isTold = false;
     const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
-    const tell = async (now: readonly Committed[]) => {
+    const tell = async (now: readonly Committed[], { isAhead }: { readonly isAhead: boolean }) => {
       isTold = true;
-      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now) });
+      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now), isAhead });
     };
+    const beside = (now: readonly Committed[]) => tell(now, { isAhead: true });
     try {
       // Without its lock it commits nothing: that says so, whatever else went wrong, and where its output is kept.
       if (thrown === undefined || this.#parts.lease.signal.aborted)
-        committed = resourcesFirst(await this.#commit(status, tell));
+        committed = resourcesFirst(await this.#commit(status, beside));
       else await this.#staging.discard();
     } catch (error) {
       // From there on the next command on the model finishes the commit, and the record with it.
@@ -153,7 +154,8 @@ export class MethodRun {
     if (failure !== undefined) {
       const end = { status: final, message: asError(failure).message, durationMs, committed };
       await this.#record.end(end).catch(() => undefined); // the first error is the one to tell
-    } else if (!isTold) await tell(committed).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
+    } else if (!isTold)
+      await tell(committed, { isAhead: false }).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
     this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
     if (stopped !== undefined) throw stopped;
@@ -180,12 +182,12 @@ export class MethodRun {
   }
 
   #commit(status: RunStatus, beside: (committed: readonly Committed[]) => Promise<void>): Promise<Committed[]> {
-    const { lease, last, step } = this.#parts;
+    const { lease, step } = this.#parts;
     return this.#staging.commit({
       owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
       held: lease,
-      last,
+      last: this.#parts.isLast?.(status),
       // A step's record is written on this machine only, until its run is over.
       ...(step === undefined ? { beside } : {}),
     });

@@ -72,17 +72,26 @@ export class OpenRun {
     return journals.own(owner);
   }
 
-  /** Goes on with a run whose journal was read; the caller has made sure that nobody else does, or has made it its own. */
+  /**
+   * Goes on with a run of whose journal `size` bytes were read; the caller has made sure that nobody else does, or has made it its own. Throws `lock_lost` where
+   * somebody has gone on with it since it was read.
+   */
   static async reopen(
     workspace: Workspace,
     state: RunState,
-    resumed: { readonly at: number; readonly by: Author; readonly owned?: Owned; emit(event: AppEvent): void },
+    resumed: {
+      readonly at: number;
+      readonly by: Author;
+      readonly size: number;
+      readonly owned?: Owned;
+      emit(event: AppEvent): void;
+    },
   ): Promise<OpenRun> {
     const { files: store, journals } = workspace.datastore;
     const ref = { workflowId: state.definition.id, id: state.id };
     const files = runFiles(ref);
     const owned = resumed.owned ?? (await OpenRun.own(workspace, ref));
-    const file = await journals.reopen(files.journal);
+    const file = await journals.reopen(files.journal, { size: resumed.size });
     file.append("\n"); // the last line may be half of one
     const journal = new Journal(file);
     // Where it died on another machine its log is there.

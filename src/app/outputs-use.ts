@@ -1,9 +1,10 @@
 /** Looking back: records of runs, their data and logs. Takes no lock. */
 import { FenError } from "../kernel/errors.ts";
 import type { OutputRecord, StoredOutput } from "../data/outputs.ts";
-import type { Files, LockTable } from "../store/contract.ts";
+import type { Files } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { decode } from "./data-use.ts";
+import { RecordTruth } from "./record-truth.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 const maxLogBytes = 64 * 1024 * 1024;
@@ -30,16 +31,16 @@ export async function searchOutputs(
 ): Promise<OutputSearchResult> {
   const workspace = await openWorkspace(context);
   const names = new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
-  const alive = new Liveness(workspace);
+  const truth = new RecordTruth(workspace);
   const wanted = options.query.toLowerCase();
   const results: OutputSearchResult["results"][number][] = [];
   for (const file of await workspace.outputs.files()) {
     if (results.length >= options.limit) break;
     try {
-      const { record, type } = await workspace.outputs.read(file);
-      const modelName = names.get(record.definitionId) ?? nameInTags(record) ?? "";
-      const { id, definitionId, methodName, startedAt, durationMs } = record;
-      const status = await alive.statusOf({ record, type, path: file.path });
+      const stored = await workspace.outputs.read(file);
+      const { type } = stored;
+      const { id, definitionId, methodName, startedAt, durationMs, status } = await truth.of(stored);
+      const modelName = names.get(definitionId) ?? nameInTags(stored.record) ?? "";
       if (![id, definitionId, modelName, type, methodName, status].some((text) => text.toLowerCase().includes(wanted)))
         continue;
       results.push({
@@ -64,43 +65,16 @@ function nameInTags(record: OutputRecord): string | undefined {
   return record.artifacts.dataArtifacts[0]?.tags["modelName"];
 }
 
-/** A record says "running" only while the run's lock is held, by it or by what it started. */
-class Liveness {
-  readonly #workspace: Workspace;
-  #table: Promise<LockTable> | undefined;
-
-  constructor(workspace: Workspace) {
-    this.#workspace = workspace;
-  }
-
-  async statusOf({ record }: StoredOutput): Promise<OutputRecord["status"]> {
-    if (record.status !== "running" && record.status !== "pending") return record.status;
-    this.#table ??= this.#workspace.datastore.locks.inspect("all");
-    const { held } = await this.#table;
-    const own = held.some(
-      (lock) =>
-        lock.resource.kind === "model" &&
-        lock.resource.id === record.definitionId &&
-        (record.lockNonce === undefined
-          ? lock.state === "foreign"
-          : lock.state === "held" && lock.record?.nonce === record.lockNonce),
-    );
-    return own ? record.status : "interrupted";
-  }
-}
-
 export type OutputGetResult = Omit<OutputRecord, "lockNonce"> & { readonly modelName: string; readonly type: string };
 
 /** By id, prefix of an id, or model (its newest). */
 export async function getOutput(context: AppContext, options: { readonly id: string }): Promise<OutputGetResult> {
   const workspace = await openWorkspace(context);
   const stored = await findOutput(workspace, options.id);
-  const status = await new Liveness(workspace).statusOf(stored);
   const names = (await workspace.definitions.list()).definitions;
-  const { lockNonce: _nonce, ...record } = stored.record;
+  const { lockNonce: _nonce, ...record } = await new RecordTruth(workspace).of(stored);
   return {
     ...record,
-    status,
     modelName: names.find((one) => one.id === record.definitionId)?.name ?? nameInTags(stored.record) ?? "",
     type: stored.type,
   };
@@ -187,7 +161,8 @@ interface OutputDataOptions {
 export async function outputData(context: AppContext, options: OutputDataOptions): Promise<OutputDataResult> {
   const workspace = await openWorkspace(context);
   const stored = await findOutput(workspace, options.id);
-  const { record, type } = stored;
+  const { type } = stored;
+  const record = await new RecordTruth(workspace).of(stored);
   const artifacts = record.artifacts.dataArtifacts;
   const artifact = options.name === undefined ? artifacts[0] : artifacts.find((one) => one.name === options.name);
   if (artifact === undefined) {
@@ -251,7 +226,9 @@ export async function outputLogs(
   options: { readonly id: string; readonly tail?: number | undefined },
 ): Promise<OutputLogsResult> {
   const workspace = await openWorkspace(context);
-  const { record, type } = await findOutput(workspace, options.id);
+  const stored = await findOutput(workspace, options.id);
+  const { type } = stored;
+  const record = await new RecordTruth(workspace).of(stored);
   const logs = record.artifacts.dataArtifacts.filter(
     ({ tags, name }) => tags["type"] === "log" || tags["specName"] === "log" || name === "log",
   );

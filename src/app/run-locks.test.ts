@@ -20,6 +20,8 @@ class FakeStore {
   readonly taken: string[][] = [];
   readonly besides: (string | undefined)[] = [];
   failRelease: Error | undefined;
+  /** As in an object store: a lock may go back with a commit. */
+  canCommit = false;
 
   readonly take: TakeLocks = async (requests, { beside }) => {
     await settle();
@@ -36,7 +38,12 @@ class FakeStore {
 
   #lease(models: readonly (readonly [string, LockMode])[]): Lease {
     const part = {
-      grants: models.map(([id, mode]) => ({ resource: { kind: "model", type: "t", id }, mode, holding: {} })),
+      grants: models.map(([id, mode]) => ({
+        resource: { kind: "model", type: "t", id },
+        mode,
+        holding: {},
+        ...(this.canCommit ? { commit: async () => true } : {}),
+      })),
       signal,
       owner: "own",
       rest: () => undefined,
@@ -126,6 +133,46 @@ describe("locks of a run", () => {
     void locks.done(request("a"));
     await locks.release();
     expect(store.held.size).toBe(0);
+  });
+
+  test("a lock goes back with the last commit only where nothing else wants it, and to nobody of the run after that", async () => {
+    const store = new FakeStore();
+    store.canCommit = true;
+    const locks = new RunLocks(store.take, { together: true });
+    const [one, other] = [use("a"), use("a")];
+    await locks.takeAll([one, other, use("b")], { signal });
+    const first = await locks.hold(request("a"), { signal });
+    expect(locks.letLast(request("a"), one)).toBe(false);
+    await locks.done(request("a"));
+    await locks.end(one);
+    expect(await locks.hold(request("a"), { signal })).toBe(first);
+    expect(locks.letLast(request("a"), undefined)).toBe(false);
+    expect(locks.letLast(request("a", "shared"), other)).toBe(false);
+    expect(locks.letLast(request("a"), other)).toBe(true);
+    await locks.done(request("a"));
+    expect([...store.held.keys()]).toEqual(["b"]);
+    // What was planned isn't over yet; whoever comes in between gets a lock that is held.
+    const again = await locks.hold(request("a"), { signal });
+    expect(again).not.toBe(first);
+    expect(store.held.has("a")).toBe(true);
+    await locks.end(other);
+    expect(store.held.has("a")).toBe(true);
+    await locks.done(request("a"));
+    await locks.release();
+    expect(store.held.size).toBe(0);
+  });
+
+  test("a lock that can't go back with a commit goes back when nothing planned wants it any more", async () => {
+    const store = new FakeStore();
+    const locks = new RunLocks(store.take, { together: true });
+    const one = use("a");
+    await locks.takeAll([one], { signal });
+    await locks.hold(request("a"), { signal });
+    expect(locks.letLast(request("a"), one)).toBe(false);
+    await locks.done(request("a"));
+    expect(store.held.has("a")).toBe(true);
+    await locks.end(one);
+    expect(store.held.has("a")).toBe(false);
   });
 
   test("what goes wrong while locks are given back is told at the end", async () => {

@@ -31,6 +31,8 @@ export class RunLocks {
   readonly #pending = new Map<string, Pending>();
   readonly #uses = new Map<string, number>();
   readonly #failures: unknown[] = [];
+  /** Locks that may have gone back with a commit: nobody is given them any more. */
+  readonly #spent = new Set<string>();
   /** Locks on their way back, by resource. */
   readonly #releasing = new Map<string, Promise<void>>();
   #owner: string | undefined;
@@ -89,10 +91,24 @@ export class RunLocks {
     }
   }
 
+  /**
+   * For who holds a model alone, where a lock can go back with a commit: whether nothing of the run wants it but this very use, and what was planned of it.
+   * Then it may go back with the next commit, and goes back with `done` at the latest; who wants it after that takes it anew.
+   */
+  letLast(request: LockRequest, planned: PlannedUse | undefined): boolean {
+    const key = resourceKey(request.resource);
+    const isPlanned = planned?.isOver === false && resourceKey(planned.request.resource) === key;
+    if (request.mode !== "exclusive" || (this.#uses.get(key) ?? 0) > (isPlanned ? 2 : 1)) return false;
+    if (this.#leases.get(key)?.grants.every(({ commit }) => commit !== undefined) !== true) return false;
+    this.#spent.add(key);
+    return true;
+  }
+
   /** One use less; the last one gives the lock back. */
   async done(request: LockRequest): Promise<void> {
     const key = resourceKey(request.resource);
-    if (this.#count(request, -1) > 0) return;
+    if (this.#count(request, -1) > 0 && !this.#spent.has(key)) return;
+    this.#spent.delete(key);
     await this.#giveBack(key);
   }
 

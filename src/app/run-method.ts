@@ -73,7 +73,7 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       const id = context.machine.random.uuid();
       const { signal } = context;
       const emit = (event: AppEvent) => context.emit(event);
-      const call = { ...request, ...prepared, id, lease, last: true, signal, emit };
+      const call = { ...request, ...prepared, id, lease, isLast: () => true, signal, emit };
       const run = new MethodRun(context.machine, workspace, call);
       return resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
     } finally {

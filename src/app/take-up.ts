@@ -68,7 +68,7 @@ async function takeUpChildren(surroundings: RunSurroundings, options: TakeUpOpti
     if (read === undefined) continue; // it died before its journal was there: the step begins anew
     const entries =
       read.state.status === "succeeded" ? [] : await takeUp(surroundings, { ...options, plan, state: read.state });
-    surroundings.takenUp.set(step.child, { state: read.state, entries });
+    surroundings.takenUp.set(step.child, { state: read.state, size: read.reader.offset, entries });
   }
 }
 

@@ -5,16 +5,16 @@ import type { WorkflowDefinition } from "../workflow/definition.ts";
 import { findTarget } from "../workflow/find-target.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
-import type { JournalEntry } from "../workflow/entries.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
-import type { RunState, StepState } from "../workflow/run-state.ts";
+import type { StepState } from "../workflow/run-state.ts";
 import { takeUp } from "./take-up.ts";
 import type { AppEvent } from "./context.ts";
 import { OpenRun } from "./open-run.ts";
 import { resolveInputs } from "./step-inputs.ts";
 import { type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
+import type { TakenUp } from "./workflow-run-surroundings.ts";
 import type { Attempted, Called } from "./workflow-step.ts";
 
 export async function runNested(
@@ -77,13 +77,8 @@ interface Nested {
   readonly signal: AbortSignal;
 }
 
-interface Former {
-  readonly state: RunState;
-  readonly entries: readonly JournalEntry[];
-}
-
 /** The run that an earlier attempt of the step has left: what had ended there stays ended. */
-async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedRun): Promise<Former | undefined> {
+async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedRun): Promise<TakenUp | undefined> {
   if (step.child === undefined) return undefined;
   const { surroundings } = engine.parts;
   const prepared = surroundings.takenUp.get(step.child);
@@ -96,16 +91,16 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
     return undefined;
   }
   const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
-  return { state: read.state, entries };
+  return { state: read.state, size: read.reader.offset, entries };
 }
 
 async function goOn(
   engine: WorkflowEngine,
   step: StepState,
-  run: Nested & { readonly attempt: number; readonly former: Former },
+  run: Nested & { readonly attempt: number; readonly former: TakenUp },
 ): Promise<Attempted> {
   const { surroundings, journal } = engine.parts;
-  const { state, entries } = run.former;
+  const { state, size, entries } = run.former;
   engine.write({ e: "start", at: engine.now(), n: step.number, a: run.attempt, child: state.id });
   await journal.durable();
   const { machine, workspace } = surroundings;
@@ -114,7 +109,7 @@ async function goOn(
     return { status: "succeeded" };
   }
   const emit = (event: AppEvent) => engine.emit(event);
-  const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine), emit });
+  const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine), size, emit });
   for (const entry of entries) open.add(entry, emit);
   return finishNested(engine, open, run);
 }

@@ -36,11 +36,18 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   const files = runFiles(ref);
   const claim = await claimRun(context, workspace, files, ref.id);
   try {
-    const { state, owned } = await ownRun(context, workspace, { ref, failed: options.failed });
-    return await goOn(context, workspace, { ...options, state, owned });
+    const left = await ownRun(context, workspace, { ref, failed: options.failed });
+    return await goOn(context, workspace, { ...options, ...left });
   } finally {
     claim.release();
   }
+}
+
+interface LeftRun {
+  readonly state: RunState;
+  /** So many bytes of its journal say so. */
+  readonly size: number;
+  readonly owned: Owned;
 }
 
 /** The run as it was left, which from now on shows as alive: nobody deletes it while it waits for its locks. */
@@ -48,15 +55,15 @@ async function ownRun(
   context: AppContext,
   workspace: Workspace,
   { ref, failed }: { readonly ref: RunRef; readonly failed: boolean },
-): Promise<{ readonly state: RunState; readonly owned: Owned }> {
+): Promise<LeftRun> {
   const { workflowId: id } = ref;
   const deleting = await claimWorkflow(context, workspace, { id, name: id });
   try {
-    const state = await readRun(workspace, runFiles(ref), ref.id);
+    const { state, size } = await readRun(workspace, runFiles(ref), ref.id);
     refuseNested(state);
     if (state.status !== "running") await OpenRun.settle(workspace, state);
     refuseEnded(state, failed);
-    return { state, owned: await OpenRun.own(workspace, ref) };
+    return { state, size, owned: await OpenRun.own(workspace, ref) };
   } finally {
     deleting.release();
   }
@@ -65,10 +72,10 @@ async function ownRun(
 async function goOn(
   context: AppContext,
   workspace: Workspace,
-  run: Omit<ResumeOptions, "run"> & { readonly state: RunState; readonly owned: Owned },
+  run: Omit<ResumeOptions, "run"> & LeftRun,
 ): Promise<RunDocument> {
   const { machine } = context;
-  const { state, owned, failed, concurrency } = run;
+  const { state, size, owned, failed, concurrency } = run;
   const files = runFiles({ workflowId: state.definition.id, id: state.id });
   let open: OpenRun | undefined;
   try {
@@ -79,7 +86,7 @@ async function goOn(
       const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
       const entries = await takeUp(surroundings, { ...run, plan });
       const emit = (event: AppEvent) => surroundings.emit(event);
-      const resumed = { at: machine.clock.now(), by: authorOf(machine), owned, emit };
+      const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
       open = await OpenRun.reopen(workspace, state, resumed);
       for (const entry of entries) open.add(entry, emit);
       return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency });
@@ -118,11 +125,15 @@ async function claimRun(
   });
 }
 
-async function readRun({ datastore }: Workspace, { journal }: RunFiles, id: string): Promise<RunState> {
+async function readRun(
+  { datastore }: Workspace,
+  { journal }: RunFiles,
+  id: string,
+): Promise<Pick<LeftRun, "size" | "state">> {
   const read = await readJournal(datastore.journals, journal);
   if (read !== undefined) {
     const [problem] = read.reader.problems;
-    if (problem === undefined) return read.state;
+    if (problem === undefined) return { state: read.state, size: read.reader.offset };
     const path = datastore.journals.locate(journal);
     throw new FenError(
       "run_corrupt",

@@ -34,7 +34,7 @@ export interface RunSurroundings {
   /** Tags of the command line. */
   readonly tags: Readonly<Record<string, string>>;
   /** Runs of nested workflows that go on where they were, with what must be said in their journals first. */
-  readonly takenUp: Map<string, { readonly state: RunState; readonly entries: readonly JournalEntry[] }>;
+  readonly takenUp: Map<string, TakenUp>;
   /** Records that aren't durable yet. */
   readonly records: DurableLater;
   /** Leases under which it is settled what former runs left. */
@@ -42,6 +42,13 @@ export interface RunSurroundings {
   /** Numbers the runs of the command in the order of their start. */
   nextSequence(): number;
   emit(event: AppEvent): void;
+}
+
+export interface TakenUp {
+  readonly state: RunState;
+  /** So many bytes of its journal say so. */
+  readonly size: number;
+  readonly entries: readonly JournalEntry[];
 }
 
 /** `together`: the run holds all its models at once (`lock: run`). */

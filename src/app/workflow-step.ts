@@ -141,7 +141,7 @@ export class StepRunner {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
-        const locked = { attempt, found, method, scope, lease, methodEnded: () => held.methodEnded() };
+        const locked = { attempt, found, method, scope, lease, request, methodEnded: () => held.methodEnded() };
         const prepared = await this.#prepare(step, locked);
         if (request.mode === "exclusive" || prepared.mode === "shared") return await this.#work(step, locked, prepared);
         changed = prepared.loaded; // it may change things now: it needs the stronger lock
@@ -187,7 +187,8 @@ export class StepRunner {
     await journal.durable();
     using timeout = new StepTimeout(machine.clock, step);
     try {
-      const parts = this.#runParts(step, { ...call, prepared, id });
+      const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
+      const parts = { ...this.#runParts(step, { ...call, prepared, id }), isLast };
       const outcome = await new MethodRun(machine, workspace, { ...parts, signal: timeout.or(this.#signal) }).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
@@ -199,6 +200,15 @@ export class StepRunner {
       if (!timeout.isOver || this.#signal.aborted) throw error;
       return { status: "failed", error: asError(error).message, cause: "timeout" };
     }
+  }
+
+  /** Nothing of the run wants the model after this attempt. */
+  #isLast(step: StepState, { attempt, request }: LockedCall, isDone: boolean): boolean {
+    const { locks, uses } = this.#engine.parts.surroundings;
+    const { retry } = step.definition;
+    if (!isDone && retry !== undefined && attempt < retry.attempts) return false;
+    const call = this.#engine.plannedCall(step);
+    return locks.letLast(request, call && uses.get(call));
   }
 
   /** Under the lock: what former runs left is settled, the definition is read again, everything is evaluated as it is now. */
@@ -278,6 +288,7 @@ interface LockedCall {
   readonly method: string;
   readonly scope: Scope;
   readonly lease: Lease;
+  readonly request: LockRequest;
   methodEnded(): void;
 }
 

@@ -125,7 +125,11 @@ async function readPlan(files: LocalFiles, folder: string): Promise<Planned[]> {
  * Settles what former runs left: what was committed becomes data; what the dead had not committed is removed; what somebody had staged who
  * lost the lock and still lives is put aside, where its commit doesn't find it. Only for whoever has the model's lock exclusively and alone.
  */
-export async function settleFolders(data: FolderVersions, model: ModelRef): Promise<Settled[]> {
+export async function settleFolders(
+  data: FolderVersions,
+  model: ModelRef,
+  told: (one: Settled) => Promise<void> = async () => undefined,
+): Promise<Settled[]> {
   const files = data.local;
   const recovered: Settled[] = [];
   // Again until nothing is left: a former holder may commit between our look and our step.
@@ -135,22 +139,32 @@ export async function settleFolders(data: FolderVersions, model: ModelRef): Prom
     for (const name of names) {
       const [, runId = name, commit] = /^(.*?)(\.commit.*)?$/.exec(name) ?? [];
       const folder = `${stagingFolder(model)}/${name}`;
-      if (commit === undefined) {
-        if (await drop(files, folder, runId)) recovered.push({ runId, committed: false });
-      } else {
-        const keptAside = await finish(data, model, { folder, runId });
-        recovered.push(keptAside === undefined ? { runId, committed: true } : { runId, committed: false, keptAside });
-      }
+      const left = { folder, runId, told };
+      const one = await (commit === undefined ? drop(files, left) : finish(data, model, left));
+      if (one !== undefined) recovered.push(one);
     }
   }
 }
 
-/** False where it was gone already. */
-async function drop(files: LocalFiles, folder: string, runId: string): Promise<boolean> {
+interface Left {
+  readonly folder: string;
+  readonly runId: string;
+  told(one: Settled): Promise<void>;
+}
+
+/** Undefined where it was gone already. */
+async function drop(files: LocalFiles, { folder, runId, told }: Left): Promise<Settled | undefined> {
+  const dropped = { runId, committed: false };
   const owner = await files.owner(`${folder}/${ownerFile}`);
   const isEmpty = (await files.list(folder)).length === 0;
-  if (owner === "dead" || (owner === "absent" && isEmpty)) return files.remove(folder);
-  return putAside(files, folder, runId);
+  if (owner === "dead" || (owner === "absent" && isEmpty)) {
+    await told(dropped);
+    return (await files.remove(folder)) ? dropped : undefined;
+  }
+  // Who lives may commit it, up to the moment in which it is moved.
+  if (!(await putAside(files, folder, runId))) return undefined;
+  await told(dropped);
+  return dropped;
 }
 
 /** Moves a run's folder to where no later run removes it. False where it is gone. */
@@ -161,18 +175,18 @@ export async function putAside(files: LocalFiles, folder: string, runId: string)
   }
 }
 
-/** Gives where the outputs are if they can't become data: then they must not stop the model for ever. */
-async function finish(
-  data: FolderVersions,
-  model: ModelRef,
-  { folder, runId }: { readonly folder: string; readonly runId: string },
-): Promise<string | undefined> {
+/** What can't become data is put aside: it must not stop the model for ever. */
+async function finish(data: FolderVersions, model: ModelRef, { folder, runId, told }: Left): Promise<Settled> {
+  const done = { runId, committed: true };
   const files = data.local;
   let own = folder;
   if ((await files.owner(`${folder}/${ownerFile}`)) !== "dead") {
     own = `${folder}+`;
     const outcome = await files.adopt(folder, own);
-    if (outcome === "absent") return undefined; // it has finished itself
+    if (outcome === "absent") {
+      await told(done); // it has finished itself
+      return done;
+    }
     if (outcome === "taken") throw new Error(`${own} is there although ${folder} is`);
   }
   try {
@@ -182,11 +196,14 @@ async function finish(
       error instanceof FenError &&
       ["data_corrupt", "yaml_invalid", "name_invalid", "file_too_large"].includes(error.code);
     if (!isDamaged) throw error;
+    const aside = { runId, committed: false, keptAside: files.locate(asideFolder(runId)) };
+    await told(aside);
     await putAside(files, own, runId);
-    return files.locate(asideFolder(runId));
+    return aside;
   }
   // Of what was moved before, `latest` may not have been told.
   for (const name of await data.names(model)) await data.setLatest(model, name);
+  await told(done);
   await files.remove(own);
-  return undefined;
+  return done;
 }

@@ -28,6 +28,13 @@ export interface CommitOptions {
   beside?(versions: readonly Metadata[]): Promise<void>;
 }
 
+/** A version that a run was to leave, as its record names it. */
+export interface Named {
+  readonly dataId: string;
+  readonly name: string;
+  readonly version: number;
+}
+
 export interface VersionStore {
   /** Where runs on this machine write their outputs before these are versions. */
   readonly local: LocalFiles;
@@ -52,6 +59,11 @@ export interface VersionStore {
   locate(version: VersionRef): { readonly version: string; readonly content: string };
   /** All models that have data. */
   models(): Promise<readonly ModelRef[]>;
+  /**
+   * Whether what a run was to leave was committed, all of it or nothing, whatever was removed since. A no is as of now: a run that is still at work may
+   * commit later.
+   */
+  wasCommitted(model: ModelRef, versions: readonly Named[]): Promise<boolean>;
 
   // changes
 
@@ -60,8 +72,11 @@ export interface VersionStore {
    * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.
    */
   commit(run: StagedRun, held: Held, options?: CommitOptions): Promise<readonly Metadata[]>;
-  /** Settles what former runs have left. Only for whoever has the model exclusively and alone. */
-  settle(model: ModelRef, held: Held): Promise<readonly Settled[]>;
+  /**
+   * Settles what former runs have left. Only for whoever has the model exclusively and alone. `told` hears of each before the last trace of it is removed: who
+   * dies in between finds it again.
+   */
+  settle(model: ModelRef, held: Held, told?: (one: Settled) => Promise<void>): Promise<readonly Settled[]>;
   /** Removes versions; where none is left, the name. Gives the bytes of their content. */
   remove(
     model: ModelRef,
@@ -94,6 +109,8 @@ export interface Settled {
   readonly runId: string;
   /** True where it had committed and its data is complete now; false where what it had made was removed or put aside. */
   readonly committed: boolean;
+  /** What it has committed, where the store knows. */
+  readonly versions?: readonly Metadata[];
   /** Where what it had committed is, because a damaged disk keeps it from becoming data. */
   readonly keptAside?: string;
 }

@@ -116,8 +116,13 @@ export class FolderVersions implements VersionStore {
     return commitFolder(this, run, held);
   }
 
-  settle(model: ModelRef): Promise<readonly Settled[]> {
-    return settleFolders(this, model);
+  /** Records are written after the commit. */
+  async wasCommitted(): Promise<boolean> {
+    return true;
+  }
+
+  settle(model: ModelRef, _held?: Held, told?: (one: Settled) => Promise<void>): Promise<readonly Settled[]> {
+    return settleFolders(this, model, told);
   }
 
   async remove(

@@ -32,7 +32,7 @@ export interface OutputRecord {
   readonly error?: { readonly message: string };
   /** Relative to the repository, or absolute. */
   readonly logFile?: string;
-  /** Who runs it: the nonce of its lock tells whether it still does. */
+  /** Who runs it: the nonce of its lock tells whether it still does. In a record that ends: it was written ahead of the commit under that lock. */
   readonly pid?: number;
   readonly hostname?: string;
   readonly lockNonce?: string;
@@ -76,17 +76,9 @@ export class Outputs {
     const walk = async (segments: readonly string[]): Promise<void> => {
       for (const entry of await this.#files.list(["outputs", ...segments].join("/"))) {
         if (entry.kind === "folder" && segments.length < 10) await walk([...segments, entry.name]);
-        const match = /^([0-9a-f-]{36})-(\d{4}-.*)\.yaml$/i.exec(entry.name);
-        if (entry.kind !== "file" || match === null || segments.length < 2) continue;
-        const [, owner = "", stamp = ""] = match;
-        if (modelId !== undefined && owner !== modelId) continue;
-        found.push({
-          path: ["outputs", ...segments, entry.name].join("/"),
-          type: segments.slice(0, -1).join("/"),
-          method: segments.at(-1) ?? "",
-          modelId: owner,
-          stamp,
-        });
+        const file = outputFileOf(["outputs", ...segments, entry.name].join("/"));
+        if (entry.kind !== "file" || file === undefined) continue;
+        if (modelId === undefined || file.modelId === modelId) found.push(file);
       }
     };
     await walk([]);
@@ -151,6 +143,14 @@ export class Outputs {
   }
 }
 
+/** What the path of a record says; undefined for the path of something else. */
+export function outputFileOf(path: string): OutputFile | undefined {
+  const [root, ...segments] = path.split("/");
+  const [, modelId, stamp] = /^([0-9a-f-]{36})-(\d{4}-.*)\.yaml$/i.exec(segments.pop() ?? "") ?? [];
+  if (root !== "outputs" || segments.length < 2 || modelId === undefined || stamp === undefined) return undefined;
+  return { path, type: segments.slice(0, -1).join("/"), method: segments.at(-1) ?? "", modelId, stamp };
+}
+
 /** Our file names carry the first 8 digits of the id; older ones don't and must be read. */
 function couldBe(file: OutputFile, wanted: string): boolean {
   const own = /Z-([0-9a-f]{8})$/.exec(file.stamp)?.[1];
@@ -163,7 +163,8 @@ function isStatus(value: unknown): value is RunStatus {
   return typeof value === "string" && statuses.includes(value);
 }
 
-function parseRecord(text: string, path: string): OutputRecord {
+/** Throws `data_corrupt` for anything but a record. */
+export function parseRecord(text: string, path: string): OutputRecord {
   const value = parseYaml(text, path);
   if (
     !isRecord(value) ||

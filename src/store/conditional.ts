@@ -20,6 +20,8 @@ export type PutOutcome = { readonly outcome: "done"; readonly etag: string } | {
 export interface Listed {
   readonly key: string;
   readonly etag: string;
+  /** How long ago it was put, by the store's clock, to about a second; where the store says it. */
+  readonly ageMs?: number;
 }
 
 export interface ConditionalStore {

@@ -83,8 +83,10 @@ export interface LocalFiles extends Files {
 /** Journals of runs, and who carries them out: written by one command, read by all, wherever they are. Paths that are owned aren't journals. */
 export type Journals = Pick<
   LocalFiles,
-  "read" | "stream" | "stat" | "create" | "reopen" | "remove" | "locate" | "own" | "owner"
+  "read" | "stream" | "stat" | "create" | "remove" | "locate" | "own" | "owner"
 > & {
+  /** As `Files.reopen`, by who has read `size` bytes of it; `lock_lost`, now or at the first `sync`, where others have written since. */
+  reopen(path: string, options?: { readonly size?: number }): Promise<Appender>;
   /** A whole journal, from elsewhere. */
   write(path: string, bytes: Uint8Array): Promise<void>;
 };

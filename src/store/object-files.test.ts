@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { FaultyFiles } from "../../test/support/faulty-files.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { LocalFiles } from "./contract.ts";
 import { openFilesystemDatastore } from "./drivers/filesystem/datastore.ts";
@@ -60,6 +61,28 @@ test("a file that is appended to is seen here as it grows, and elsewhere when it
   await again.close();
   expect(await read(here, "log")).toBe("one two three");
   await expect(here.reopen("none")).rejects.toMatchObject({ code: "store_unavailable" });
+});
+
+test("a log of which a part is there, and all of it here, is said once; what is whole here isn't written anew", async () => {
+  const { local } = openFilesystemDatastore(join(root, "here"), systemMachine());
+  const watched = new FaultyFiles(local, async () => undefined);
+  const files = new ObjectFiles(objects, watched.files);
+  await objects.put("a.log", Buffer.from("one "));
+  await local.write("a.log", "one two ");
+  const again = await files.reopen("a.log");
+  expect(watched.steps).toEqual([]);
+  again.append("three");
+  await again.close();
+  expect(await read(elsewhere, "a.log")).toBe("one two three");
+  await local.write("b.log", "one two");
+  await objects.put("b.log", Buffer.from("one "));
+  await files.sync(["b.log", "none.log"]);
+  expect([await read(elsewhere, "b.log"), await read(elsewhere, "none.log")]).toEqual(["one two", undefined]);
+  // Of another machine that went on, the first one's words are put in front.
+  await objects.put("c.log", Buffer.from("two"));
+  await local.write("c.log", "one ");
+  await files.sync(["c.log"]);
+  expect(await read(elsewhere, "c.log")).toBe("one two");
 });
 
 test("a folder has what is in it, here and in the store, in code point order", async () => {

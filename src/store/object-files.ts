@@ -58,29 +58,28 @@ export class ObjectFiles implements Files {
   }
 
   async reopen(path: string): Promise<Appender> {
-    const bytes = await this.#joined(path);
-    if (bytes === undefined) throw missingObject(this.#objects, path);
-    await this.#local.write(path, bytes);
+    if (!(await this.#bringHere(path, { durable: true }))) throw missingObject(this.#objects, path);
     return this.#thenPut(path, await this.#local.reopen(path));
   }
 
   async sync(paths: readonly string[]): Promise<void> {
     await Promise.all(
       paths.map(async (path) => {
-        const bytes = path.endsWith(".log") ? await this.#joined(path) : undefined;
-        if (bytes !== undefined) await this.#local.write(path, bytes, { durable: false });
+        if ((await this.#local.stat(path)) === undefined) return;
+        if (path.endsWith(".log")) await this.#bringHere(path, { durable: false });
         await this.#hand(path);
       }),
     );
   }
 
-  /** What is here, and what another machine has added since it was left here. */
-  async #joined(path: string): Promise<Uint8Array | undefined> {
+  /** What is here gets what another machine has added since it was left here; false where there is nothing anywhere. What is whole already isn't written anew. */
+  async #bringHere(path: string, how: { readonly durable: boolean }): Promise<boolean> {
     const options = { maxBytes: maxClosedBytes };
     const [here, there] = await Promise.all([this.#local.read(path, options), this.#objects.get(path, options)]);
-    if (here === undefined || there === undefined) return here ?? there;
-    const isKnown = Buffer.compare(there.subarray(0, here.length), here) === 0;
-    return isKnown ? there : Buffer.concat([here, there]);
+    if (there === undefined || (here !== undefined && beginsWith(here, there))) return here !== undefined;
+    const isWhole = here === undefined || beginsWith(there, here);
+    await this.#local.write(path, isWhole ? there : Buffer.concat([here, there]), how);
+    return true;
   }
 
   async remove(path: string): Promise<boolean> {
@@ -118,6 +117,10 @@ export class ObjectFiles implements Files {
     const now = await this.#local.read(path, { maxBytes: maxClosedBytes });
     if (now !== undefined && Buffer.compare(now, bytes) === 0) await this.#local.remove(path);
   }
+}
+
+function beginsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return Buffer.compare(bytes.subarray(0, start.length), start) === 0;
 }
 
 function typeOf(path: string): string {

@@ -7,6 +7,7 @@
 import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
+import { JournalPieces, pieceOf, sizeOf, wholeOf } from "./journal-pieces.ts";
 import type { Appender, FileInfo, Journals, LocalFiles, Owned } from "./contract.ts";
 import { missingObject, removeObjects } from "./object-paths.ts";
 import type { ObjectStore } from "./objects.ts";
@@ -19,24 +20,27 @@ interface Parts {
   readonly quietMs: number;
 }
 
-interface Piece {
-  readonly path: string;
-  readonly number: number;
-  readonly size: number;
-  readonly modifiedAt: number;
+/** What one writer has written. */
+interface Session {
+  readonly first: number;
+  readonly last: number;
+  readonly before: number;
+  readonly written: readonly Uint8Array[];
 }
 
-const maxPieceBytes = 1024 * 1024 * 1024;
-const readAtOnce = 8;
+/** Runs of fewer pieces are as quick to read as they are. */
+const worthIt = 8;
 const beatsInQuiet = 5;
 
 export class ObjectJournals implements Journals {
   readonly #parts: Parts;
+  readonly #pieces: JournalPieces;
   /** What ends the beats of an owner: resolves when none is on its way any more. */
   readonly #beats = new Map<string, () => Promise<unknown>>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#pieces = new JournalPieces(parts.objects, () => parts.machine.clock.monotonic());
   }
 
   locate(path: string): string {
@@ -44,39 +48,30 @@ export class ObjectJournals implements Journals {
   }
 
   async create(path: string): Promise<Appender> {
-    return this.#appender(path, { number: 1, size: 0 });
+    return this.#appender(path, { number: 1, before: 0 });
   }
 
-  async reopen(path: string): Promise<Appender> {
-    const pieces = await this.#pieces(path);
+  async reopen(path: string, { size }: { readonly size?: number } = {}): Promise<Appender> {
+    const pieces = await this.#pieces.list(path);
     const last = pieces.at(-1);
     if (last === undefined) throw missingObject(this.#parts.objects, path);
-    return this.#appender(path, { number: last.number + 1, size: sizeOf(pieces) });
+    const before = sizeOf(pieces);
+    if (size !== undefined && size !== before) throw takenUp(this.locate(path));
+    return this.#appender(path, { number: last.number + 1, before });
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
-    const pieces = await this.#pieces(path);
+    const pieces = await this.#pieces.look(path);
     const last = pieces.at(-1);
     return last === undefined ? undefined : { size: sizeOf(pieces), modifiedAt: last.modifiedAt, kind: "file" };
   }
 
-  async *stream(path: string, { start = 0 }: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
-    const pieces = await this.#pieces(path);
-    if (pieces.length === 0) throw missingObject(this.#parts.objects, path);
-    let before = 0;
-    const wanted: { readonly piece: Piece; readonly skip: number }[] = [];
-    for (const piece of pieces) {
-      if (before + piece.size > start) wanted.push({ piece, skip: Math.max(0, start - before) });
-      before += piece.size;
-    }
-    for (let at = 0; at < wanted.length; at += readAtOnce) {
-      const some = wanted.slice(at, at + readAtOnce);
-      yield* await Promise.all(some.map(async ({ piece, skip }) => (await this.#get(piece.path)).subarray(skip)));
-    }
+  stream(path: string, { start = 0 }: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
+    return this.#pieces.stream(path, start);
   }
 
   async read(path: string, { maxBytes }: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
-    const pieces = await this.#pieces(path);
+    const pieces = await this.#pieces.look(path);
     if (pieces.length === 0) return undefined;
     if (sizeOf(pieces) > maxBytes)
       throw new FenError("file_too_large", `More than ${maxBytes} bytes: ${this.locate(path)}`, {
@@ -95,6 +90,7 @@ export class ObjectJournals implements Journals {
     const { objects, local } = this.#parts;
     await this.#beats.get(path)?.();
     this.#beats.delete(path);
+    this.#pieces.forget(path);
     const there = await removeObjects(objects, path);
     const here = await Promise.all([path, nonceFile(path)].map((one) => local.remove(one)));
     return there || here.includes(true);
@@ -140,19 +136,21 @@ export class ObjectJournals implements Journals {
     return said !== undefined && ours !== undefined && Buffer.compare(said, ours) === 0 ? "dead" : "alive";
   }
 
-  #appender(path: string, { number, size }: { number: number; size: number }): Appender {
-    const { objects, machine } = this.#parts;
+  /** `before`: the bytes of the pieces before the first one of ours. */
+  #appender(path: string, { number: first, before }: { readonly number: number; readonly before: number }): Appender {
+    let number = first;
+    let size = before;
     let pending: Uint8Array[] = [];
+    const written: Uint8Array[] = [];
     const put = async () => {
       if (pending.length === 0) return;
       const bytes = Buffer.concat(pending);
       pending = [];
-      const hash = new ContentHash();
-      hash.update(bytes);
-      const content = { source: bytes, size: bytes.length, sha256: hash.digest(), contentType };
-      const nonce = machine.random.uuid();
-      if ((await objects.create(pieceOf(path, number), content, { nonce })) === "taken")
+      if (!(await this.#make(pieceOf(path, number), bytes))) throw takenUp(this.locate(path));
+      // Who goes on with a run may have looked before it ended: then its number was taken, and set free again.
+      if (number === first && first > 1 && (await this.#pieces.isClosed(path, number)))
         throw takenUp(this.locate(path));
+      written.push(bytes);
       number++;
     };
     let busy: Promise<void> = Promise.resolve();
@@ -172,42 +170,52 @@ export class ObjectJournals implements Journals {
       },
       sync,
       close: async ({ durable = true } = {}) => {
-        if (durable) await sync();
+        if (!durable) return;
+        await sync();
+        if (number - first > worthIt) await this.#putTogether(path, { first, last: number - 1, before, written });
       },
     };
   }
 
-  /** In order, from the first up to where one is missing. */
-  async #pieces(path: string): Promise<readonly Piece[]> {
-    const found: Piece[] = [];
-    for await (const { path: one, size, modifiedAt } of this.#parts.objects.list(path)) {
-      const number = Number(/\/(\d{8})$/.exec(one)?.[1] ?? "");
-      if (number > 0) found.push({ path: one, number, size, modifiedAt });
+  /**
+   * One object for all pieces, of a writer that writes no more: the run stays quick to read. Its pieces go, but for the first: that one keeps those out who would
+   * go on from where it began. Nothing is lost where this doesn't work out, or ends in the middle.
+   */
+  async #putTogether(path: string, { first, last, before, written }: Session): Promise<void> {
+    const { objects } = this.#parts;
+    try {
+      const earlier: Uint8Array[] = [];
+      let missing = before;
+      for await (const bytes of before === 0 ? [] : this.#pieces.stream(path, 0)) {
+        earlier.push(bytes.subarray(0, missing));
+        missing -= Math.min(missing, bytes.length);
+        if (missing === 0) break;
+      }
+      if (!(await this.#make(wholeOf(path, last), Buffer.concat([...earlier, ...written])))) return;
+      const doomed = Array.from({ length: last - first }, (_, index) => pieceOf(path, first + 1 + index));
+      if (first > 1) doomed.push(wholeOf(path, first - 1));
+      this.#pieces.forget(path);
+      await objects.removeAll(doomed);
+    } catch (error) {
+      if (!(error instanceof FenError)) throw error; // the store fails: the pieces are there
     }
-    found.sort((a, b) => a.number - b.number);
-    return found.filter((piece, index) => piece.number === index + 1);
   }
 
-  async #get(path: string): Promise<Uint8Array> {
-    const bytes = await this.#parts.objects.get(path, { maxBytes: maxPieceBytes });
-    if (bytes === undefined) throw missingObject(this.#parts.objects, path);
-    return bytes;
+  /** False where there is one already. */
+  async #make(path: string, bytes: Uint8Array): Promise<boolean> {
+    const { objects, machine } = this.#parts;
+    const hash = new ContentHash();
+    hash.update(bytes);
+    const content = { source: bytes, size: bytes.length, sha256: hash.digest(), contentType };
+    return (await objects.create(path, content, { nonce: machine.random.uuid() })) === "put";
   }
 }
 
 const contentType = "application/x-ndjson";
 
-function pieceOf(path: string, number: number): string {
-  return `${path}/${String(number).padStart(8, "0")}`;
-}
-
 /** What our word for the owner is, on this machine. */
 function nonceFile(path: string): string {
   return `${path}.nonce`;
-}
-
-function sizeOf(pieces: readonly Piece[]): number {
-  return pieces.reduce((sum, piece) => sum + piece.size, 0);
 }
 
 function takenUp(path: string): FenError {

@@ -37,8 +37,8 @@ export interface ObjectStore {
     options: { readonly maxBytes: number; readonly sha256?: string; readonly signal?: AbortSignal },
   ): Promise<boolean>;
   head(path: string): Promise<ObjectInfo | undefined>;
-  /** What is below a folder (everything, if empty). Costs as much as there is. */
-  list(folder: string): AsyncIterable<ObjectInfo>;
+  /** What is below a folder (everything, if empty), sorted; `after`: only what comes after this path. Costs as much as there is. */
+  list(folder: string, options?: { readonly after?: string }): AsyncIterable<ObjectInfo>;
   /** The names in a folder, without what is further below. Costs as much as there are. */
   entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }>;
   /** No error for what isn't there. */

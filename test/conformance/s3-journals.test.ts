@@ -69,6 +69,32 @@ describe("a journal", () => {
     expect(await text(here)).toBe(lines.join(""));
   });
 
+  test("of many pieces is two objects once its writer has ended, for who begins to read and for who was reading", async () => {
+    const [here, there] = [await machine("here"), await machine("there")];
+    const objects = new S3Objects(await clientOf(inject("s3"), { prefix }));
+    const file = await here.create(path);
+    const lines = Array.from({ length: 23 }, (_, index) => `line ${index}\n`);
+    for (const line of lines) {
+      file.append(line);
+      await file.sync();
+      if (line === "line 11\n") expect(await text(there)).toBe(lines.slice(0, 12).join(""));
+    }
+    await file.close();
+    const names: string[] = [];
+    for await (const { path: one } of objects.list(path)) names.push(one.slice(path.length + 1));
+    expect(names).toEqual(["00000001", "00000023.whole"]);
+    for (const reader of [there, await machine("another")]) {
+      expect(await text(reader)).toBe(lines.join(""));
+      expect(await text(reader, 100)).toBe(lines.join("").slice(100));
+    }
+    const next = await there.reopen(path, { size: lines.join("").length });
+    next.append("resumed\n");
+    await next.close();
+    expect(await text(here)).toBe(`${lines.join("")}resumed\n`);
+    expect(await here.remove(path)).toBe(true);
+    expect(await there.stat(path)).toBeUndefined();
+  });
+
   test("goes on where it was; the first writer finds that it has lost it, and adds nothing", async () => {
     const [here, there] = [await machine("here"), await machine("there")];
     const first = await here.create(path);

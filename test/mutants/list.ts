@@ -1,5 +1,7 @@
 import { commitMutants } from "./commit-mutants.ts";
 import { holdingMutants } from "./holding-mutants.ts";
+import { journalMutants } from "./journal-mutants.ts";
+import { leftMutants } from "./left-mutants.ts";
 import { managerMutants } from "./manager-mutants.ts";
 import { objectStoreMutants } from "./object-store-mutants.ts";
 import type { Mutant } from "./mutant.ts";
@@ -14,5 +16,7 @@ export const mutants: readonly Mutant[] = [
   ...commitMutants,
   ...objectStoreMutants,
   ...syncMutants,
+  ...leftMutants,
+  ...journalMutants,
   ...s3Mutants,
 ];

@@ -2,7 +2,9 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
 import { unfinishedUploads } from "../../src/store/drivers/s3/unfinished.ts";
+import { until } from "../support/cli.ts";
 import { atEachRequest } from "../support/each-request.ts";
 import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 import { type S3Machine, type S3World, s3World } from "../support/s3-machine.ts";
@@ -81,6 +83,10 @@ describe("kill -9 of a run", () => {
         const after = await versionsOf(two, "result");
         expect(await versionsOf(two, "log")).toEqual(after);
         expect([1, 2]).toContain(after.length);
+        const { results } = (await two.fen("model", "output", "search", "--json")).json();
+        const told: string[] = results.map(({ status }: { status: string }) => status);
+        expect(told.filter((status) => status === "succeeded")).toHaveLength(after.length);
+        expect(["succeeded", "running", "interrupted"]).toEqual(expect.arrayContaining(told));
         const next = await two.fen(...run);
         expect(next.exitCode, next.stderr).toBe(0);
         const healed = await one.fen(...run);
@@ -120,9 +126,18 @@ describe("kill -9 of a run", () => {
   });
 });
 
+/** What lies in the bucket, whatever commands say of it. */
+async function recordIn(prefix: string, id: string): Promise<() => Promise<string>> {
+  const objects = new S3Objects(await clientOf(inject("s3"), { prefix }));
+  for await (const { path } of objects.list("outputs"))
+    if (path.endsWith(`-${id.slice(0, 8)}.yaml`))
+      return async () => new TextDecoder().decode(await objects.get(path, { maxBytes: 10_000 }));
+  throw new Error(`no record of ${id}`);
+}
+
 describe("a run that is killed at its commit", () => {
-  async function killedAtCommit(fault: "lost answer" | "lost request") {
-    const { proxy, one, two } = await open();
+  async function killAtCommit(fault: "lost answer" | "lost request") {
+    const { proxy, one, two, prefix } = await open();
     const dying = one.start(...run);
     const isHead = ({ method, path }: Passing): boolean => method === "PUT" && path.includes(".fen/locks/");
     let swaps = 0;
@@ -135,6 +150,11 @@ describe("a run that is killed at its commit", () => {
     expect((await dying.done).exitCode).toBe(137);
     proxy.options = {};
     const [died] = (await two.fen("model", "output", "search", "--json")).json().results;
+    return { one, two, prefix, died };
+  }
+
+  async function killedAtCommit(fault: "lost answer" | "lost request") {
+    const { one, two, died } = await killAtCommit(fault);
     expect((await one.fen(...run)).exitCode).toBe(0);
     const record = (await two.fen("model", "output", "get", died.id, "--json")).json();
     const logs = (await two.fen("model", "method", "history", "logs", died.id, "--json")).json();
@@ -153,6 +173,43 @@ describe("a run that is killed at its commit", () => {
     expect(record).toMatchObject({ status: "interrupted", artifacts: { dataArtifacts: [] } });
     expect(record.error.message).toMatch(/before its outputs were complete/);
     expect(versions).toHaveLength(1);
+  });
+
+  test("on a machine that never comes back is told by others as running while its lock is warm, then as interrupted, without data, for good", async () => {
+    const { two, died, prefix } = await killAtCommit("lost request");
+    const said = await recordIn(prefix, died.id);
+    const asked = async (...args: string[]) => (await two.fen("model", "output", ...args, "--json")).json();
+    const seen = async () => {
+      const record = await asked("get", died.id);
+      expect(record.artifacts.dataArtifacts).toEqual([]);
+      return record;
+    };
+    // What it has put says that it succeeded.
+    expect(await said()).toMatch(/^status: succeeded$/m);
+    expect(died.status).toBe("running");
+    await until(
+      async () => (await seen()).status === "interrupted",
+      () => "interrupted, once its lock was quiet for long",
+    );
+    expect((await seen()).error.message).toMatch(/not committed/);
+    expect((await asked("search")).results).toMatchObject([{ id: died.id, status: "interrupted" }]);
+    const left = await two.fen("model", "output", "data", died.id, "--json");
+    expect(left.error()).toMatchObject({ code: "data_missing", message: "The run left no data." });
+    // Others go on, pass over what it had put, and remove what they had made.
+    expect((await two.fen(...run)).json().data.version).toBe(2);
+    expect((await seen()).status).toBe("interrupted");
+    expect((await two.fen("data", "delete", "web", "result", "-f", "--json")).exitCode).toBe(0);
+    expect((await two.fen("data", "gc", "-f", "--json")).exitCode).toBe(0);
+    expect((await seen()).status).toBe("interrupted");
+    expect(await said()).toMatch(/^status: succeeded$/m);
+  });
+
+  test("and whose data was all there says so on every machine, also when the data was removed", async () => {
+    const { two, died } = await killAtCommit("lost answer");
+    const status = async () => (await two.fen("model", "output", "get", died.id, "--json")).json().status;
+    expect(await status()).toBe("succeeded");
+    expect((await two.fen("data", "delete", "web", "result", "-f", "--json")).exitCode).toBe(0);
+    expect(await status()).toBe("succeeded");
   });
 });
 

@@ -97,6 +97,40 @@ test("what died on one machine goes on at another: nothing that had ended is don
   expect(stdout).toMatch(/quick[^]*at work[^]*done[^]*last/);
 });
 
+test("of two machines that go on with it at once one does: no step is done by both", async () => {
+  const running = one.start(...go);
+  await running.says("only/second");
+  running.kill("SIGKILL");
+  await running.done;
+  await becomes("interrupted");
+  const three = world.machine(inject("s3"), env);
+  const resume = ["workflow", "resume", "deploy", "--json"];
+  const both = await Promise.all([two.fen(...resume), three.fen(...resume)]);
+  const codes = both.map(({ exitCode }) => exitCode);
+  expect(
+    codes.filter((code) => code === 0),
+    JSON.stringify(both),
+  ).toHaveLength(1);
+  expect(await stepsOf(one)).toEqual(["succeeded", "succeeded", "succeeded"]);
+  expect([await versions(two, "slow"), await versions(two, "last")]).toEqual([1, 1]);
+});
+
+test("a model that the run uses once costs two writes of its lock's record: taken, and given back with the commit", async () => {
+  const proxy = await startProxy(inject("s3"));
+  try {
+    const behind = world.machine(proxy, env);
+    expect((await behind.fen(...go)).exitCode).toBe(0);
+    const swaps = new Map<string, number>();
+    for (const { method, path } of proxy.passed) {
+      const [, key] = /\.fen\/locks\/(.+)$/.exec(decodeURIComponent(path)) ?? [];
+      if (method === "PUT" && key !== undefined) swaps.set(key, (swaps.get(key) ?? 0) + 1);
+    }
+    expect([...swaps.values()]).toEqual([2, 2, 2]);
+  } finally {
+    await proxy.close();
+  }
+});
+
 test("the machine on which it died goes on with it at once", async () => {
   const running = one.start(...go);
   await running.says("only/second");

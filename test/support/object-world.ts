@@ -11,7 +11,7 @@ import { CasLocks } from "../../src/lock/cas/locks.ts";
 import type { Lease } from "../../src/lock/lease.ts";
 import { LockManager } from "../../src/lock/manager.ts";
 import type { ConditionalStore } from "../../src/store/conditional.ts";
-import type { Datastore } from "../../src/store/contract.ts";
+import type { Datastore, LocalFiles } from "../../src/store/contract.ts";
 import { openFilesystemDatastore } from "../../src/store/drivers/filesystem/datastore.ts";
 import { MemoryBucket, MemoryConditionalStore } from "../../src/store/drivers/memory/conditional.ts";
 import { MemoryObjects } from "../../src/store/drivers/memory/objects.ts";
@@ -29,6 +29,8 @@ interface Own {
   readonly objects?: ObjectStore;
   readonly index?: ConditionalStore;
   readonly isStill?: boolean;
+  /** Stands before its files. */
+  around?(real: LocalFiles): LocalFiles;
 }
 
 /** What all machines see. */
@@ -73,7 +75,8 @@ export class ObjectMachine {
     const { objects = world.objects, index = new MemoryConditionalStore(world.index), isStill = false } = own;
     const still = { ...machine, clock: { ...machine.clock, monotonic: () => 0 } };
     const store = new MemoryConditionalStore(world.locks);
-    const { local } = openFilesystemDatastore(join(world.root, name), machine);
+    const real = openFilesystemDatastore(join(world.root, name), machine).local;
+    const local = own.around?.(real) ?? real;
     const heads = new CasHeads(store, machine);
     this.cache = new ContentCache(join(world.root, `${name}-cache`));
     this.versions = new ObjectVersions({

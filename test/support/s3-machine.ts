@@ -1,6 +1,6 @@
 /** A machine of its own for the built program: a clone of the repository, a home, a cache and (where that is permitted) a host name, on a datastore in S3. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { program, type Result, type Running, runFen, type Scratch, scratchRepo, startFen } from "./cli.ts";
@@ -16,8 +16,15 @@ export interface S3World {
   /** Where the models are written. */
   readonly repo: Scratch;
   /** A clone of what the repository has now. */
-  machine(server: S3Server, env?: Readonly<Record<string, string>>): S3Machine;
+  machine(server: S3Server, env?: Readonly<Record<string, string>>, network?: OwnNetwork): S3Machine;
   remove(): void;
+}
+
+export interface OwnNetwork {
+  /** What its commands begin with. */
+  readonly enter: readonly string[];
+  /** The server is reached by plain http, and isn't on loopback. */
+  readonly allowHttp: boolean;
 }
 
 export async function s3World(prefix: string): Promise<S3World> {
@@ -27,23 +34,26 @@ export async function s3World(prefix: string): Promise<S3World> {
   const mayBeNamed = spawnSync("unshare", ["--uts", "hostname", "another"]).status === 0;
   return {
     repo,
-    machine: (server, more = {}) => {
+    machine: (server, more = {}, network) => {
       const own = join(root, String(++machines));
       const path = join(own, "repo");
       mkdirSync(own);
       cpSync(repo.path, path, { recursive: true });
       rmSync(join(path, ".swamp"), { recursive: true, force: true });
+      const { enter = [], allowHttp = false } = network ?? {};
+      if (allowHttp) nameInMarker(path, { bucket: "conformance", prefix, endpoint: server.endpoint, allowHttp });
       const env = {
         HOME: join(own, "home"),
         XDG_CACHE_HOME: "",
-        SWAMP_DATASTORE: `s3:conformance/${prefix}`,
+        SWAMP_DATASTORE: allowHttp ? "" : `s3:conformance/${prefix}`,
         AWS_ENDPOINT_URL_S3: server.endpoint,
         AWS_ACCESS_KEY_ID: server.accessKeyId,
         AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
         AWS_REGION: server.region,
         ...more,
       };
-      const options = { cwd: path, env, ...(mayBeNamed ? { as: withHostName(`machine-${machines}`) } : {}) };
+      const as = [...enter, ...(mayBeNamed ? withHostName(`machine-${machines}`) : [process.execPath, program])];
+      const options = { cwd: path, env, as };
       return {
         path,
         fen: (...args) => runFen(args, options),
@@ -55,6 +65,11 @@ export async function s3World(prefix: string): Promise<S3World> {
       rmSync(root, { recursive: true, force: true });
     },
   };
+}
+
+/** What the environment can't say. */
+function nameInMarker(repo: string, place: Readonly<Record<string, unknown>>): void {
+  appendFileSync(join(repo, ".swamp.yaml"), `datastore: ${JSON.stringify({ type: "s3", ...place })}\n`);
 }
 
 /** The program in a world where the host is called so; its process id stays that of the child. */

@@ -58,18 +58,23 @@ export function first(
   return (passing) => (which(passing) && left-- > 0 ? fault : undefined);
 }
 
-export async function startProxy(target: S3Server, options: ProxyOptions = {}): Promise<S3Proxy> {
+/** On loopback, if not said otherwise. */
+export async function startProxy(
+  target: S3Server,
+  options: ProxyOptions = {},
+  { host = "127.0.0.1" }: { readonly host?: string } = {},
+): Promise<S3Proxy> {
   const agent = new Agent({ keepAlive: true });
   const server = createServer((request, response) => {
     const passing = { method: request.method ?? "", path: request.url ?? "", number: proxy.passed.length };
     proxy.passed.push(passing);
     void pass({ target, agent, request, response, options: proxy.options, fault: proxy.options.fault?.(passing) });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   const proxy: S3Proxy = {
     ...target,
-    endpoint: `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`,
+    endpoint: `http://${host}:${typeof address === "object" ? address?.port : ""}`,
     options,
     passed: [],
     close: async () => {

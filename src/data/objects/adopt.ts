@@ -1,6 +1,6 @@
 /** Buckets of the older program: versions lie where they lie in a folder, and there is no head. What is there is found by lists, and named by the first commit. */
 import type { ObjectStore } from "../../store/objects.ts";
-import { modelFolder, type ModelRef } from "../layout.ts";
+import { isDataName, modelFolder, type ModelRef, versionNumber } from "../layout.ts";
 import type { Entry, Manifest } from "./manifest.ts";
 
 /** One list of the model's own objects: the numbers are in the keys, metadata is read when it is asked for. */
@@ -8,11 +8,12 @@ export async function adopted(objects: ObjectStore, model: ModelRef): Promise<Ma
   const found = new Map<string, Entry[]>();
   const start = `${modelFolder(model)}/`;
   for await (const { path } of objects.list(modelFolder(model))) {
-    const [name, number, file, ...more] = path.slice(start.length).split("/");
-    if (name === undefined || number === undefined || file !== "metadata.yaml" || more.length > 0) continue;
-    if (!/^[1-9]\d*$/.test(number)) continue;
+    const [name = "", digits = "", file, ...more] = path.slice(start.length).split("/");
+    const number = versionNumber(digits);
+    // Anybody may have put anything there.
+    if (number === undefined || !isDataName(name) || file !== "metadata.yaml" || more.length > 0) continue;
     const entries = found.get(name) ?? [];
-    entries.push({ number: Number(number) });
+    entries.push({ number });
     found.set(name, entries);
   }
   return new Map(

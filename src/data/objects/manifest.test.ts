@@ -13,7 +13,9 @@ import {
   parseManifest,
   parsePageText,
   spill,
+  wasGiven,
   withoutVersions,
+  withSkipped,
   withVersions,
 } from "./manifest.ts";
 
@@ -63,6 +65,25 @@ describe("a manifest", () => {
     expect(nextNumber(again(withoutVersions(shorter, "a", [1])), "a")).toBe(4);
     expect(nextNumber(again(some("a", [4], shorter)), "a")).toBe(5);
     expect(nextNumber(again(withoutVersions(some("a", [1, 2, 3]), "a", [1])), "a")).toBe(4);
+  });
+
+  test("knows which numbers no version ever had, after removals, pages and its way through text too", () => {
+    const skipping = withVersions(withSkipped(some("a", [1]), "a", { from: 2, to: 4 }), [metadata("a", 4)]);
+    const spilled = spill(some("a", [5, 6], skipping), 10)?.manifest ?? none;
+    for (const manifest of [skipping, again(skipping), again(withoutVersions(skipping, "a", [1, 4])), again(spilled)]) {
+      expect([1, 2, 3, 4].map((number) => wasGiven(manifest, "a", number))).toEqual([true, false, false, true]);
+      expect(wasGiven(manifest, "a", nextNumber(manifest, "a"))).toBe(false);
+      expect(wasGiven(manifest, "b", 1)).toBe(false);
+    }
+  });
+
+  test("takes a number that was passed over for given when it comes late, and doesn't pass over what came before", () => {
+    const late = some("a", [2], withVersions(withSkipped(none, "a", { from: 1, to: 3 }), [metadata("a", 3)]));
+    expect([1, 2, 3].map((number) => wasGiven(late, "a", number))).toEqual([false, true, true]);
+    expect(again(late)).toEqual(late);
+    const known = withSkipped(some("a", [1, 2]), "a", { from: 1, to: 4 });
+    expect([1, 2].map((number) => wasGiven(withoutVersions(known, "a", [1, 2]), "a", number))).toEqual([true, true]);
+    expect(withSkipped(none, "a", { from: 3, to: 3 })).toBe(none);
   });
 
   test("loses what is removed, and a name with its last version", () => {

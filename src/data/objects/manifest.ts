@@ -26,6 +26,8 @@ interface Series {
   readonly pages: readonly Page[];
   /** The highest number that was ever given, where that version was removed. */
   readonly given?: number;
+  /** Ascending: numbers that were passed over, since what a run that died has left has their keys. No version ever had them. */
+  readonly skipped?: readonly number[];
 }
 
 export type Manifest = ReadonlyMap<string, Series>;
@@ -62,21 +64,42 @@ export function hasId(manifest: Manifest, id: string): boolean {
   return [...manifest.values()].some(({ entries }) => entries.some((entry) => entry.metadata?.id === id));
 }
 
-/** The same by the run that made them. */
-export function isOfRun(manifest: Manifest, runId: string): boolean {
-  return [...manifest.values()].some(({ entries }) =>
-    entries.some((entry) => entry.metadata?.ownerDefinition.outputId === runId),
+/** Versions whose metadata is here and is as asked for: the newest of each name. */
+export function versionsWhere(manifest: Manifest, is: (metadata: Metadata) => boolean): readonly Metadata[] {
+  return [...manifest.values()].flatMap(({ entries }) =>
+    entries.flatMap(({ metadata }) => (metadata !== undefined && is(metadata) ? [metadata] : [])),
   );
+}
+
+/** Whether a version with this number, which isn't here, was here once and was removed. */
+export function wasGiven(manifest: Manifest, name: string, number: number): boolean {
+  return number < nextNumber(manifest, name) && manifest.get(name)?.skipped?.includes(number) !== true;
 }
 
 export function withVersions(manifest: Manifest, added: readonly Metadata[]): Manifest {
   const next = new Map(manifest);
   for (const metadata of added) {
-    const { entries = [], pages = [], given = 0 } = next.get(metadata.name) ?? {};
+    const { entries = [], pages = [], given = 0, skipped = [] } = next.get(metadata.name) ?? {};
     const all = [...entries, { number: metadata.version, metadata }].sort((a, b) => a.number - b.number);
-    next.set(metadata.name, { entries: all, pages, ...(given > metadata.version ? { given } : {}) });
+    const series = { entries: all, pages, ...(given > metadata.version ? { given } : {}) };
+    // Of two that share the lock the one with the higher number may be the faster one.
+    next.set(metadata.name, withSkips(series, skipped, [metadata.version]));
   }
   return next;
+}
+
+/** The numbers from `from` up to `to`, without that, were passed over, as far as others haven't come by them. */
+export function withSkipped(manifest: Manifest, name: string, { from, to }: { from: number; to: number }): Manifest {
+  if (from >= to) return manifest;
+  const { entries = [], pages = [], skipped = [], ...rest } = manifest.get(name) ?? {};
+  const more = Array.from({ length: to - from }, (_, index) => from + index);
+  const all = [...new Set([...skipped, ...more])].sort((a, b) => a - b);
+  return new Map(manifest).set(name, withSkips({ entries, pages, ...rest }, all, numbersOf(manifest, name)));
+}
+
+function withSkips(series: Series, skipped: readonly number[], taken: readonly number[]): Series {
+  const left = skipped.filter((number) => !taken.includes(number));
+  return left.length === 0 ? series : { ...series, skipped: left };
 }
 
 /** Without these versions; where none is left, without the name (`namesOf`). Pages keep what they have: their numbers say what of it counts. */
@@ -84,14 +107,15 @@ export function withoutVersions(manifest: Manifest, name: string, numbers: reado
   const series = manifest.get(name);
   if (series === undefined) return manifest;
   const next = new Map(manifest);
-  const { entries, pages } = series;
+  const { entries, pages, skipped = [] } = series;
   const left = entries.filter((entry) => !numbers.includes(entry.number));
   const leftPages = pages
     .map((page) => ({ ...page, numbers: page.numbers.filter((number) => !numbers.includes(number)) }))
     .filter((page) => page.numbers.length > 0);
-  next.set(name, { entries: left, pages: leftPages });
+  const shorter = withSkips({ entries: left, pages: leftPages }, skipped, []);
+  next.set(name, shorter);
   const given = nextNumber(manifest, name) - 1;
-  if (nextNumber(next, name) <= given) next.set(name, { entries: left, pages: leftPages, given });
+  if (nextNumber(next, name) <= given) next.set(name, { ...shorter, given });
   return next;
 }
 
@@ -121,10 +145,11 @@ export function spill(
 export function encodeManifest(manifest: Manifest, stamp: string): string {
   const names = [...manifest]
     .sort(([a], [b]) => compareCodePoints(a, b))
-    .map(([name, { entries, pages, given }]) => ({
+    .map(([name, { entries, pages, given, skipped = [] }]) => ({
       name,
       entries: entries.map(encodeEntry),
       ...(given === undefined ? {} : { given }),
+      ...(skipped.length === 0 ? {} : { skipped: rangesOf(skipped) }),
       ...(pages.length === 0
         ? {}
         : { pages: pages.map(({ sha256, numbers }) => ({ sha256, numbers: rangesOf(numbers) })) }),
@@ -147,12 +172,14 @@ export function parseManifest(text: string, where: string): Manifest {
       if (!isRecord(one) || typeof one["name"] !== "string" || !Array.isArray(one["entries"])) throw corrupt(where);
       const { name, entries, given } = one;
       const pages = Array.isArray(one["pages"]) ? one["pages"] : [];
+      const skipped = Array.isArray(one["skipped"]) ? one["skipped"] : [];
       return [
         name,
         {
           entries: entries.map((entry: unknown) => parseEntry(entry, name, where)),
           pages: pages.map((page: unknown) => parsePage(page, where)),
           ...(isNumber(given) ? { given } : {}),
+          ...(skipped.length === 0 ? {} : { skipped: skipped.flatMap((range: unknown) => numbersIn(range, where)) }),
         },
       ];
     }),

@@ -30,10 +30,17 @@ describe("a bucket of the older program", () => {
     expect(new TextDecoder().decode(read)).toBe("old 9");
   });
 
-  test("keeps all of it with the first commit, which takes the next number", async () => {
+  test("keeps all of it with the first commit, which takes the next number, and lists it once for that", async () => {
     for (const number of [1, 10]) await world.older("result", number);
-    const one = world.machine("one");
-    await one.run("new", "result");
+    let lists = 0;
+    const counting = Object.assign(Object.create(world.objects), {
+      list: (folder: string) => {
+        lists++;
+        return world.objects.list(folder);
+      },
+    });
+    await world.machine("one", { objects: counting }).run("new", "result");
+    expect(lists).toBe(1);
     expect(await world.machine("two").versions.numbers(web, "result")).toEqual([1, 10, 11]);
     expect(world.text(`${webFolder}/result/11/raw`)).toBe("new");
   });
@@ -48,6 +55,62 @@ describe("a bucket of the older program", () => {
     const one = world.machine("one", { objects: failing });
     await expect(one.versions.numbers(web, "result")).rejects.toMatchObject({ code: "store_unavailable" });
     await expect(one.run("new", "result")).rejects.toMatchObject({ code: "store_unavailable" });
+  });
+});
+
+describe("what a run was to leave", () => {
+  const named = (dataId: string, version: number, name = "result") => ({ dataId, name, version });
+  async function idOf(number: number): Promise<string> {
+    const metadata = await world.machine("reader").versions.metadata({ model: web, name: "result", number });
+    return metadata?.id ?? "none";
+  }
+  const wasCommitted = (...versions: ReturnType<typeof named>[]) =>
+    world.machine("reader").versions.wasCommitted(web, versions);
+
+  test("was committed if a version has its id, whatever others have the number", async () => {
+    const one = world.machine("one");
+    await one.run("1", "result");
+    expect(await wasCommitted(named(await idOf(1), 1))).toBe(true);
+    expect(await wasCommitted(named("another", 1))).toBe(false);
+    expect(await wasCommitted(named("another", 2))).toBe(false);
+    expect(await wasCommitted(named("another", 1, "log"))).toBe(false);
+  });
+
+  test("was committed if it was removed since; what was only put where others had to pass it over was not", async () => {
+    const one = world.machine("one");
+    await world.objects.put(`${webFolder}/result/1/raw`, Buffer.from("of one that died"));
+    await one.run("2", "result");
+    const [first, second] = [named("died", 1), named(await idOf(2), 2)];
+    const expected = async () => expect([await wasCommitted(first), await wasCommitted(second)]).toEqual([false, true]);
+    await expected();
+    await using held = await one.take();
+    await one.versions.remove(web, "result", { numbers: [2], held });
+    await expected();
+    await one.versions.tidy();
+    await expected();
+  });
+
+  test("is asked for anew where it wasn't there yet, and not again where it was", async () => {
+    let reads = 0;
+    const { versions } = world.machine("reader", { isStill: true });
+    const one = world.machine("one");
+    expect(await versions.wasCommitted(web, [named("not yet", 1)])).toBe(false);
+    await one.run("1", "result");
+    const found = named(await idOf(1), 1);
+    expect(await versions.wasCommitted(web, [found])).toBe(true);
+    const get = world.locks.objects.get.bind(world.locks.objects);
+    world.locks.objects.get = (key) => {
+      reads++;
+      return get(key);
+    };
+    expect(await versions.wasCommitted(web, [found])).toBe(true);
+    expect(reads).toBe(0);
+  });
+
+  test("of an adopted model is what the older program left", async () => {
+    await world.older("result", 1);
+    expect(await wasCommitted(named(await idOf(1), 1))).toBe(true);
+    expect(await wasCommitted(named("died", 2))).toBe(false);
   });
 });
 

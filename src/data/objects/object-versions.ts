@@ -4,8 +4,8 @@
  */
 import { compareCodePoints } from "../../kernel/order.ts";
 import type { LocalFiles } from "../../store/contract.ts";
-import type { Brought, CommitOptions, Held, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
-import { modelFolder, type ModelRef, stagingFolder } from "../layout.ts";
+import type { Brought, CommitOptions, Held, Named, Settled, StagedRun, VersionRef, VersionStore } from "../contract.ts";
+import { modelFolder, type ModelRef, stagingFolder, versionNumber } from "../layout.ts";
 import { type Metadata, parseMetadata } from "../metadata.ts";
 import { adopted, modelsIn } from "./adopt.ts";
 import {
@@ -18,6 +18,7 @@ import {
   parseManifest,
   parsePageText,
   spill,
+  wasGiven,
   withoutVersions,
 } from "./manifest.ts";
 import { contentPath, folderOf, type ObjectParts } from "./parts.ts";
@@ -92,8 +93,11 @@ export class ObjectVersions implements VersionStore {
     return (await this.numbers(model, name)).at(-1);
   }
 
-  async metadata({ model, name, number }: VersionRef): Promise<Metadata | undefined> {
-    const manifest = await this.manifest(model);
+  async metadata(version: VersionRef): Promise<Metadata | undefined> {
+    return this.#metadataIn(await this.manifest(version.model), version);
+  }
+
+  async #metadataIn(manifest: Manifest, { model, name, number }: VersionRef): Promise<Metadata | undefined> {
     const page = pageOf(manifest, name, number);
     const entry =
       page === undefined ? entryOf(manifest, name, number) : await this.#paged(model, name, { number, page });
@@ -159,8 +163,28 @@ export class ObjectVersions implements VersionStore {
     return this.#pushes.commit(run, held, options);
   }
 
-  settle(model: ModelRef, held: Held): Promise<readonly Settled[]> {
-    return this.#pushes.settle(model, held);
+  /** What was once true stays so: an older manifest may say yes, a no is asked for anew. */
+  async wasCommitted(model: ModelRef, versions: readonly Named[]): Promise<boolean> {
+    const known = await this.#known.get(modelFolder(model))?.manifest.catch(() => undefined); // read anew below
+    return (
+      (known !== undefined && (await this.#hasCommitted(known, model, versions))) ||
+      this.#hasCommitted(await this.refresh(model), model, versions)
+    );
+  }
+
+  async #hasCommitted(manifest: Manifest, model: ModelRef, versions: readonly Named[]): Promise<boolean> {
+    for (const { dataId, name, version: number } of versions) {
+      if (numbersOf(manifest, name).includes(number)) {
+        const metadata = await this.#metadataIn(manifest, { model, name, number });
+        return metadata === undefined || metadata.id === dataId; // a damaged page says nothing against it
+      }
+      if (!wasGiven(manifest, name, number)) return false;
+    }
+    return true; // removed since
+  }
+
+  settle(model: ModelRef, held: Held, told?: (one: Settled) => Promise<void>): Promise<readonly Settled[]> {
+    return this.#pushes.settle(model, held, told);
   }
 
   async remove(
@@ -198,8 +222,9 @@ export class ObjectVersions implements VersionStore {
       const manifest = await this.manifest(model);
       const orphans: string[] = [];
       for await (const { path } of this.#parts.objects.list(modelFolder(model))) {
-        const [name = "", number = ""] = path.slice(modelFolder(model).length + 1).split("/");
-        if (/^[1-9]\d*$/.test(number) && !numbersOf(manifest, name).includes(Number(number))) orphans.push(path);
+        const [name = "", digits = ""] = path.slice(modelFolder(model).length + 1).split("/");
+        const number = versionNumber(digits);
+        if (number !== undefined && !numbersOf(manifest, name).includes(number)) orphans.push(path);
       }
       await this.#parts.objects.removeAll(orphans);
     }

@@ -16,11 +16,12 @@ import { isRecord } from "../../repo/yaml.ts";
 import {
   encodeManifest,
   hasId,
-  isOfRun,
   type Manifest,
   nextNumber,
   numbersOf,
   parseManifest,
+  versionsWhere,
+  withSkipped,
   withVersions,
 } from "./manifest.ts";
 import { contentPath, type ObjectParts } from "./parts.ts";
@@ -30,6 +31,8 @@ const planFile = "plan.json";
 const maxPlanBytes = 4 * 1024 * 1024;
 
 const broughtAtOnce = 8;
+/** What is there about as soon as a record is. */
+const swiftBytes = 1024 * 1024;
 
 interface Plan {
   /** What was committed when the run ended: as long as it is so, nobody has come in between. */
@@ -47,6 +50,13 @@ interface Manifests {
 interface Changing {
   change(manifest: Manifest): Manifest | undefined;
   readonly last?: boolean | undefined;
+  /** What was read under the lock, where it was. */
+  readonly base?: Manifest;
+}
+
+interface Pushing {
+  readonly held: Held;
+  readonly base: Manifest;
 }
 
 export class Pushes {
@@ -62,11 +72,11 @@ export class Pushes {
     if (run.outputs.length === 0) return [];
     held.signal.throwIfAborted();
     const { local } = this.#parts;
-    const base = digestOf(await this.#manifests.read(run.model, held));
-    const plan: Plan = { base, outputs: run.outputs };
+    const base = await this.#manifests.read(run.model, held);
+    const plan: Plan = { base: digestOf(base), outputs: run.outputs };
     await local.write(`${run.folder}/${planFile}`, JSON.stringify(plan), { durable: false });
     try {
-      return await this.#push(run, held, options);
+      return await this.#push(run, { held, base }, options);
     } catch (error) {
       if (!(error instanceof FenError) || error.code === "lock_lost" || error.kind !== "unavailable") throw error;
       throw await this.#keepForLater(run, error);
@@ -74,9 +84,9 @@ export class Pushes {
   }
 
   /** Replaces the manifest; `change` gives undefined where it is as wanted already. Throws `lock_lost`; then nothing was changed. */
-  async change(model: ModelRef, held: Held, { change, last }: Changing): Promise<void> {
+  async change(model: ModelRef, held: Held, { change, last, ...known }: Changing): Promise<void> {
     const { heads, machine } = this.#parts;
-    const base = await this.#manifests.read(model, held);
+    const base = known.base ?? (await this.#manifests.read(model, held));
     const wanted = change(base);
     const prepared = wanted === undefined ? undefined : await this.#manifests.shorten(model, wanted);
     const swapped = (head: string | undefined) => {
@@ -91,17 +101,24 @@ export class Pushes {
   }
 
   /** Contents, and what is written beside them, all at the same time; then the head. */
-  async #push(run: StagedRun, held: Held, options: CommitOptions = {}): Promise<readonly Metadata[]> {
+  async #push(run: StagedRun, { held, base }: Pushing, options: CommitOptions = {}): Promise<readonly Metadata[]> {
     const { model } = run;
     const { beside, last } = options;
-    const planned = allotted(run.outputs, await this.#manifests.read(model, held));
+    const planned = allotted(run.outputs, base);
     const placing = all(planned.map((metadata) => this.#place(run, metadata)));
+    // What is under way for long is told when it is there.
+    if (planned.some(({ size = 0 }) => size > swiftBytes)) await placing;
     const [placed] = await all([placing, beside?.(planned)]);
     if (placed.some(({ version }, index) => version !== planned[index]?.version)) await beside?.(placed);
+    const passedOver = placed.map(({ name, version: to }, n) => ({ name, from: planned[n]?.version ?? to, to }));
     const isThere = (now: Manifest) => placed.some(({ id }) => hasId(now, id));
     try {
-      const change = (now: Manifest) => (isThere(now) ? undefined : withVersions(now, placed));
-      await this.change(model, held, { change, last });
+      const change = (now: Manifest) => {
+        if (isThere(now)) return undefined;
+        const whole = passedOver.reduce((before, { name, ...range }) => withSkipped(before, name, range), now);
+        return withVersions(whole, placed);
+      };
+      await this.change(model, held, { change, last, base });
     } catch (error) {
       // The answer to the swap may have been lost, and the lock after it: then others have gone on from what it did.
       if (!(error instanceof FenError) || !["lock_lost", "store_unavailable"].includes(error.code)) throw error;
@@ -171,41 +188,50 @@ export class Pushes {
 
   // ---------------------------------------------------------------- what former runs left
 
-  async settle(model: ModelRef, held: Held): Promise<readonly Settled[]> {
+  /** Of each run: its data, then its record, then its folder. Ended in between, the next one finds the folder and does what is left. */
+  async settle(
+    model: ModelRef,
+    held: Held,
+    told: (one: Settled) => Promise<void> = async () => undefined,
+  ): Promise<readonly Settled[]> {
     const { local } = this.#parts;
     const settled: Settled[] = [];
     for (const { name } of await local.list(stagingFolder(model))) {
       const [, runId = name, push] = /^(.*?)(\.push)?$/.exec(name) ?? [];
-      const folder = `${stagingFolder(model)}/${name}`;
-      const isDone = await this.#isCommitted({ model, runId, folder }, held);
-      if (isDone) {
-        await local.remove(folder);
-        settled.push({ runId, committed: true });
-      } else if (push === undefined) {
-        if (await dropUncommitted(local, folder, runId)) settled.push({ runId, committed: false });
-      } else settled.push(await this.#later({ model, runId, folder }, held));
+      const run = { model, runId, folder: `${stagingFolder(model)}/${name}` };
+      const one = await this.#finish(run, held, { isComplete: push !== undefined });
+      await told(one);
+      const wasThere = await (one.keptAside === undefined
+        ? dropUncommitted(local, run.folder, one)
+        : putAside(local, run.folder, runId));
+      if (wasThere) settled.push(one);
     }
     return settled;
   }
 
-  async #later(run: Omit<StagedRun, "outputs">, held: Held): Promise<Settled> {
+  async #finish(
+    run: Omit<StagedRun, "outputs">,
+    held: Held,
+    { isComplete }: { readonly isComplete: boolean },
+  ): Promise<Settled> {
     const { local } = this.#parts;
     const { model, runId, folder } = run;
+    const versions = await this.#committed(run, held);
+    if (versions.length > 0) return { runId, committed: true, versions };
+    if (!isComplete) return { runId, committed: false };
     const plan = await readPlan(local, folder);
-    if (plan !== undefined && plan.base === digestOf(await this.#manifests.read(model, held))) {
-      await this.#push({ ...run, outputs: plan.outputs }, held);
-      await local.remove(folder);
-      return { runId, committed: true };
-    }
-    await putAside(local, folder, runId);
+    const base = await this.#manifests.read(model, held);
+    if (plan !== undefined && plan.base === digestOf(base))
+      return { runId, committed: true, versions: await this.#push({ ...run, outputs: plan.outputs }, { held, base }) };
     return { runId, committed: false, keptAside: local.locate(asideFolder(runId)) };
   }
 
   /** By what it was to become; where a power cut took that, by whose the versions are. */
-  async #isCommitted({ model, runId, folder }: Omit<StagedRun, "outputs">, held: Held): Promise<boolean> {
+  async #committed({ model, runId, folder }: Omit<StagedRun, "outputs">, held: Held): Promise<readonly Metadata[]> {
     const plan = await readPlan(this.#parts.local, folder);
-    const manifest = await this.#manifests.read(model, held);
-    return plan?.outputs.some(({ id }) => hasId(manifest, id)) ?? isOfRun(manifest, runId);
+    const ids = plan && new Set(plan.outputs.map(({ id }) => id));
+    const isOurs = ({ id, ownerDefinition }: Metadata) => ids?.has(id) ?? ownerDefinition.outputId === runId;
+    return versionsWhere(await this.#manifests.read(model, held), isOurs);
   }
 
   async *stream(version: VersionRef, sha256: string | undefined): AsyncIterable<Uint8Array> {
@@ -246,11 +272,10 @@ function allotted(outputs: readonly Draft[], manifest: Manifest): Metadata[] {
   });
 }
 
-/** False where it was gone already. */
-async function dropUncommitted(local: LocalFiles, folder: string, runId: string): Promise<boolean> {
-  const owner = await local.owner(`${folder}/${ownerFile}`);
-  if (owner === "alive") return putAside(local, folder, runId);
-  return local.remove(folder);
+/** What isn't committed and belongs to somebody who lives is put aside, for that one to name. False where it was gone already. */
+async function dropUncommitted(local: LocalFiles, folder: string, { runId, committed }: Settled): Promise<boolean> {
+  const isOwned = !committed && (await local.owner(`${folder}/${ownerFile}`)) === "alive";
+  return isOwned ? putAside(local, folder, runId) : local.remove(folder);
 }
 
 async function readPlan(local: LocalFiles, folder: string): Promise<Plan | undefined> {

@@ -1,6 +1,6 @@
 /** What the protocol asks of a store, one thing at a time, and what it may hear. */
 import type { FenError } from "../../kernel/errors.ts";
-import type { PutCondition } from "../../store/conditional.ts";
+import type { Listed, PutCondition } from "../../store/conditional.ts";
 import type { LockState } from "./record.ts";
 
 export interface ClaimState {
@@ -16,6 +16,9 @@ export interface ClaimName {
   readonly nonce: string;
 }
 
+/** Its age is for people: it decides nothing. */
+export type ListedClaim = ClaimName & Omit<Listed, "key">;
+
 export type Ask =
   | { readonly do: "read-record"; readonly key: string }
   | { readonly do: "write-record"; readonly key: string; readonly state: LockState; readonly if: PutCondition }
@@ -28,7 +31,7 @@ export type Ask =
 export type Answer =
   | { readonly is: "record"; readonly state: LockState; readonly etag: string }
   | { readonly is: "claim"; readonly state: ClaimState; readonly etag: string }
-  | { readonly is: "claims"; readonly claims: readonly (ClaimName & { readonly etag: string })[] }
+  | { readonly is: "claims"; readonly claims: readonly ListedClaim[] }
   | { readonly is: "absent" }
   /** There is something, but nobody can tell what it says. */
   | { readonly is: "unreadable"; readonly etag: string }

@@ -1,14 +1,7 @@
 /** Who holds and who waits, read without taking any lock: a LIST of the claims and a read for each resource that has any. */
 import { FenError } from "../../kernel/errors.ts";
-import {
-  type HeldLock,
-  type LockRecord,
-  type LockTable,
-  type Resource,
-  resourceKey,
-  type WaitingLock,
-} from "../../store/contract.ts";
-import type { Answer, Ask, ClaimName } from "./ask.ts";
+import { type LockRecord, type LockTable, type Resource, resourceKey } from "../../store/contract.ts";
+import type { Answer, Ask, ListedClaim } from "./ask.ts";
 import type { Means } from "./hold.ts";
 import { recordPath } from "./objects.ts";
 import type { Entry } from "./record.ts";
@@ -39,34 +32,36 @@ export async function tellOrThrow({ objects }: Means, ask: Ask): Promise<Exclude
   throw answer.error ?? new FenError("store_unavailable", "The store gave no answer.");
 }
 
-export async function listClaims(means: Means): Promise<readonly (ClaimName & { readonly etag: string })[]> {
+export async function listClaims(means: Means): Promise<readonly ListedClaim[]> {
   const listed = await tellOrThrow(means, { do: "list-claims", key: undefined });
   return listed.is === "claims" ? listed.claims : [];
 }
 
 export async function inspectRecords(means: Means, scope: "all" | "live" | Resource): Promise<LockTable> {
   const wanted = typeof scope === "string" ? undefined : resourceKey(scope);
-  const claimed = (await listClaims(means)).map((claim) => claim.key);
-  const keys = [...new Set([datastoreKey, ...(wanted === undefined ? [] : [wanted]), ...claimed])].filter(
-    (key) => wanted === undefined || key === wanted || key.startsWith(wanted + underSign),
-  );
-  const tables = await Promise.all(keys.map((key) => inspectOne(means, key)));
+  const claims = await listClaims(means);
+  const isAsked = (key: string) => wanted === undefined || key.startsWith(wanted + underSign);
+  const keys = new Set([wanted ?? datastoreKey, ...claims.map((claim) => claim.key).filter(isAsked)]);
+  const tables = await Promise.all([...keys].map((key) => inspectOne(means, key, claims)));
   return { held: tables.flatMap((one) => one.held), waiting: tables.flatMap((one) => one.waiting) };
 }
 
-async function inspectOne(means: Means, key: string): Promise<LockTable> {
+async function inspectOne(means: Means, key: string, claims: readonly ListedClaim[]): Promise<LockTable> {
   const found = await tellOrThrow(means, { do: "read-record", key });
   const at = splitKey(key);
   const path = recordPath(key);
   if (found.is === "unreadable") return { held: [{ ...at, state: "unreadable", processes: [], path }], waiting: [] };
   if (found.is !== "record") return { held: [], waiting: [] };
-  const { ttlMs } = means.times;
+  const { ttlMs, waiterQuietMs } = means.times;
+  const goneMs = waiterQuietMs + 1000; // longer than anybody who waited may be quiet; stores tell an age to a second
   const seen = (entries: readonly Entry[]) => entries.filter((one) => one.mode !== "intention");
-  const held = seen(found.state.holders).map((entry): HeldLock => {
+  const held = seen(found.state.holders).map((entry) => {
     const { pid, command } = entry.who;
-    return { ...at, state: "held", record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
+    const { ageMs = 0 } = claims.find(({ nonce }) => nonce === entry.nonce) ?? {};
+    const state = ageMs > goneMs ? ("stale" as const) : ("held" as const);
+    return { ...at, state, record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
   });
-  const waiting = seen(found.state.queue).map((entry, index): WaitingLock => ({
+  const waiting = seen(found.state.queue).map((entry, index) => ({
     ...at,
     record: recordOf(entry, ttlMs),
     place: index + 1,

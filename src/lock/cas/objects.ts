@@ -1,7 +1,7 @@
 /** The protocol's requests as requests to a store: keys, bodies, and what an error means. */
 import { FenError } from "../../kernel/errors.ts";
-import type { ConditionalStore, PutOutcome } from "../../store/conditional.ts";
-import type { Answer, Ask, ClaimName, ClaimState } from "./ask.ts";
+import type { ConditionalStore, Listed, PutOutcome } from "../../store/conditional.ts";
+import type { Answer, Ask, ClaimName, ClaimState, ListedClaim } from "./ask.ts";
 import type { Entry, LockState } from "./record.ts";
 
 const claimsPrefix = "claims/";
@@ -55,7 +55,7 @@ export class LockObjects {
         return { is: "done" };
       case "list-claims": {
         const listed = await this.#store.list(claimsOf(ask.key));
-        return { is: "claims", claims: listed.flatMap(({ key, etag }) => claimNamed(key, etag)) };
+        return { is: "claims", claims: listed.flatMap(claimNamed) };
       }
     }
   }
@@ -69,11 +69,11 @@ function heardOf(outcome: PutOutcome): Answer {
   return outcome.outcome === "done" ? { is: "done", etag: outcome.etag } : { is: "refused" };
 }
 
-function claimNamed(path: string, etag: string): (ClaimName & { etag: string })[] {
+function claimNamed({ key: path, ...rest }: Listed): ListedClaim[] {
   const [key, nonce, ...more] = path.slice(claimsPrefix.length).split("/");
   if (key === undefined || nonce === undefined || more.length > 0) return []; // not one of ours
   try {
-    return [{ key: decodeURIComponent(key), nonce, etag }];
+    return [{ key: decodeURIComponent(key), nonce, ...rest }];
   } catch {
     return []; // not one of ours
   }

@@ -61,9 +61,10 @@ export class MemoryObjects implements ObjectStore {
     return found === undefined ? undefined : { path, size: found.bytes.length, modifiedAt: 0 };
   }
 
-  async *list(folder: string): AsyncIterable<ObjectInfo> {
+  async *list(folder: string, { after = "" }: { readonly after?: string } = {}): AsyncIterable<ObjectInfo> {
     const start = folder === "" ? "" : `${folder}/`;
-    for (const path of [...this.objects.keys()].filter((one) => one.startsWith(start)).sort(compareCodePoints))
+    const paths = [...this.objects.keys()].filter((one) => one.startsWith(start) && compareCodePoints(one, after) > 0);
+    for (const path of paths.sort(compareCodePoints))
       yield { path, size: this.objects.get(path)?.bytes.length ?? 0, modifiedAt: 0 };
   }
 

@@ -8,6 +8,8 @@ export interface ListedObject {
   readonly size: number;
   /** Wall clock of the store, milliseconds. */
   readonly modifiedAt: number;
+  /** How long before the answer that was. */
+  readonly ageMs?: number;
 }
 
 export interface ListPage {
@@ -18,8 +20,8 @@ export interface ListPage {
   readonly next: string | undefined;
 }
 
-/** Keys are asked for with `encoding-type=url`, since XML can't hold all of them. Throws `store_refused` for anything but a list. */
-export function readListPage(body: Uint8Array): ListPage {
+/** Keys are asked for with `encoding-type=url`, since XML can't hold all of them. Throws `store_refused` for anything but a list. `now`: by the store's clock. */
+export function readListPage(body: Uint8Array, now = Number.NaN): ListPage {
   const root = named(body, "ListBucketResult");
   const isEncoded = textOf(root, "EncodingType") === "url";
   const decode = (text: string): string => (isEncoded ? decodeURIComponent(text.replaceAll("+", " ")) : text);
@@ -30,11 +32,16 @@ export function readListPage(body: Uint8Array): ListPage {
       key: decode(needed(entry, "Key")),
       etag: bareEtag(needed(entry, "ETag")),
       size: Number(needed(entry, "Size")),
-      modifiedAt: Date.parse(textOf(entry, "LastModified") ?? ""),
+      ...timesOf(textOf(entry, "LastModified"), now),
     })),
     folders: all(root, "CommonPrefixes").map((entry) => decode(needed(entry, "Prefix"))),
     next: textOf(root, "IsTruncated") === "true" ? next : undefined,
   };
+}
+
+function timesOf(modified: string | undefined, now: number): Pick<ListedObject, "ageMs" | "modifiedAt"> {
+  const modifiedAt = Date.parse(modified ?? "");
+  return { modifiedAt, ...(Number.isNaN(now - modifiedAt) ? {} : { ageMs: now - modifiedAt }) };
 }
 
 /** The id of a multipart upload that was begun. */

@@ -63,12 +63,12 @@ export class S3ConditionalStore implements ConditionalStore {
 
   async list(prefix: string): Promise<readonly Listed[]> {
     const listed: Listed[] = [];
-    for await (const { key, etag } of listAll(
+    for await (const { key, etag, ageMs } of listAll(
       this.#client,
       `${this.#prefix === "" ? "" : `${this.#prefix}/`}${prefix}`,
     )) {
       const path = pathOf(this.#prefix, key);
-      if (path !== undefined) listed.push({ key: path, etag });
+      if (path !== undefined) listed.push({ key: path, etag, ...(ageMs === undefined ? {} : { ageMs }) });
     }
     return listed.sort((a, b) => compareCodePoints(a.key, b.key));
   }

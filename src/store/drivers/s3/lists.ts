@@ -5,8 +5,12 @@ import type { S3Client } from "./client.ts";
 const maxPageBytes = 16 * 1024 * 1024;
 
 /** Every object whose key begins with `prefix` (whole, the datastore's prefix included), in the order of the store: one request per thousand. */
-export async function* listAll(client: S3Client, prefix: string): AsyncIterable<ListedObject> {
-  for await (const page of pagesOf(client, { prefix })) yield* page.objects;
+export async function* listAll(
+  client: S3Client,
+  prefix: string,
+  from: { readonly "start-after"?: string } = {},
+): AsyncIterable<ListedObject> {
+  for await (const page of pagesOf(client, { prefix, ...from })) yield* page.objects;
 }
 
 /** Page by page; with a `delimiter` of `/`, what is further below is told as folders. */
@@ -29,5 +33,6 @@ async function listPage(client: S3Client, query: Readonly<Record<string, string>
     },
     { maxBytes: maxPageBytes },
   );
-  return readListPage(answer.is === "success" ? answer.bytes : new Uint8Array());
+  if (answer.is !== "success") return readListPage(new Uint8Array());
+  return readListPage(answer.bytes, Date.parse(answer.header("date") ?? ""));
 }

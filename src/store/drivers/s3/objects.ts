@@ -100,8 +100,12 @@ export class S3Objects implements ObjectStore {
   }
 
   /** What is below a folder of the datastore (all of it, if empty), in the order of keys; one request per thousand. Keys that can't be paths are left out. */
-  async *list(folder: string): AsyncIterable<ListedObject & { readonly path: string }> {
-    for await (const listed of listAll(this.#client, this.#start(folder))) {
+  async *list(
+    folder: string,
+    { after }: { readonly after?: string } = {},
+  ): AsyncIterable<ListedObject & { readonly path: string }> {
+    const from = after === undefined ? {} : { "start-after": this.#key(after) };
+    for await (const listed of listAll(this.#client, this.#start(folder), from)) {
       const path = pathOf(this.#client.place.prefix, listed.key);
       if (path !== undefined) yield { ...listed, path };
     }

@@ -1,0 +1,125 @@
+/** What a record that was written ahead of its commit is taken to say, at every moment of its run. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { machine, type ObjectMachine, ObjectWorld, web } from "../../test/support/object-world.ts";
+import { textSpec } from "../../test/support/output-spec.ts";
+import type { OutputRecord } from "../data/outputs.ts";
+import { Staging } from "../data/staging.ts";
+import { DataVersions } from "../data/versions.ts";
+import { FenError } from "../kernel/errors.ts";
+import type { LockDriver } from "../store/contract.ts";
+import { RecordTruth } from "./record-truth.ts";
+
+let root: string;
+let world: ObjectWorld;
+let one: ObjectMachine;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "fen-truth-"));
+  world = new ObjectWorld(root);
+  one = world.machine("one");
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const runId = "dddddddd-0000-4000-a000-000000000001";
+
+/** As another machine is told, which may do something while the locks are looked at. */
+async function told(record: OutputRecord, meanwhile: () => Promise<unknown> = async () => undefined) {
+  const { datastore, versions } = world.machine("two");
+  const locks: LockDriver = Object.assign(Object.create(datastore.locks), {
+    inspect: async (scope: Parameters<LockDriver["inspect"]>[0]) => {
+      await meanwhile();
+      return datastore.locks.inspect(scope);
+    },
+  });
+  const truth = new RecordTruth({ datastore: { ...datastore, locks }, data: new DataVersions(versions) });
+  const { status, artifacts, durationMs } = await truth.of({ record, type: web.type, path: "a" });
+  return { status, artifacts: artifacts.dataArtifacts.length, durationMs };
+}
+
+/** A run that has put its record, and does the rest when it is told to. */
+async function begun() {
+  const held = await one.take();
+  const staging = new Staging(one.versions, machine, { model: web, runId });
+  const file = await staging.openFile("result", textSpec);
+  file.append("content");
+  await file.close();
+  let goOn: (() => void) | undefined;
+  const paused = new Promise<void>((resolve) => (goOn = resolve));
+  let put: ((record: OutputRecord) => void) | undefined;
+  const record = new Promise<OutputRecord>((resolve) => (put = resolve));
+  const committing = staging.commit({
+    ...{ owner: { ownerType: "model-method", ownerRef: web.id, outputId: runId }, tags: {}, held, last: true },
+    beside: async (committed) => {
+      put?.({
+        ...{
+          id: runId,
+          definitionId: web.id,
+          methodName: "execute",
+          status: "succeeded",
+          retryCount: 0,
+          durationMs: 5,
+        },
+        ...{ startedAt: "2026-01-01T00:00:00.000Z", provenance: {}, lockNonce: held.grants[0]?.nonce ?? "" },
+        artifacts: { dataArtifacts: committed },
+      });
+      await paused;
+    },
+  });
+  const end = async () => {
+    goOn?.();
+    await committing;
+    await held.release();
+  };
+  return { record: await record, held, committing, goOn, end };
+}
+
+const interrupted = { status: "interrupted", artifacts: 0, durationMs: 5 };
+const succeeded = { status: "succeeded", artifacts: 1, durationMs: 5 };
+const running = { status: "running", artifacts: 0, durationMs: undefined };
+
+test("says running before its commit, and what it says after that", async () => {
+  const { record, end } = await begun();
+  expect(await told(record)).toEqual(running);
+  await end();
+  expect(await told(record)).toEqual(succeeded);
+});
+
+test("says what it says where the commit came between two looks", async () => {
+  const { record, end } = await begun();
+  expect(await told(record, end)).toEqual(succeeded);
+});
+
+test("says interrupted, without data, when its lock is in other hands: then it can't be committed any more", async () => {
+  const { record, held, committing, goOn } = await begun();
+  const nonce = held.grants[0]?.nonce;
+  expect(await world.machine("two").datastore.locks.revoke({ kind: "model", ...web }, nonce)).toBe(true);
+  expect(await told(record)).toEqual(interrupted);
+  await using _ = await world.machine("two").take();
+  expect(await told(record)).toEqual(interrupted);
+  goOn?.();
+  await expect(committing).rejects.toMatchObject({ code: "lock_lost" });
+  expect(await told(record)).toEqual(interrupted);
+});
+
+test("is believed where it has no data, and where nothing says that it was written ahead", async () => {
+  const { record, end } = await begun();
+  const { lockNonce: _nonce, ...after } = record;
+  expect(await told(after)).toEqual(succeeded);
+  expect(await told({ ...record, artifacts: { dataArtifacts: [] } })).toEqual({ ...succeeded, artifacts: 0 });
+  await end();
+});
+
+test("is believed where the list of versions is damaged; a list that can't be read is an error", async () => {
+  const { record, end } = await begun();
+  await end();
+  const asked = (error: FenError) => {
+    const { datastore, versions } = world.machine("two");
+    const failing = Object.assign(Object.create(versions), { wasCommitted: async () => Promise.reject(error) });
+    return new RecordTruth({ datastore, data: new DataVersions(failing) }).of({ record, type: web.type, path: "a" });
+  };
+  expect((await asked(new FenError("data_corrupt", "It can't be read."))).status).toBe("succeeded");
+  const unavailable = asked(new FenError("store_unavailable", "No answer came."));
+  await expect(unavailable).rejects.toMatchObject({ code: "store_unavailable" });
+});
