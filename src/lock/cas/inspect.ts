@@ -1,13 +1,6 @@
 /** Who holds and who waits, read without taking any lock: a LIST of the claims and a read for each resource that has any. */
 import { FenError } from "../../kernel/errors.ts";
-import {
-  type HeldLock,
-  type LockRecord,
-  type LockTable,
-  type Resource,
-  resourceKey,
-  type WaitingLock,
-} from "../../store/contract.ts";
+import { type HeldLock, type LockRecord, type LockTable, type Resource, resourceKey } from "../../store/contract.ts";
 import type { Answer, Ask, ClaimName } from "./ask.ts";
 import type { Means } from "./hold.ts";
 import { recordPath } from "./objects.ts";
@@ -66,23 +59,14 @@ async function inspectOne(means: Means, key: string): Promise<LockTable> {
     const { pid, command } = entry.who;
     return { ...at, state: "held", record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
   });
-  const waiting = seen(found.state.queue).map((entry, index): WaitingLock => ({
-    ...at,
-    record: recordOf(entry, ttlMs),
-    place: index + 1,
-  }));
+  const queue = seen(found.state.queue);
+  const waiting = queue.map((entry, index) => ({ ...at, record: recordOf(entry, ttlMs), place: index + 1 }));
   return { held, waiting };
 }
 
 /** An entry as people and programs see it. */
 export function recordOf(entry: Entry, ttlMs: number): LockRecord {
-  const { nonce, token, who } = entry;
-  return {
-    ...who,
-    acquiredAt: who.since,
-    ttlMs,
-    nonce,
-    mode: entry.mode === "intention" ? "shared" : entry.mode,
-    ...(token === undefined ? {} : { token }),
-  };
+  const { mode, nonce, token, who } = entry;
+  const granted = token === undefined ? {} : { token };
+  return { ...who, acquiredAt: who.since, ttlMs, nonce, mode: mode === "intention" ? "shared" : mode, ...granted };
 }
