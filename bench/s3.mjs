@@ -19,7 +19,9 @@ try {
   });
   await bundle.write({ dir: folder, format: "esm", entryFileNames: "rows.mjs" });
   await bundle.close();
-  const args = [join(root, "scripts/ceph.mjs"), process.execPath, join(folder, "rows.mjs"), ...process.argv.slice(2)];
+  const args = [join(folder, "rows.mjs"), ...process.argv.slice(2)];
+  const isThere = args.some((word) => word.startsWith("--fill")); // by the environment that scripts/ceph.mjs gives
+  if (!isThere) args.unshift(join(root, "scripts/ceph.mjs"), process.execPath);
   process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });

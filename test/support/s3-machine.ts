@@ -15,8 +15,8 @@ export interface S3Machine {
 export interface S3World {
   /** Where the models are written. */
   readonly repo: Scratch;
-  /** A clone of what the repository has now. */
-  machine(server: S3Server, env?: Readonly<Record<string, string>>): S3Machine;
+  /** A clone of what the repository has now. `as`: with another build of the program. */
+  machine(server: S3Server, env?: Readonly<Record<string, string>>, as?: string): S3Machine;
   remove(): void;
 }
 
@@ -27,7 +27,7 @@ export async function s3World(prefix: string): Promise<S3World> {
   const mayBeNamed = spawnSync("unshare", ["--uts", "hostname", "another"]).status === 0;
   return {
     repo,
-    machine: (server, more = {}) => {
+    machine: (server, more = {}, as = program) => {
       const own = join(root, String(++machines));
       const path = join(own, "repo");
       mkdirSync(own);
@@ -43,7 +43,8 @@ export async function s3World(prefix: string): Promise<S3World> {
         AWS_REGION: server.region,
         ...more,
       };
-      const options = { cwd: path, env, ...(mayBeNamed ? { as: withHostName(`machine-${machines}`) } : {}) };
+      const start = [process.execPath, as];
+      const options = { cwd: path, env, as: mayBeNamed ? [...withHostName(`machine-${machines}`), ...start] : start };
       return {
         path,
         fen: (...args) => runFen(args, options),
@@ -57,7 +58,7 @@ export async function s3World(prefix: string): Promise<S3World> {
   };
 }
 
-/** The program in a world where the host is called so; its process id stays that of the child. */
+/** Runs what follows in a world where the host is called so; its process id stays that of the child. */
 function withHostName(name: string): string[] {
-  return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, process.execPath, program];
+  return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name];
 }
