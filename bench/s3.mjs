@@ -1,5 +1,9 @@
 // Measures a datastore in S3 against the real server of the tests (scripts/ceph.mjs), direct and through 60 ms. Prints a table, writes
-// bench/results/s3.json. One word narrows, and leaves the other rows of that file: node bench/s3.mjs handover. --objects N: how many objects are in the large bucket (default 20,000).
+// bench/results/s3.json. One word narrows, and leaves the other rows of that file: node bench/s3.mjs handover.
+//   --objects N        how many objects are in the large bucket (20,000). The long form: node bench/s3.mjs large --objects 1000000, a quarter of an hour
+//                      and 15 GB of memory; it stops filling when less than 6 GB are left, and says how many objects there are then
+//   --fill PREFIX      only fills, on the server that the environment names (scripts/ceph.mjs COMMAND), until --objects or --seconds N; goes on --from N
+//   --filled PREFIX    measures there what was filled so before
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +23,9 @@ try {
   });
   await bundle.write({ dir: folder, format: "esm", entryFileNames: "rows.mjs" });
   await bundle.close();
-  const args = [join(root, "scripts/ceph.mjs"), process.execPath, join(folder, "rows.mjs"), ...process.argv.slice(2)];
+  const args = [join(folder, "rows.mjs"), ...process.argv.slice(2)];
+  const isThere = args.some((word) => word.startsWith("--fill")); // by the environment that scripts/ceph.mjs gives
+  if (!isThere) args.unshift(join(root, "scripts/ceph.mjs"), process.execPath);
   process.exitCode = spawnSync(process.execPath, args, { stdio: "inherit" }).status ?? 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });

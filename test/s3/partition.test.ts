@@ -29,7 +29,7 @@ async function atCable(world: S3World): Promise<Cut> {
   ends.push(() => network.close());
   const server = await startProxy(inject("s3"), {}, { host: network.address });
   ends.push(() => server.close());
-  const machine = world.machine(server, env, { enter: network.enter, allowHttp: true });
+  const machine = world.machine(server, env, { network: { enter: network.enter, allowHttp: true } });
   return { machine, cut: () => network.cut(), mend: () => network.mend() };
 }
 

@@ -1,5 +1,6 @@
 /** The production code, LockManager and CasLocks, in a world that a seed decides. `npm run torture` runs it for as long as one likes. */
 import { describe, expect, test } from "vitest";
+import type { Rules } from "../../src/lock/cas/rules.ts";
 import { mutations } from "./mutations.ts";
 import { explore } from "./explore.ts";
 import { protocolSpace } from "./protocol-space.ts";
@@ -58,20 +59,27 @@ const quickSearches: readonly Search[] = [
   { who: "ab bX D", faults: { crashes: 0, pauses: 0, lostAnswers: 0 } },
 ];
 
+async function foundBySeeds(rules: Rules, from: number, to: number): Promise<string | undefined> {
+  for (let seed = from; seed <= to; seed++) {
+    const { failure } = await simulate({ seed, rules });
+    if (failure !== undefined) return `simulation, seed ${seed}: ${failure}`;
+  }
+  return undefined;
+}
+
+function foundBySearch(rules: Rules): string | undefined {
+  for (const { who, faults } of quickSearches) {
+    const { failure } = explore(protocolSpace(scriptsOf(who), faults, rules), 200_000);
+    if (failure !== undefined) return `search ${who}: ${failure.what}`;
+  }
+  return undefined;
+}
+
 describe("planted bugs", () => {
   test.each(mutations)("found: $name", async ({ name, rules }) => {
-    const found: string[] = [];
-    for (let seed = 1; seed <= 300 && found.length === 0; seed++) {
-      const { failure } = await simulate({ seed, rules });
-      if (failure !== undefined) found.push(`simulation, seed ${seed}: ${failure}`);
-    }
-    for (const { who, faults } of found.length > 0 ? [] : quickSearches) {
-      const { failure } = explore(protocolSpace(scriptsOf(who), faults, rules), 200_000);
-      if (failure === undefined) continue;
-      found.push(`search ${who}: ${failure.what}`);
-      break;
-    }
-    console.log(`${name}: ${found.join()}`);
-    expect(found).toHaveLength(1);
+    // One of them shows in two of a thousand seeds.
+    const found = (await foundBySeeds(rules, 1, 300)) ?? foundBySearch(rules) ?? (await foundBySeeds(rules, 301, 4000));
+    console.log(`${name}: ${found}`);
+    expect(found).toBeDefined();
   });
 });

@@ -12,11 +12,17 @@ export interface S3Machine {
   start(...args: string[]): Running;
 }
 
+export interface MachineOptions {
+  readonly network?: OwnNetwork | undefined;
+  /** Path of another build of the program. */
+  readonly as?: string | undefined;
+}
+
 export interface S3World {
   /** Where the models are written. */
   readonly repo: Scratch;
   /** A clone of what the repository has now. */
-  machine(server: S3Server, env?: Readonly<Record<string, string>>, network?: OwnNetwork): S3Machine;
+  machine(server: S3Server, env?: Readonly<Record<string, string>>, more?: MachineOptions): S3Machine;
   remove(): void;
 }
 
@@ -34,7 +40,7 @@ export async function s3World(prefix: string): Promise<S3World> {
   const mayBeNamed = spawnSync("unshare", ["--uts", "hostname", "another"]).status === 0;
   return {
     repo,
-    machine: (server, more = {}, network) => {
+    machine: (server, more = {}, { network, as = program } = {}) => {
       const own = join(root, String(++machines));
       const path = join(own, "repo");
       mkdirSync(own);
@@ -52,8 +58,9 @@ export async function s3World(prefix: string): Promise<S3World> {
         AWS_REGION: server.region,
         ...more,
       };
-      const as = [...enter, ...(mayBeNamed ? withHostName(`machine-${machines}`) : [process.execPath, program])];
-      const options = { cwd: path, env, as };
+      const start = [process.execPath, as];
+      const named = mayBeNamed ? [...withHostName(`machine-${machines}`), ...start] : start;
+      const options = { cwd: path, env, as: [...enter, ...named] };
       return {
         path,
         fen: (...args) => runFen(args, options),
@@ -72,7 +79,7 @@ function nameInMarker(repo: string, place: Readonly<Record<string, unknown>>): v
   appendFileSync(join(repo, ".swamp.yaml"), `datastore: ${JSON.stringify({ type: "s3", ...place })}\n`);
 }
 
-/** The program in a world where the host is called so; its process id stays that of the child. */
+/** Runs what follows in a world where the host is called so; its process id stays that of the child. */
 function withHostName(name: string): string[] {
-  return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, process.execPath, program];
+  return ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name];
 }

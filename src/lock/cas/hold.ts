@@ -7,7 +7,7 @@
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import * as acquisition from "./acquisition.ts";
-import type { Answer, Ask } from "./ask.ts";
+import { type Answer, type Ask, isRead } from "./ask.ts";
 import type { LockObjects } from "./objects.ts";
 import { type Entry, has } from "./record.ts";
 import type { Rules, Timing } from "./rules.ts";
@@ -43,15 +43,19 @@ export class Hold {
   #lost = false;
   #renewing: Promise<void> | undefined;
   #busy: Promise<unknown> = Promise.resolve();
-  /** The first look at the record, made while the claim is announced. */
+  /** A look at the record, made beside a write: beside that of the claim, or of a swap that others may have spoilt. */
   #early: { readonly key: string; readonly answer: Promise<Answer> } | undefined;
   #closed = false;
+  /** How long the last write took. */
+  #tripMs = 0;
+  /** As last seen, and since when. */
+  #token = 0;
+  #raisedAt = -Infinity;
 
   constructor(key: string, me: Entry, means: Means) {
     this.#means = means;
     this.#all = acquisition.acquire(key, me, means);
-    this.#early = { key, answer: means.objects.tell({ do: "read-record", key }) };
-    this.#early.answer.catch(() => undefined); // whoever takes the answer hears of it
+    this.#lookAhead(key);
     this.#timer = means.machine.clock.every(means.times.holderBeatMs, () => this.#renewIfDue());
   }
 
@@ -141,7 +145,10 @@ export class Hold {
   async #run(stop: () => boolean): Promise<void> {
     let unanswered = 0;
     for (let ask = acquisition.asked(this.#all); ask !== undefined && !stop(); ask = acquisition.asked(this.#all)) {
+      await this.#giveWay(ask);
+      const askedAt = this.#now();
       const answer = await this.#tell(ask);
+      if (!isRead(ask)) this.#tripMs = this.#now() - askedAt;
       unanswered = answer.is === "unknown" ? unanswered + 1 : 0;
       this.#all = acquisition.answered(this.#all, answer, this.#now());
       this.#noteClaims();
@@ -159,7 +166,25 @@ export class Hold {
       if (!this.#beats.has(ask.claim.key))
         this.#beats.set(ask.claim.key, { count: 0, etag: undefined, renewedAt: this.#now() });
     } else this.#early = undefined;
-    return ask.do === "read-record" && early?.key === ask.key ? early.answer : objects.tell(ask);
+    const answer = ask.do === "read-record" && early?.key === ask.key ? early.answer : objects.tell(ask);
+    const { goal, seen } = this.waiting;
+    const leaves = goal.want === "leave" || (goal.want === "commit" && goal.last);
+    if (leaves && ask.do === "write-record" && seen.state.queue.length > 0) this.#lookAhead(ask.key);
+    return answer;
+  }
+
+  #lookAhead(key: string): void {
+    this.#early = { key, answer: this.#means.objects.tell({ do: "read-record", key }) };
+    this.#early.answer.catch(() => undefined); // whoever takes the answer hears of it
+  }
+
+  /** Who joins a queue behind three waits between look and swap; who leaves doesn't, and so gets through. Just after a hand-over nobody leaves. */
+  async #giveWay(ask: Ask): Promise<void> {
+    const { me, seen, rules } = this.waiting;
+    const { token } = seen.state;
+    if (token !== this.#token) [this.#token, this.#raisedAt] = [token, this.#token === 0 ? -Infinity : this.#now()];
+    if (ask.do !== "write-record" || ask.state.queue.slice(3).at(-1)?.nonce !== me.nonce) return;
+    await this.#means.machine.clock.sleep(rules.giveWay(this.#tripMs, this.#now() - this.#raisedAt));
   }
 
   async #pause(unanswered: number): Promise<void> {

@@ -61,23 +61,14 @@ async function inspectOne(means: Means, key: string, claims: readonly ListedClai
     const state = ageMs > goneMs ? ("stale" as const) : ("held" as const);
     return { ...at, state, record: recordOf(entry, ttlMs), processes: [{ pid, command }], path };
   });
-  const waiting = seen(found.state.queue).map((entry, index) => ({
-    ...at,
-    record: recordOf(entry, ttlMs),
-    place: index + 1,
-  }));
+  const queue = seen(found.state.queue);
+  const waiting = queue.map((entry, index) => ({ ...at, record: recordOf(entry, ttlMs), place: index + 1 }));
   return { held, waiting };
 }
 
 /** An entry as people and programs see it. */
 export function recordOf(entry: Entry, ttlMs: number): LockRecord {
-  const { nonce, token, who } = entry;
-  return {
-    ...who,
-    acquiredAt: who.since,
-    ttlMs,
-    nonce,
-    mode: entry.mode === "intention" ? "shared" : entry.mode,
-    ...(token === undefined ? {} : { token }),
-  };
+  const { mode, nonce, token, who } = entry;
+  const granted = token === undefined ? {} : { token };
+  return { ...who, acquiredAt: who.since, ttlMs, nonce, mode: mode === "intention" ? "shared" : mode, ...granted };
 }

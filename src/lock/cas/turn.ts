@@ -280,11 +280,8 @@ const blocking = (turn: Turn): ClaimName[] => inTheWay(turn).map(({ nonce }) => 
 
 function looked(turn: Turn, answer: Answer, now: number): Turn {
   const names = blocking(turn);
-  const seen = names.map(({ nonce }) => ({
-    nonce,
-    etag: etagIn(answer, nonce),
-    waits: has(turn.seen.state.queue, nonce),
-  }));
+  const { queue } = turn.seen.state;
+  const seen = names.map(({ nonce }) => ({ nonce, etag: etagIn(answer, nonce), waits: has(queue, nonce) }));
   const after = { ...turn, sightings: sight(turn, seen, now) };
   const left = seen.some(({ etag }) => etag === undefined);
   return firstDead(after, names, now) ?? (left ? readRecord(after) : { ...after, at: { is: "waiting" } });
@@ -342,13 +339,10 @@ function takeOut(turn: Turn, { ask: asked, victim }: Asking, answer: Answer): Tu
   const found: Answer =
     isWrite && answer.is === "done" ? { is: "record", state: asked.state, etag: answer.etag ?? "" } : answer;
   const state = found.is === "record" ? turn.rules.withdraw(found.state, victim.nonce) : undefined;
-  if (found.is === "record" && state !== undefined && state !== found.state)
-    return ask(
-      turn,
-      { do: "write-record", key: victim.key, state, if: turn.rules.changeIf(found.etag) },
-      "taken-out",
-      victim,
-    );
+  if (found.is === "record" && state !== undefined && state !== found.state) {
+    const swap: Ask = { do: "write-record", key: victim.key, state, if: turn.rules.changeIf(found.etag) };
+    return ask(turn, swap, "taken-out", victim);
+  }
   const seen = victim.key === turn.key && found.is !== "unreadable" ? recordSeen(turn, found) : turn;
   return ask(seen, { do: "remove-claim", claim: victim }, "swept", victim);
 }
@@ -357,20 +351,17 @@ function takeOut(turn: Turn, { ask: asked, victim }: Asking, answer: Answer): Tu
 
 function drainListed(turn: Turn, answer: Answer, now: number): Turn {
   const claims = answer.is === "claims" ? answer.claims.filter((one) => one.key !== datastoreKey) : [];
-  const { drain } = turn;
+  const { drain, sightings: old } = turn;
   const unsettled = claims.filter((one) => !drain.harmless.has(one.nonce));
   const keys = new Set([...unsettled.map((one) => one.key), ...drain.waitFor.map((one) => one.key)]);
-  const known = [...new Set([...claims.map((one) => one.nonce), ...turn.sightings.keys()])].map((nonce) => ({
-    nonce,
-    etag: etagIn(answer, nonce),
-    waits: turn.sightings.get(nonce)?.waits ?? false,
-  }));
+  const nonces = [...new Set([...claims.map((one) => one.nonce), ...old.keys()])];
+  const known = nonces.map((nonce) => ({ nonce, etag: etagIn(answer, nonce), waits: old.get(nonce)?.waits ?? false }));
   const sightings = sight(turn, known, now);
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead: [...keys], waitFor: [] } }, now);
 }
 
 function drainRead(turn: Turn, asked: Ask, answer: Answer, now: number): Turn {
-  const { drain } = turn;
+  const { drain, sightings: old } = turn;
   const [key = "", ...toRead] = drain.toRead;
   if (asked.do !== "read-record" || answer.is === "absent")
     return drainNext({ ...turn, drain: { ...drain, toRead } }, now);
@@ -380,12 +371,8 @@ function drainRead(turn: Turn, asked: Ask, answer: Answer, now: number): Turn {
   const rest = [...state.holders, ...state.queue].filter((one) => !found.includes(one));
   const harmless = new Set([...drain.harmless, ...rest.map((one) => one.nonce)]);
   const waitFor = [...drain.waitFor, ...found.map((entry) => ({ key, nonce: entry.nonce, entry }))];
-  const roles = found.map(({ nonce }) => ({
-    nonce,
-    etag: turn.sightings.get(nonce)?.etag,
-    waits: has(state.queue, nonce),
-  }));
-  const sightings = new Map([...turn.sightings, ...sight(turn, roles, now)]);
+  const roles = found.map(({ nonce }) => ({ nonce, etag: old.get(nonce)?.etag, waits: has(state.queue, nonce) }));
+  const sightings = new Map([...old, ...sight(turn, roles, now)]);
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead, harmless, waitFor } }, now);
 }
 
