@@ -8,8 +8,7 @@ const claimsPrefix = "claims/";
 const modes: readonly string[] = ["shared", "exclusive", "intention"];
 
 export const recordPath = (key: string): string => `locks/${encodeURIComponent(key)}`;
-const claimsOf = (key: string | undefined): string =>
-  key === undefined ? claimsPrefix : `${claimsPrefix}${encodeURIComponent(key)}/`;
+const claimsOf = (key?: string): string => claimsPrefix + (key === undefined ? "" : `${encodeURIComponent(key)}/`);
 const claimPath = ({ key, nonce }: ClaimName): string => `${claimsOf(key)}${nonce}`;
 
 /** Each body is unlike every other, so that no etag comes twice: `stamp` gives a word that is used once. */
@@ -81,27 +80,25 @@ function claimNamed({ key: path, ...rest }: Listed): ListedClaim[] {
 
 function readObject(body: string): Record<string, unknown> | undefined {
   try {
-    const value: unknown = JSON.parse(body);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+    return asObject(JSON.parse(body));
   } catch {
     return undefined; // told as "unreadable"
   }
 }
 
+const asObject = (value: unknown): Record<string, unknown> | undefined =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+
 function readState(body: string): LockState | undefined {
-  const value = readObject(body);
-  if (value === undefined) return undefined;
-  const { token, holders, queue, head } = value;
+  const { token, holders, queue, head } = readObject(body) ?? {};
   if (!Number.isSafeInteger(token) || !isEntries(holders) || !isEntries(queue)) return undefined;
   return { token: Number(token), holders, queue, ...(typeof head === "string" && { head }) };
 }
 
-function isEntries(value: unknown): value is readonly Entry[] {
-  return Array.isArray(value) && value.every(isEntry);
-}
+const isEntries = (value: unknown): value is readonly Entry[] => Array.isArray(value) && value.every(isEntry);
 
 function isEntry(value: unknown): boolean {
-  const { nonce, mode, who }: Record<string, unknown> = typeof value === "object" && value !== null ? { ...value } : {};
+  const { nonce, mode, who } = asObject(value) ?? {};
   return typeof nonce === "string" && modes.includes(String(mode)) && typeof who === "object";
 }
 

@@ -83,9 +83,8 @@ export const soundRules = {
     const share = (sinceChangeMs / (place > 1 ? 4 : 10)) * Math.max(1, sinceChangeMs / times.holderBeatMs);
     return Math.min(Math.max(times.quickLookMs * place, share), times.lookMs);
   },
-  /** How long one that joins a long queue leaves between its look and its swap to those on their way out. */
-  giveWay: (tripMs: number, sinceHandOverMs: number): number =>
-    sinceHandOverMs < 3 * tripMs ? 0 : Math.min(tripMs, 250),
+  /** How long one that joins a long queue leaves between its look and its swap to those on their way out; `sinceMs`: since a hand-over. */
+  giveWay: (tripMs: number, sinceMs: number): number => (sinceMs < 3 * tripMs ? 0 : Math.min(tripMs, 250)),
   /** The clock that counts. */
   now: (clock: { now(): number; monotonic(): number }): number => clock.monotonic(),
 };
