@@ -41,8 +41,6 @@ export interface CallingStep {
   readonly log: RunLog;
   /** As it is written into the record. */
   readonly logFile: string;
-  /** The method was called and has come to its end; what it left isn't committed yet. */
-  methodEnded(): void;
   /** The record was written, but isn't durable yet; the run sees to that. */
   written(path: string): void;
   /** How a declared output differs in this step, by the name of its spec. */
@@ -119,8 +117,6 @@ export class MethodRun {
       };
     } catch (error) {
       return { result: { status: "failed", message: asError(error).message }, thrown: error };
-    } finally {
-      this.#parts.step?.methodEnded();
     }
   }
 

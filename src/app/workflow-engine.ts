@@ -12,7 +12,7 @@ import type { Journal } from "../workflow/journal.ts";
 import { type PlannedCall, plannedCallOf, type PlannedRun, type PlannedStep } from "../workflow/plan.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { type Decision, Scheduler } from "../workflow/scheduler.ts";
-import { type RunSlots, Slots } from "../workflow/slots.ts";
+import { Slots } from "../workflow/slots.ts";
 import type { AppEvent } from "./context.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { StepRunner } from "./workflow-step.ts";
@@ -27,7 +27,7 @@ export interface EngineParts {
   readonly logName: string;
   readonly signal: AbortSignal;
   /** Slots of the outermost run. */
-  readonly slots: RunSlots<SlotAsker>;
+  readonly slots: Slots<SlotAsker>;
   /** Inputs of the run that come from the environment or a vault: of a nested one, given by the step that calls it. */
   readonly taintedInputs: ReadonlySet<string>;
   /** Runs of one command are numbered in the order of their start. */

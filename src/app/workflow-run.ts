@@ -8,7 +8,7 @@ import type { WorkflowDefinition } from "../workflow/definition.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
-import { RunSlots } from "../workflow/slots.ts";
+import { Slots } from "../workflow/slots.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { evaluatedWorkflow } from "./last-evaluated.ts";
@@ -106,7 +106,7 @@ export async function carryOut(
     logFile: log,
     logName,
     signal: run.cancel.orCommand,
-    slots: new RunSlots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
+    slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
     taintedInputs: new Set(),
     sequence: surroundings.nextSequence(),
   };

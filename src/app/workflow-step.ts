@@ -9,7 +9,7 @@ import { findTarget, type NamedTarget } from "../workflow/find-target.ts";
 import { asName, modeOf, targetOf } from "../workflow/plan.ts";
 import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
-import type { RunSlot, Slot } from "../workflow/slots.ts";
+import type { Slot } from "../workflow/slots.ts";
 import type { Scope } from "../expression/scope.ts";
 import { resourceKey } from "../store/contract.ts";
 import { MethodRun, type MethodRunParts } from "./method-run.ts";
@@ -141,7 +141,7 @@ export class StepRunner {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
-        const locked = { attempt, found, method, scope, lease, request, methodEnded: () => held.methodEnded() };
+        const locked = { attempt, found, method, scope, lease, request };
         const prepared = await this.#prepare(step, locked);
         if (request.mode === "exclusive" || prepared.mode === "shared") return await this.#work(step, locked, prepared);
         changed = prepared.loaded; // it may change things now: it needs the stronger lock
@@ -235,7 +235,7 @@ export class StepRunner {
 
   #runParts(
     step: StepState,
-    { prepared, id, method, lease, methodEnded }: LockedCall & { readonly prepared: PreparedStep; readonly id: string },
+    { prepared, id, method, lease }: LockedCall & { readonly prepared: PreparedStep; readonly id: string },
   ): Omit<MethodRunParts, "signal"> {
     const { surroundings, state, logName } = this.#engine.parts;
     const { definition, id: run } = state;
@@ -263,7 +263,6 @@ export class StepRunner {
           workflowRunId: run,
           stepName: step.name,
         },
-        methodEnded,
         written: (path) => surroundings.records.add(path),
         log: this.#engine.logOf(step),
         logFile: logName,
@@ -289,7 +288,6 @@ interface LockedCall {
   readonly scope: Scope;
   readonly lease: Lease;
   readonly request: LockRequest;
-  methodEnded(): void;
 }
 
 interface PreparedStep extends PreparedMethod {
@@ -302,9 +300,7 @@ class HeldSlots {
   readonly #engine: WorkflowEngine;
   readonly #step: StepState;
   readonly #signal: AbortSignal;
-  /** Of the job and the fan-out. */
   #slots: Slot[] = [];
-  #ofRun: RunSlot | undefined;
 
   constructor(engine: WorkflowEngine, step: StepState, signal: AbortSignal) {
     this.#engine = engine;
@@ -315,17 +311,10 @@ class HeldSlots {
   async take(): Promise<void> {
     for (const slots of this.#engine.slotsOf(this.#step))
       this.#slots.push(await slots.take(this.#step.number, this.#signal));
-    this.#ofRun = await this.#engine.parts.slots.take(this.#engine.asker(this.#step), this.#signal);
-  }
-
-  /** Another step's method may begin while this one's outputs are committed. */
-  methodEnded(): void {
-    this.#ofRun?.methodEnded();
+    this.#slots.push(await this.#engine.parts.slots.take(this.#engine.asker(this.#step), this.#signal));
   }
 
   release(): void {
-    this.#ofRun?.release();
-    this.#ofRun = undefined;
     for (const slot of this.#slots) slot.release();
     this.#slots = [];
   }
