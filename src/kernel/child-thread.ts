@@ -75,6 +75,7 @@ function serve(port: NonNullable<typeof parentPort>): void {
     children.set(id, { child, onTheWay: 0, isFull: false });
   };
 
+  port.postMessage([]); // it is up
   port.on("message", (message: ToThread) => {
     if (message.kind === "start") return start(message.id, message.options);
     const one = children.get(message.id);

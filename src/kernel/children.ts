@@ -54,10 +54,19 @@ export function systemChildren(thread = join(dirname(import.meta.filename), "chi
   let inThread: ThreadChildren | undefined;
   return {
     start(options, events) {
-      if (++started === withoutThread && existsSync(thread)) inThread = new ThreadChildren(thread);
+      if (++started === withoutThread && existsSync(thread)) inThread = startThread(thread);
       return (inThread?.isUp === true ? inThread : direct).start(options, events);
     },
   };
+}
+
+/** Undefined where the system has no thread to give: children can still be started here. */
+function startThread(file: string): ThreadChildren | undefined {
+  try {
+    return new ThreadChildren(file);
+  } catch {
+    return undefined; // too many processes, too little memory
+  }
 }
 
 /** Starts children in the calling thread, which stands still until they run. */
@@ -127,8 +136,11 @@ export class ThreadChildren implements Children {
   constructor(file: string) {
     const { Worker } = process.getBuiltinModule("node:worker_threads");
     this.#thread = new Worker(file, { name: "children", resourceLimits: { maxYoungGenerationSizeMb: 4 } });
-    this.#thread.once("online", () => (this.#isUp = true));
+    this.#thread.on("error", (error) => {
+      if (this.#isUp || this.#children.size > 0) throw error; // a defect of ours; who waits for a child would wait for ever
+    });
     this.#thread.on("message", (messages: readonly FromThread[]) => {
+      this.#isUp = true; // its first message says no more
       for (const message of messages) this.#receive(message);
     });
     this.#thread.unref();

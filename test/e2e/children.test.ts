@@ -139,6 +139,7 @@ test("a process starts its first 15 children itself, those of a fleet by a threa
   writeFileSync(
     pretends,
     `const { parentPort } = require("node:worker_threads");
+     parentPort.postMessage([]);
      parentPort.on("message", ({ id }) => parentPort.postMessage([{ kind: "started", id, pid: 1 }, { kind: "ended", id, code: 77, signal: null }, { kind: "closed", id }]));`,
   );
   const children = systemChildren(pretends);
@@ -157,6 +158,17 @@ test("a process starts its first 15 children itself, those of a fleet by a threa
     },
     () => "the thread",
   );
+});
+
+test("where the system has no thread to give, a process goes on starting its children itself", async () => {
+  const dies = join(folder, "dies.cjs");
+  writeFileSync(dies, `throw new Error("no descriptor left to load the rest");`);
+  const children = systemChildren(dies);
+  for (let number = 1; number <= 40; number++) {
+    const { told, done } = start(children, "true");
+    await done;
+    expect(told.order).toEqual(["started", "ended 0", "closed"]);
+  }
 });
 
 test("a run of many steps that is cancelled ends what the thread has started", async () => {
