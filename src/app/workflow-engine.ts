@@ -242,7 +242,7 @@ export class WorkflowEngine {
       const { forEach, name } = this.planned(step).compiled;
       const [first] = step.expansions ?? [];
       if (first === undefined || forEach === undefined || state.step(first).item !== undefined) continue;
-      const scope = this.#runner.scope({});
+      const scope = this.#runner.scope();
       const expansions = await expansionsOf(
         step.definition,
         name,
@@ -259,7 +259,7 @@ export class WorkflowEngine {
     const { compiled } = this.planned(step);
     const { forEach, name } = compiled;
     if (forEach === undefined) throw new Error(`step ${step.name} is no fan-out`);
-    const scope = this.#runner.scope({});
+    const scope = this.#runner.scope();
     try {
       const list = { ...(await forEach.run(scope)), where: forEach.expressions[0]?.where };
       const expansions = await expansionsOf(step.definition, name, list, scope);

@@ -27,7 +27,11 @@ export async function runNested(
   const given = await resolveInputs(step.definition.task.inputs, engine.planned(step).compiled.inputs, call.scope);
   const planned = engine.plannedCall(step)?.target;
   const planOf = (workflow: LoadedWorkflow) =>
-    planRun(planSources(surroundings), workflow, { inputs: given.values, path: engine.parts.plan.path });
+    planRun(planSources(surroundings), workflow, {
+      inputs: given.values,
+      tainted: given.tainted,
+      path: engine.parts.plan.path,
+    });
   // What was planned may have been for another element of the list, or for another workflow of the name.
   const isPlanned =
     planned?.kind === "workflow" &&

@@ -39,7 +39,7 @@ const mayChange = /\b(?:data|file)\.|\bnow\(|\bmodel[.[]/;
 
 async function checkCall(
   { cel, scope, workspace }: Pick<RunSurroundings, "cel" | "scope" | "workspace">,
-  { loaded, method, inputs, workflowInputs }: KnownCall,
+  { loaded, method, inputs, workflowInputs, taintedInputs }: KnownCall,
 ): Promise<void> {
   if (mayChange.test(loaded.text)) return;
   const type = workspace.types.find(loaded.definition.type);
@@ -50,6 +50,7 @@ async function checkCall(
     method,
     inputs,
     workflowInputs,
+    taintedInputs,
     argumentNames,
     env,
     cel,

@@ -1,7 +1,7 @@
 /** `workflow run --explain` and `--dry-run`: what a run would do, as far as that is known before it, and what it would lock. Takes no lock and writes nothing. */
 import type { Condition } from "../workflow/definition.ts";
 import { type Outlook, outlookOf } from "../workflow/outlook.ts";
-import type { PlannedCall, PlannedRun, PlannedStep } from "../workflow/plan.ts";
+import { type PlannedCall, type PlannedRun, type PlannedStep, taintedNames } from "../workflow/plan.ts";
 import type { AppContext } from "./context.ts";
 import { type KnownScope, type StoredInputs, storedInputs, storedItems } from "./stored-inputs.ts";
 import { type LockPlan, lockPlan } from "./workflow-planning.ts";
@@ -89,7 +89,7 @@ async function callsOf(
 ): Promise<Pick<PreviewedStep, "calls" | "each">> {
   const { values: inputs, open: openInputs } = plan.inputs;
   const open = new Set([...openInputs].map((name) => `inputs.${name}`));
-  const scope = { ...surroundings.scope, inputs, open };
+  const scope = { ...surroundings.scope, inputs, open, tainted: taintedNames(plan.inputs.tainted) };
   const { forEach } = planned.definition;
   const preview = async (call: PlannedCall, self: KnownScope["self"]): Promise<PreviewedCall> => ({
     ...(await targetOf(surroundings, call)),

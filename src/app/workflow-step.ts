@@ -6,7 +6,7 @@ import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
 import { findTarget, type NamedTarget } from "../workflow/find-target.ts";
-import { asName, modeOf, targetOf } from "../workflow/plan.ts";
+import { asName, modeOf, taintedNames, targetOf } from "../workflow/plan.ts";
 import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
 import type { Slot } from "../workflow/slots.ts";
@@ -62,11 +62,13 @@ export class StepRunner {
     this.#ended(step, { status: "failed", error });
   }
 
-  /** What the expressions of a step see. */
-  scope(self: Readonly<Record<string, unknown>>): Scope {
-    const { surroundings, state } = this.#engine.parts;
-    const { taintedInputs } = this.#engine.parts;
-    const tainted = new Set([...taintedInputs].map((name) => `inputs.${name}`));
+  /** What the expressions of a step see; without one, those of a fan-out's list. */
+  scope(step?: StepState): Scope {
+    const { surroundings, state, taintedInputs } = this.#engine.parts;
+    const key = step?.definition.forEach?.item;
+    const self = key === undefined ? {} : { [key]: step?.item };
+    const tainted = taintedNames(taintedInputs);
+    if (step?.isItemTainted === true) tainted.add(`self.${key}`);
     return { ...surroundings.scope, inputs: state.inputs, self, tainted };
   }
 
@@ -89,12 +91,11 @@ export class StepRunner {
   /** Undefined where the run was stopped before the step had begun. */
   async #attempt(step: StepState, attempt: number): Promise<Attempted | undefined> {
     try {
-      const { task, forEach } = step.definition;
-      const self = forEach === undefined ? {} : { [forEach.item]: step.item };
+      const { task } = step.definition;
       const { compiled } = this.#engine.planned(step);
       const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
       const { workflow } = this.#engine.parts.plan;
-      const scope = this.scope(self);
+      const scope = this.scope(step);
       const { value, isTainted } = await compiled.target.run(scope);
       const target = asName(value, text, workflow.file);
       const named = targetOf(workflow, step.definition, { compiled, isTainted });

@@ -46,6 +46,8 @@ export interface KnownCall {
   readonly method: string;
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly workflowInputs: Readonly<Record<string, unknown>>;
+  /** Names of those inputs, of the call and of the workflow beneath it, that come from the environment or a vault. */
+  readonly taintedInputs: ReadonlySet<string>;
 }
 
 export interface PlannedRun {
@@ -62,6 +64,8 @@ export interface KnownInputs {
   readonly values: Readonly<Record<string, unknown>>;
   /** Names of inputs whose values depend on data. */
   readonly open: ReadonlySet<string>;
+  /** Names of inputs whose values come from the environment or a vault: they are neither stored nor shown. */
+  readonly tainted: ReadonlySet<string>;
 }
 
 export interface PlannedStep {
@@ -105,6 +109,7 @@ export async function planRun(
   given: {
     readonly inputs: Readonly<Record<string, unknown>>;
     readonly open?: ReadonlySet<string>;
+    readonly tainted?: ReadonlySet<string>;
     readonly path?: readonly string[];
     /** Of the outermost run: what has been planned so far. */
     readonly count?: CallCount;
@@ -117,9 +122,10 @@ export async function planRun(
   const open = new Set(given.open);
   const schema = new InputsSchema(definition.inputs ?? {});
   const values = applyInputs(schema, given.inputs, open);
-  const planner = new Planner(sources, workflow, { values, open }, { path, count: given.count ?? { calls: 0 } });
+  const inputs: KnownInputs = { values, open, tainted: new Set(given.tainted) };
+  const planner = new Planner(sources, workflow, inputs, { path, count: given.count ?? { calls: 0 } });
   try {
-    return { workflow, inputs: { values, open }, steps: await planner.steps(), path };
+    return { workflow, inputs, steps: await planner.steps(), path };
   } catch (error) {
     throw await withLine(error, workflow.file, workflow.text);
   }
@@ -213,8 +219,8 @@ class Planner {
   async #plan(definition: StepDefinition, compiled: CompiledStep): Promise<PlannedStep> {
     const { forEach } = compiled;
     if (forEach === undefined || definition.forEach === undefined)
-      return { definition, compiled, calls: [await this.#call(definition, compiled, {}, definition.name)] };
-    const known = await this.#evaluate(forEach, {});
+      return { definition, compiled, calls: [await this.#call(definition, compiled, this.#scope(), definition.name)] };
+    const known = await this.#evaluate(forEach, this.#scope());
     if (known === undefined)
       return {
         definition,
@@ -225,40 +231,38 @@ class Planner {
     const list = { ...known, where: forEach.expressions[0]?.where };
     const expansions = await expansionsOf(definition, compiled.name, list, this.#scope());
     const calls: PlannedCall[] = [];
+    const key = definition.forEach.item;
+    const tainted = list.isTainted ? [`self.${key}`] : [];
     for (const { name, item } of expansions)
-      calls.push(await this.#call(definition, compiled, { [definition.forEach.item]: item }, name));
+      calls.push(await this.#call(definition, compiled, this.#scope({ [key]: item }, tainted), name));
     return { definition, compiled, calls };
   }
 
-  /** `self`: the element; undefined where it isn't known. */
+  /** `scope`: with the element as `self`; undefined where that isn't known. */
   async #call(
     definition: StepDefinition,
     compiled: CompiledStep,
-    self: Readonly<Record<string, unknown>> | undefined,
+    scope: Scope | undefined,
     name: string,
   ): Promise<PlannedCall> {
     await this.#tally();
     const { task } = definition;
     const text = task.type === "model_method" ? task.modelIdOrName : task.workflowIdOrName;
-    const { values, open } = await this.#knownInputs(task.inputs, compiled, self); // also of a method's: what can't be resolved is told here
-    const known = await this.#evaluate(compiled.target, self);
+    const inputs = await this.#knownInputs(task.inputs, compiled, scope); // also of a method's: what can't be resolved is told here
+    const known = await this.#evaluate(compiled.target, scope);
     if (known === undefined) return { name, target: { kind: "open", text } };
     const target = asName(known.value, text, this.#workflow.file);
     const named = targetOf(this.#workflow, definition, { compiled, isTainted: known.isTainted });
     if (task.type === "model_method") {
       const loaded = await findTarget(() => this.#sources.model(target), named);
-      const model = await this.#model(loaded, compiled, self);
-      if (open.size === 0 && self !== undefined) await this.#check(name, model, values);
+      const model = await this.#model(loaded, compiled, scope);
+      if (inputs.open.size === 0 && scope !== undefined) await this.#check(name, model, inputs);
       return { name, target: model };
     }
     const child = await findTarget(() => this.#sources.workflow(target), named);
-    return {
-      name,
-      target: {
-        kind: "workflow",
-        plan: await planRun(this.#sources, child, { inputs: values, open, path: this.#path, count: this.#count }),
-      },
-    };
+    const { values, open, tainted } = inputs;
+    const given = { inputs: values, open, tainted, path: this.#path, count: this.#count };
+    return { name, target: { kind: "workflow", plan: await planRun(this.#sources, child, given) } };
   }
 
   async #tally(): Promise<void> {
@@ -277,21 +281,29 @@ class Planner {
   async #model(
     loaded: LoadedDefinition,
     { method }: CompiledStep,
-    self: Readonly<Record<string, unknown>> | undefined,
+    scope: Scope | undefined,
   ): Promise<PlannedCall["target"]> {
     const type = this.#sources.types.find(loaded.definition.type);
-    const known = method === undefined ? undefined : await this.#evaluate(method, self);
+    const known = method === undefined ? undefined : await this.#evaluate(method, scope);
     if (known === undefined) return { kind: "model", loaded, method: undefined, mode: "exclusive" };
     const called = String(known.value);
     return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
   }
 
   /** What can't be called because of its inputs is told before anything is locked. */
-  async #check(step: string, target: PlannedCall["target"], inputs: KnownInputs["values"]): Promise<void> {
+  async #check(step: string, target: PlannedCall["target"], { values, tainted }: KnownInputs): Promise<void> {
     if (target.kind !== "model" || target.method === undefined || this.#inputs.open.size > 0) return;
     const { loaded, method } = target;
+    const ground = [...this.#inputs.tainted].filter((name) => !Object.hasOwn(values, name));
+    const taintedInputs = new Set([...ground, ...tainted]);
     try {
-      await this.#sources.check({ loaded, method, inputs, workflowInputs: this.#inputs.values });
+      await this.#sources.check({
+        loaded,
+        method,
+        inputs: values,
+        workflowInputs: this.#inputs.values,
+        taintedInputs,
+      });
     } catch (error) {
       if (!(error instanceof FenError)) throw error;
       const { file } = this.#workflow;
@@ -306,31 +318,35 @@ class Planner {
   async #knownInputs(
     inputs: Readonly<Record<string, unknown>>,
     { inputs: compiled }: CompiledStep,
-    self: Readonly<Record<string, unknown>> | undefined,
+    scope: Scope | undefined,
   ): Promise<KnownInputs> {
     const open = new Set<string>();
+    const tainted = new Set<string>();
     const values = new Map<string, unknown>(); // a key may be called __proto__
     for (const key of Object.keys(inputs)) {
       const one = compiled.entry(key);
-      const known = one === undefined ? undefined : await this.#evaluate(one, self);
+      const known = one === undefined ? undefined : await this.#evaluate(one, scope);
       if (known === undefined) open.add(key);
       else values.set(key, known.value);
+      if (known?.isTainted === true) tainted.add(key);
     }
-    return { values: Object.fromEntries(values), open };
+    return { values: Object.fromEntries(values), open, tainted };
   }
 
-  #scope(self: Readonly<Record<string, unknown>> = {}): Scope {
-    return { ...this.#sources.scope, inputs: this.#inputs.values, self };
+  /** `tainted`: beside the inputs. */
+  #scope(self: Readonly<Record<string, unknown>> = {}, tainted: readonly string[] = []): Scope {
+    const { values, tainted: inputs } = this.#inputs;
+    return { ...this.#sources.scope, inputs: values, self, tainted: new Set([...taintedNames(inputs), ...tainted]) };
   }
 
   /** The value, where it is known before the run: undefined where it depends on data, also of another model's, on the time, or on what isn't known either. */
   async #evaluate(
     compiled: CompiledValue,
-    self: Readonly<Record<string, unknown>> | undefined,
+    scope: Scope | undefined,
   ): Promise<{ readonly value: unknown; readonly isTainted: boolean } | undefined> {
-    if (!this.#isKnown(compiled, self !== undefined)) return undefined;
+    if (!this.#isKnown(compiled, scope !== undefined)) return undefined;
     try {
-      const known = await compiled.run(this.#scope(self));
+      const known = await compiled.run(scope ?? this.#scope());
       return known.isVolatile ? undefined : known;
     } catch (error) {
       // What another model's arguments read may be made by this run.
@@ -348,6 +364,11 @@ class Planner {
       open.size === 0 || (!dependencies.inputs.has("*") && [...dependencies.inputs].every((name) => !open.has(name)))
     );
   }
+}
+
+/** Names of inputs, as the scope of an expression has them. */
+export function taintedNames(inputs: ReadonlySet<string>): Set<string> {
+  return new Set([...inputs].map((name) => `inputs.${name}`));
 }
 
 /** True where it reads a definition that the run's data may change the outcome of. */

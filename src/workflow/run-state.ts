@@ -15,6 +15,8 @@ export interface StepState {
   expansions?: readonly number[];
   name: string;
   item?: unknown;
+  /** The list comes from the environment or a vault: no journal keeps its elements. */
+  isItemTainted?: true;
   status: StepStatus;
   attempt: number;
   /** What it waits for, while it does. */
@@ -203,7 +205,8 @@ export class RunState {
       return number;
     });
     for (const [index, number] of template.expansions.entries())
-      if (items !== undefined) this.step(number).item = items[index];
+      if (items === undefined) this.step(number).isItemTainted = true;
+      else this.step(number).item = items[index];
   }
 
   #applyStep(entry: Extract<JournalEntry, { e: "wait" | "start" | "retry" | "end" }>): void {
