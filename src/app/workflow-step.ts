@@ -1,11 +1,10 @@
 /** One step at work: what it calls is found, its turn, slot and lock are awaited, it is called, and called again where its policy says so. */
 import { asError, FenError } from "../kernel/errors.ts";
-import { findMethod } from "../model/type.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
-import { findTarget, type NamedTarget } from "../workflow/find-target.ts";
+import { findNamedMethod, findTarget, type NamedTarget } from "../workflow/find-target.ts";
 import { asName, modeOf, taintedNames, targetOf } from "../workflow/plan.ts";
 import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
@@ -132,9 +131,11 @@ export class StepRunner {
     const { surroundings } = this.#engine.parts;
     const { compiled } = this.#engine.planned(step);
     const found = call.found ?? (await findTarget(() => surroundings.models.find(target), named));
-    const method = String(await compiled.method?.resolve(scope));
+    const given = await compiled.method?.run(scope);
+    const method = String(given?.value);
     const type = surroundings.workspace.types.find(found.definition.type);
-    const request = modelLock(found, modeOf(found, findMethod(type, method).kind, method));
+    const { kind } = findNamedMethod(type, method, { isTainted: given?.isTainted === true });
+    const request = modelLock(found, modeOf(found, kind, method));
     const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
     let changed: LoadedDefinition;

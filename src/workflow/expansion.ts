@@ -29,11 +29,12 @@ export async function expansionsOf(
   const expansions: Expansion[] = [];
   for (const [index, item] of items.entries()) {
     const self = { [forEach?.item ?? "item"]: item };
-    // A name is stored and shown: an element that mustn't be is told by its number.
-    const own = list.isTainted
+    const named = list.isTainted ? list : await compiledName.run({ ...scope, self });
+    // A name is stored and shown: one that mustn't be gives way to the element's number.
+    const own = named.isTainted
       ? `${withoutExpressions(name)}-${index}`
       : compiledName.hasExpressions
-        ? nameOf(await compiledName.resolve({ ...scope, self }))
+        ? nameOf(named.value)
         : `${name}-${suffixOf(item, index)}`;
     expansions.push({ name: uniqueName(own, taken), item });
   }

@@ -1,6 +1,7 @@
-/** The model or workflow that a step names. Where it isn't there, that is told with the place of the name; a name that comes from the environment is never shown. */
+/** The model, workflow or method that a step names. Where it isn't there, that is told with the place of the name; a name that comes from the environment is never shown. */
 import { ExpressionError, withLine } from "../expression/failure.ts";
 import { FenError } from "../kernel/errors.ts";
+import { findMethod, type MethodSpec, type ModelType } from "../model/type.ts";
 import type { YamlPath } from "../repo/yaml.ts";
 
 export interface NamedTarget {
@@ -32,4 +33,17 @@ export async function findTarget<T>(find: () => Promise<T>, named: NamedTarget):
       : { text: message, hint, facts, cause: error };
     throw await withLine(new ExpressionError(code, { file, path, key: path.join(".") }, said), file, source);
   }
+}
+
+/** Throws `method_missing`, which doesn't tell a name that comes from the environment or a vault. */
+export function findNamedMethod(
+  type: ModelType,
+  method: string,
+  { isTainted }: { readonly isTainted: boolean },
+): MethodSpec {
+  if (!isTainted || Object.hasOwn(type.methods, method)) return findMethod(type, method);
+  throw new FenError("method_missing", `${type.name} has no method that is called what methodName gives.`, {
+    hint: `Set the environment so that it gives the name of one: ${Object.keys(type.methods).join(", ")}`,
+    facts: { type: type.name },
+  });
 }

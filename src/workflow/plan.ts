@@ -10,12 +10,12 @@ import type { Scope } from "../expression/scope.ts";
 import { hasExpression } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
-import { findMethod, type ModelTypes, onlyReads } from "../model/type.ts";
+import { type ModelTypes, onlyReads } from "../model/type.ts";
 import { isRecord, type YamlPath, yamlLocator } from "../repo/yaml.ts";
 import type { LockMode } from "../store/contract.ts";
 import type { StepDefinition } from "./definition.ts";
 import type { RunState, StepState } from "./run-state.ts";
-import { findTarget, type NamedTarget } from "./find-target.ts";
+import { findNamedMethod, findTarget, type NamedTarget } from "./find-target.ts";
 import { expansionsOf } from "./expansion.ts";
 import { maxNesting } from "./graph.ts";
 import { type LoadedWorkflow, refuseUnrunnable } from "./workflows.ts";
@@ -287,7 +287,8 @@ class Planner {
     const known = method === undefined ? undefined : await this.#evaluate(method, scope);
     if (known === undefined) return { kind: "model", loaded, method: undefined, mode: "exclusive" };
     const called = String(known.value);
-    return { kind: "model", loaded, method: called, mode: modeOf(loaded, findMethod(type, called).kind, called) };
+    const { kind } = findNamedMethod(type, called, known);
+    return { kind: "model", loaded, method: called, mode: modeOf(loaded, kind, called) };
   }
 
   /** What can't be called because of its inputs is told before anything is locked. */

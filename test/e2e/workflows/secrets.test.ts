@@ -107,6 +107,31 @@ describe("a value of the environment that a nested workflow is given", () => {
   });
 });
 
+describe("a value of the environment in a name", () => {
+  const fan = { forEach: { item: "x", in: "${{ ['a', 'b'] }}" } };
+
+  test("of steps that are fanned out gives way to their numbers", async () => {
+    repo.workflow("named", [step("s-${{ env.SECRET_TOKEN }}-${{ self.x }}", "ok", fan)]);
+    const results = [await fen("workflow", "run", "named", "--dry-run"), await fen("workflow", "run", "named")];
+    for (const { stdout, stderr } of results) expect(stdout + stderr).toMatch(/s-0.*s-1/s);
+    expectNoSecret(...results);
+  });
+
+  test.each([
+    ["before the run", []],
+    [
+      "when the step starts",
+      [{ name: "word", task: { type: "model_method", modelIdOrName: "ok", methodName: "execute" } }],
+    ],
+  ])("of a method isn't told where there is none, %s", async (when, before) => {
+    const data = before.length === 0 ? "''" : "data.latest('ok', 'result').attributes.stderr";
+    const task = { type: "model_method", modelIdOrName: "ok", methodName: `\${{ env.SECRET_TOKEN + ${data} }}` };
+    const dependsOn = before.map(({ name }) => ({ step: name, condition: { type: "succeeded" } }));
+    repo.workflow(`method ${when}`, [...before, { name: "s", task, dependsOn }]);
+    await expectFailure(`method ${when}`, "has no method that is called what methodName gives");
+  });
+});
+
 describe("an element of a list of the environment", () => {
   const fan = { forEach: { item: "x", in: "${{ env.SECRET_LIST.split(',') }}" } };
 
