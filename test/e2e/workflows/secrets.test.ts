@@ -155,6 +155,17 @@ describe("an element of a list of the environment", () => {
     expectNoSecret(...results);
   });
 
+  test("is neither shown nor written by a run that is gone on with", async () => {
+    repo.model("waits", "[ -e go ] # ${{ inputs.token }}", takesToken);
+    repo.workflow("fan again", [step("s", "waits", { ...fan, inputs: { token: "${{ self.x }}" } })]);
+    const failed = await fen("workflow", "run", "fan again", "--json");
+    expect(failed.exitCode, failed.stderr).toBe(1);
+    repo.write("go", "");
+    const resumed = await fen("workflow", "resume", failed.json().id, "--failed", "--json");
+    expect(resumed.exitCode, resumed.stderr).toBe(0);
+    expectNoSecret(failed, resumed);
+  });
+
   test("isn't told by an expression that fails", async () => {
     repo.workflow("fan fails", [step("s", "takes", { ...fan, inputs: { run: "${{ int(self.x) }}" } })]);
     await expectFailure("fan fails", "self.x is text");
