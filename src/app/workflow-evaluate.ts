@@ -79,7 +79,7 @@ export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedW
 
 async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun): Promise<EvaluatedWorkflow> {
   const { workflow }: LoadedWorkflow = plan.workflow;
-  const evaluator = new Evaluator(plan, { ...scope, inputs: plan.inputs.values });
+  const evaluator = new Evaluator(plan, { ...scope, storableOnly: true, inputs: plan.inputs.values });
   const evaluated: WorkflowDefinition = { ...workflow, jobs: await evaluator.jobs() };
   const path = `workflows-evaluated/workflow-${workflow.id}.yaml`;
   const { files } = workspace.datastore;

@@ -42,6 +42,21 @@ describe("model method run", () => {
     });
     expect(repo.contents("greeter")).toEqual([]);
   });
+
+  test("prints what data and inputs said, and doesn't evaluate it", async () => {
+    const said = "${{ env.WHO }}";
+    repo.model("src", "printf %s '$'; printf %s '{{ env.WHO }}'");
+    await documentOf(repo, "model method run src execute");
+    const run = 'printf "%s %s" "$A" "$B"';
+    const variables = { A: "${{ data.latest('src', 'result').attributes.stdout }}", B: "<${{ inputs.msg }}>" };
+    repo.model("says", run, {
+      inputs: { properties: { msg: { type: "string" } } },
+      methods: { execute: { arguments: { run, env: variables } } },
+    });
+    await documentOf(repo, `model evaluate says --input '{"msg":"${said}"}'`, { env });
+    await documentOf(repo, "model method run says execute --last-evaluated", { env });
+    expect(repo.printed("says")).toEqual([`${said} <${said}>`]);
+  });
 });
 
 describe("workflow run", () => {
@@ -70,6 +85,14 @@ describe("workflow run", () => {
     expect(await documentOf(repo, "workflow run all --last-evaluated", { env })).toMatchObject({ status: "succeeded" });
     expect(repo.printed("greeter").sort()).toEqual(["hello dear-bob from ann", "hello dear-eve from ann"]);
     await repo.expectNothingLeft();
+  });
+
+  test("passes on what an input said, and doesn't evaluate it", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    repo.workflow("one", [step("greet", "greeter", { inputs: { whom: "'${{ inputs.whom }}'" } })]);
+    await documentOf(repo, `workflow evaluate one --input '{"whom":"\${{ env.WHO }}"}'`, { env });
+    await documentOf(repo, "workflow run one --last-evaluated", { env });
+    expect(repo.printed("greeter")).toEqual(["hello ${{ env.WHO }} from ann"]);
   });
 
   test("what isn't evaluated is told before anything is locked or written: the workflow, or a model that it or a nested one calls", async () => {
