@@ -4,6 +4,7 @@ import { Cel, type Warning } from "../expression/cel.ts";
 import { compileValue, containsExpression } from "../expression/compile.ts";
 import { withLine } from "../expression/failure.ts";
 import { GlobalArguments } from "../expression/global-arguments.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -204,10 +205,21 @@ class Evaluator {
     const fields = fieldsOf(loaded);
     if (!hadExpressions) return { document: { ...base, globalArguments }, path, fields };
     const { globals, byMethod, unresolved } = await this.#resolve(loaded);
+    const inputs = this.#inputsOf(definition);
     return {
       document: { ...base, globalArguments: globals, ...(unresolved.length === 0 ? {} : { unresolved }) },
       path,
-      fields: { ...fields, globalArguments: globals, methods: { ...asMap(fields["methods"]), ...byMethod } },
+      fields: { ...fields, ...inputs, globalArguments: globals, methods: { ...asMap(fields["methods"]), ...byMethod } },
+    };
+  }
+
+  /** What was given becomes the default, for texts that stay as they are written. */
+  #inputsOf({ inputs = {} }: LoadedDefinition["definition"]): { readonly inputs?: Readonly<Record<string, unknown>> } {
+    if (Object.keys(this.#given).length === 0) return {};
+    return {
+      inputs: new InputsSchema(inputs).withDefaults(
+        knownInputs({ inputs }, { given: this.#given, which: "all" }).values,
+      ),
     };
   }
 

@@ -1,5 +1,6 @@
 /** `workflow evaluate`: a workflow as it would run, written beside the data: names and inputs evaluated, fan-outs expanded. What depends on data, the environment or a vault stays as it is written. */
 import type { CompiledValue } from "../expression/compile.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
@@ -80,7 +81,9 @@ export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedW
 async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun): Promise<EvaluatedWorkflow> {
   const { workflow }: LoadedWorkflow = plan.workflow;
   const evaluator = new Evaluator(plan, { ...scope, storableOnly: true, inputs: plan.inputs.values });
-  const evaluated: WorkflowDefinition = { ...workflow, jobs: await evaluator.jobs() };
+  // For texts that stay as they are written.
+  const inputs = new InputsSchema(workflow.inputs ?? {}).withDefaults(plan.inputs.values);
+  const evaluated: WorkflowDefinition = { ...workflow, inputs, jobs: await evaluator.jobs() };
   const path = `workflows-evaluated/workflow-${workflow.id}.yaml`;
   const { files } = workspace.datastore;
   // A copy without shared parts, which would be written once and referred to.

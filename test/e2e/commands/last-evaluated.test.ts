@@ -43,6 +43,19 @@ describe("model method run", () => {
     expect(repo.contents("greeter")).toEqual([]);
   });
 
+  test("has the inputs of the evaluation in texts that were left open, unless it is given others", async () => {
+    repo.model("mixed", "echo ${{ env.WHO }}-${{ inputs.suffix }}-${{ inputs.list[0] }}", {
+      inputs: {
+        properties: { suffix: { type: "string", default: "dflt" }, list: { type: "array" } },
+        required: ["list"],
+      },
+    });
+    await documentOf(repo, `model evaluate mixed --input '{"suffix":"abc","list":["x"]}'`, { env });
+    for (const more of ["", "--input suffix=new"])
+      await documentOf(repo, `model method run mixed execute --last-evaluated ${more}`, { env });
+    expect(repo.printed("mixed")).toEqual(["ann-abc-x", "ann-new-x"]);
+  });
+
   test("prints what data and inputs said, and doesn't evaluate it", async () => {
     const said = "${{ env.WHO }}";
     repo.model("src", "printf %s '$'; printf %s '{{ env.WHO }}'");
@@ -85,6 +98,16 @@ describe("workflow run", () => {
     expect(await documentOf(repo, "workflow run all --last-evaluated", { env })).toMatchObject({ status: "succeeded" });
     expect(repo.printed("greeter").sort()).toEqual(["hello dear-bob from ann", "hello dear-eve from ann"]);
     await repo.expectNothingLeft();
+  });
+
+  test("has the inputs of the evaluation in texts that were left open, declared or not", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    const whom = "${{ env.WHO }}-${{ inputs.suffix }}-${{ inputs.other }}-${{ inputs.third }}";
+    const properties = { suffix: { type: "string", default: "dflt" }, third: { type: "string", default: "3" } };
+    repo.workflow("mixed", [step("greet", "greeter", { inputs: { whom } })], { inputs: { properties } });
+    await documentOf(repo, "workflow evaluate mixed --input suffix=abc --input other=o", { env });
+    await documentOf(repo, "workflow run mixed --last-evaluated", { env });
+    expect(repo.printed("greeter")).toEqual(["hello ann-abc-o-3 from ann"]);
   });
 
   test("passes on what an input said, and doesn't evaluate it", async () => {
