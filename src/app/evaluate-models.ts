@@ -176,8 +176,10 @@ class Evaluator {
   }
 
   async store({ path, fields }: Evaluated): Promise<void> {
-    const { files } = this.#workspace.datastore;
+    const { files, kind } = this.#workspace.datastore;
     const text = stringifyYaml(fields);
+    // Elsewhere than in a folder, what isn't durable is seen by this machine only.
+    if (kind !== "filesystem") return files.write(path, text);
     if ((await this.#isThere(path)) && (await holds(files, path, text))) return;
     // Whoever lost it makes it again: not worth a wait for the disk.
     await files.write(path, text, { durable: false });
