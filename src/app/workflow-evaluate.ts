@@ -9,7 +9,7 @@ import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts"
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
-import { storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
+import { keepsElement, storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -97,9 +97,7 @@ async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun)
         (one) => one?.hasExpressions === true,
       ),
     ),
-    forEachExpanded: plan.steps.some(
-      ({ definition, calls }) => definition.forEach !== undefined && calls !== undefined,
-    ),
+    forEachExpanded: forEachCount(workflow.jobs) > forEachCount(evaluated.jobs),
     outputPath: files.locate(path),
     jobs: evaluated.jobs.map((job) => ({ name: job.name, steps: job.steps.map((step) => step.name) })),
   };
@@ -135,11 +133,12 @@ class Evaluator {
   }
 
   async #steps(planned: PlannedStep): Promise<StepDefinition[]> {
-    const { definition, calls = [] } = planned;
-    const { forEach } = definition;
+    const { definition, calls = [], compiled } = planned;
+    const { forEach, task } = definition;
     if (forEach === undefined) return [{ ...definition, task: await this.#task(planned, {}) }];
     const items = planned.calls === undefined ? undefined : await storedItems(planned, this.#scope);
-    if (items === undefined) return [definition];
+    const keeps = [compiled.target, compiled.method].some((one) => keepsElement(one, undefined));
+    if (items === undefined || keeps || keepsElement(compiled.inputs, task.inputs)) return [definition];
     const { forEach: _forEach, ...rest } = definition;
     const steps: StepDefinition[] = [];
     for (const [index, { name }] of calls.entries())
@@ -163,6 +162,10 @@ class Evaluator {
       inputs,
     };
   }
+}
+
+function forEachCount(jobs: readonly JobDefinition[]): number {
+  return jobs.flatMap(({ steps }) => steps).filter(({ forEach }) => forEach !== undefined).length;
 }
 
 /** Who depends on a fan-out depends on all of its expansions. */

@@ -110,6 +110,17 @@ describe("workflow run", () => {
     expect(repo.printed("greeter")).toEqual(["hello ann-abc-o-3 from ann"]);
   });
 
+  test("a fan-out that uses its element beside the environment stays one, over the elements of the evaluation", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    const more = { forEach: { item: "w", in: "${{ inputs.all }}" }, inputs: { whom: "${{ env.WHO }}-${{ self.w }}" } };
+    repo.workflow("mixed", [step("greet", "greeter", more)], { inputs });
+    expect(await documentOf(repo, `workflow evaluate mixed --input '{"all":["a","b"]}'`, { env })).toMatchObject({
+      ...{ forEachExpanded: false, jobs: [{ steps: ["greet"] }] },
+    });
+    await documentOf(repo, "workflow run mixed --last-evaluated", { env });
+    expect(repo.printed("greeter").sort()).toEqual(["hello ann-a from ann", "hello ann-b from ann"]);
+  });
+
   test("passes on what an input said, and doesn't evaluate it", async () => {
     await documentOf(repo, "model evaluate greeter");
     repo.workflow("one", [step("greet", "greeter", { inputs: { whom: "'${{ inputs.whom }}'" } })]);
