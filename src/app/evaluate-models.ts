@@ -4,6 +4,7 @@ import { Cel, type Warning } from "../expression/cel.ts";
 import { compileValue, containsExpression } from "../expression/compile.ts";
 import { withLine } from "../expression/failure.ts";
 import { GlobalArguments } from "../expression/global-arguments.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
@@ -175,8 +176,10 @@ class Evaluator {
   }
 
   async store({ path, fields }: Evaluated): Promise<void> {
-    const { files } = this.#workspace.datastore;
+    const { files, kind } = this.#workspace.datastore;
     const text = stringifyYaml(fields);
+    // Elsewhere than in a folder, what isn't durable is seen by this machine only.
+    if (kind !== "filesystem") return files.write(path, text);
     if ((await this.#isThere(path)) && (await holds(files, path, text))) return;
     // Whoever lost it makes it again: not worth a wait for the disk.
     await files.write(path, text, { durable: false });
@@ -204,10 +207,21 @@ class Evaluator {
     const fields = fieldsOf(loaded);
     if (!hadExpressions) return { document: { ...base, globalArguments }, path, fields };
     const { globals, byMethod, unresolved } = await this.#resolve(loaded);
+    const inputs = this.#inputsOf(definition);
     return {
       document: { ...base, globalArguments: globals, ...(unresolved.length === 0 ? {} : { unresolved }) },
       path,
-      fields: { ...fields, globalArguments: globals, methods: { ...asMap(fields["methods"]), ...byMethod } },
+      fields: { ...fields, ...inputs, globalArguments: globals, methods: { ...asMap(fields["methods"]), ...byMethod } },
+    };
+  }
+
+  /** What was given becomes the default, for texts that stay as they are written. */
+  #inputsOf({ inputs = {} }: LoadedDefinition["definition"]): { readonly inputs?: Readonly<Record<string, unknown>> } {
+    if (Object.keys(this.#given).length === 0) return {};
+    return {
+      inputs: new InputsSchema(inputs).withDefaults(
+        knownInputs({ inputs }, { given: this.#given, which: "all" }).values,
+      ),
     };
   }
 

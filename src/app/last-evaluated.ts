@@ -1,4 +1,5 @@
 /** `--last-evaluated`: definitions and workflows run as `evaluate` wrote them last, not as they are in the repository now. */
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
@@ -57,15 +58,15 @@ export class EvaluatedModels implements RunModels {
   }
 }
 
-/** A workflow as it was evaluated: what its inputs were is in it, so none is asked for, checked or completed. Throws `evaluation_missing`. */
+/** A workflow as it was evaluated: what its inputs were is in it, as their defaults, so none is asked for, checked or completed. Throws `evaluation_missing`. */
 export async function evaluatedWorkflow(workspace: Workspace, now: LoadedWorkflow): Promise<LoadedWorkflow> {
   const { id, name } = now.workflow;
   const path = `workflows-evaluated/workflow-${id}.yaml`;
   const text = await readStored(workspace, path);
   if (text === undefined) throw missing("workflow", name);
   const loaded = await workspace.workflows.parse(text, workspace.datastore.files.locate(path));
-  const { inputs: _inputs, ...workflow } = loaded.workflow;
-  return { ...loaded, workflow, evaluatedFrom: now.file };
+  const inputs = new InputsSchema(loaded.workflow.inputs ?? {}).onlyDefaults();
+  return { ...loaded, workflow: { ...loaded.workflow, inputs }, evaluatedFrom: now.file };
 }
 
 async function readStored({ datastore }: Workspace, path: string): Promise<string | undefined> {

@@ -74,3 +74,11 @@ async function storedMap(
   }
   return { value: Object.fromEntries(value), isOpen };
 }
+
+/** True where a text that stays as it is written needs the element of a fan-out. */
+export function keepsElement(compiled: CompiledValue | undefined, raw: unknown): boolean {
+  if (compiled === undefined) return false;
+  if (isRecord(raw)) return Object.entries(raw).some(([key, child]) => keepsElement(compiled.entry(key), child));
+  const { self, isTainted, usesData, usesTime } = compiled.dependencies;
+  return self.size > 0 && (isTainted || usesData || usesTime);
+}

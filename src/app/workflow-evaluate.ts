@@ -1,5 +1,6 @@
 /** `workflow evaluate`: a workflow as it would run, written beside the data: names and inputs evaluated, fan-outs expanded. What depends on data, the environment or a vault stays as it is written. */
 import type { CompiledValue } from "../expression/compile.ts";
+import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
@@ -8,7 +9,7 @@ import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts"
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
-import { storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
+import { keepsElement, storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -79,8 +80,10 @@ export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedW
 
 async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun): Promise<EvaluatedWorkflow> {
   const { workflow }: LoadedWorkflow = plan.workflow;
-  const evaluator = new Evaluator(plan, { ...scope, inputs: plan.inputs.values });
-  const evaluated: WorkflowDefinition = { ...workflow, jobs: await evaluator.jobs() };
+  const evaluator = new Evaluator(plan, { ...scope, storableOnly: true, inputs: plan.inputs.values });
+  // For texts that stay as they are written.
+  const inputs = new InputsSchema(workflow.inputs ?? {}).withDefaults(plan.inputs.values);
+  const evaluated: WorkflowDefinition = { ...workflow, inputs, jobs: await evaluator.jobs() };
   const path = `workflows-evaluated/workflow-${workflow.id}.yaml`;
   const { files } = workspace.datastore;
   // A copy without shared parts, which would be written once and referred to.
@@ -94,9 +97,7 @@ async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun)
         (one) => one?.hasExpressions === true,
       ),
     ),
-    forEachExpanded: plan.steps.some(
-      ({ definition, calls }) => definition.forEach !== undefined && calls !== undefined,
-    ),
+    forEachExpanded: forEachCount(workflow.jobs) > forEachCount(evaluated.jobs),
     outputPath: files.locate(path),
     jobs: evaluated.jobs.map((job) => ({ name: job.name, steps: job.steps.map((step) => step.name) })),
   };
@@ -132,11 +133,12 @@ class Evaluator {
   }
 
   async #steps(planned: PlannedStep): Promise<StepDefinition[]> {
-    const { definition, calls = [] } = planned;
-    const { forEach } = definition;
+    const { definition, calls = [], compiled } = planned;
+    const { forEach, task } = definition;
     if (forEach === undefined) return [{ ...definition, task: await this.#task(planned, {}) }];
     const items = planned.calls === undefined ? undefined : await storedItems(planned, this.#scope);
-    if (items === undefined) return [definition];
+    const keeps = [compiled.target, compiled.method].some((one) => keepsElement(one, undefined));
+    if (items === undefined || keeps || keepsElement(compiled.inputs, task.inputs)) return [definition];
     const { forEach: _forEach, ...rest } = definition;
     const steps: StepDefinition[] = [];
     for (const [index, { name }] of calls.entries())
@@ -160,6 +162,10 @@ class Evaluator {
       inputs,
     };
   }
+}
+
+function forEachCount(jobs: readonly JobDefinition[]): number {
+  return jobs.flatMap(({ steps }) => steps).filter(({ forEach }) => forEach !== undefined).length;
 }
 
 /** Who depends on a fan-out depends on all of its expansions. */

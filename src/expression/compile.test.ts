@@ -82,6 +82,16 @@ describe("a value", () => {
       whole: "${{ size(inputs) }}",
     });
   });
+
+  test("give, where they are stored to be evaluated again, the same value: a text in it that looks like an expression isn't one", async () => {
+    const said = '${{ env.T }} "q" \\ \n $${{ x }}';
+    const value = compiled({ text: "<${{ inputs.said }}>", deep: "${{ inputs.deep }}", split: "$${{ inputs.half }}" });
+    const inputs = { said, deep: [{ a: said }, 1], half: "{{ env.T }}" };
+    const expected = { text: `<${said}>`, deep: inputs.deep, split: "${{ env.T }}" };
+    const { value: now, storable } = await value.run({ inputs, env: { T: "t" }, storableOnly: true });
+    expect(now).toEqual(expected);
+    expect(await compiled(storable).run({ env: { T: "t" } })).toMatchObject({ value: expected, isTainted: false });
+  });
 });
 
 describe("global arguments", () => {

@@ -29,6 +29,7 @@ export interface PlacedExpression extends Expression {
 
 export interface ResolvedValue {
   readonly value: unknown;
+  /** With `storableOnly` in the scope, what gives `value` again when it is evaluated. */
   readonly storable: unknown;
   /** Some text in it depends on the environment or a vault. */
   readonly isTainted: boolean;
@@ -196,9 +197,19 @@ function compileText(cel: Cel, text: string, { file, path, locate }: Place): Com
       }
       if (flags.isTainted && scope.storableOnly === true) return { value: text, storable: text, ...flags, open: [] };
       const value = pieces.length === 1 ? values[0] : values.map(asText).join("");
-      return { value, storable: flags.isTainted ? text : value, ...flags, open: [] };
+      const untainted = scope.storableOnly === true ? asLiterals(value) : value;
+      return { value, storable: flags.isTainted ? text : untainted, ...flags, open: [] };
     },
   });
+}
+
+/** What is stored is read as a definition again: a text that holds `${{` is written as an expression that gives that text, never as one to evaluate. */
+function asLiterals(value: unknown): unknown {
+  if (!containsExpression(value)) return value;
+  if (typeof value === "string") return `\${{ ${JSON.stringify(value).replaceAll("$", "\\u0024")} }}`;
+  if (Array.isArray(value)) return value.map(asLiterals);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, asLiterals(child)]));
 }
 
 /** Throws `expression_invalid` where one isn't closed. */

@@ -34,6 +34,23 @@ export class InputsSchema {
     );
   }
 
+  /** The declaration with these values as defaults, also of names that it doesn't declare. */
+  withDefaults(values: Readonly<Record<string, unknown>>): Schema {
+    const properties = new Map(Object.entries(this.#properties));
+    for (const [name, value] of Object.entries(values))
+      properties.set(name, { ...this.property(name), default: structuredClone(value) });
+    const required = this.#required.length === 0 ? {} : { required: this.#required };
+    return { properties: Object.fromEntries(properties), ...required };
+  }
+
+  /** Of the declaration only the defaults: nothing is required, coerced or refused. */
+  onlyDefaults(): Schema {
+    const defaults = this.names
+      .map((name) => [name, this.property(name)["default"]] as const)
+      .filter(([, value]) => value !== undefined);
+    return { properties: Object.fromEntries(defaults.map(([name, value]) => [name, { default: value }])) };
+  }
+
   /** Coerced, completed and checked values. Of the required ones only those in `used` must be there. Throws `input_invalid`. */
   apply(given: Readonly<Record<string, unknown>>, used: ReadonlySet<string>): Record<string, unknown> {
     const problems: string[] = [];

@@ -65,6 +65,15 @@ describe("two machines", () => {
     expect((await two.fen(...run)).json()).toMatchObject({ data: { version: 2 } });
   });
 
+  test("what one evaluated the other runs, of one model or of all", async () => {
+    for (const evaluated of ["web", "--all"]) {
+      expect(await one.fen("model", "evaluate", evaluated)).toMatchObject({ exitCode: 0 });
+      const name = evaluated === "web" ? "web" : "other";
+      const ran = await two.fen("model", "method", "run", name, "execute", "--last-evaluated", "--json");
+      expect(ran.json()).toMatchObject({ status: "succeeded", modelName: name });
+    }
+  });
+
   test("one waits for the other, and who waits is told by whom", async () => {
     const first = one.start("model", "method", "run", "slow", "execute");
     await heldOf("slow");

@@ -42,6 +42,34 @@ describe("model method run", () => {
     });
     expect(repo.contents("greeter")).toEqual([]);
   });
+
+  test("has the inputs of the evaluation in texts that were left open, unless it is given others", async () => {
+    repo.model("mixed", "echo ${{ env.WHO }}-${{ inputs.suffix }}-${{ inputs.list[0] }}", {
+      inputs: {
+        properties: { suffix: { type: "string", default: "dflt" }, list: { type: "array" } },
+        required: ["list"],
+      },
+    });
+    await documentOf(repo, `model evaluate mixed --input '{"suffix":"abc","list":["x"]}'`, { env });
+    for (const more of ["", "--input suffix=new"])
+      await documentOf(repo, `model method run mixed execute --last-evaluated ${more}`, { env });
+    expect(repo.printed("mixed")).toEqual(["ann-abc-x", "ann-new-x"]);
+  });
+
+  test("prints what data and inputs said, and doesn't evaluate it", async () => {
+    const said = "${{ env.WHO }}";
+    repo.model("src", "printf %s '$'; printf %s '{{ env.WHO }}'");
+    await documentOf(repo, "model method run src execute");
+    const run = 'printf "%s %s" "$A" "$B"';
+    const variables = { A: "${{ data.latest('src', 'result').attributes.stdout }}", B: "<${{ inputs.msg }}>" };
+    repo.model("says", run, {
+      inputs: { properties: { msg: { type: "string" } } },
+      methods: { execute: { arguments: { run, env: variables } } },
+    });
+    await documentOf(repo, `model evaluate says --input '{"msg":"${said}"}'`, { env });
+    await documentOf(repo, "model method run says execute --last-evaluated", { env });
+    expect(repo.printed("says")).toEqual([`${said} <${said}>`]);
+  });
 });
 
 describe("workflow run", () => {
@@ -70,6 +98,35 @@ describe("workflow run", () => {
     expect(await documentOf(repo, "workflow run all --last-evaluated", { env })).toMatchObject({ status: "succeeded" });
     expect(repo.printed("greeter").sort()).toEqual(["hello dear-bob from ann", "hello dear-eve from ann"]);
     await repo.expectNothingLeft();
+  });
+
+  test("has the inputs of the evaluation in texts that were left open, declared or not", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    const whom = "${{ env.WHO }}-${{ inputs.suffix }}-${{ inputs.other }}-${{ inputs.third }}";
+    const properties = { suffix: { type: "string", default: "dflt" }, third: { type: "string", default: "3" } };
+    repo.workflow("mixed", [step("greet", "greeter", { inputs: { whom } })], { inputs: { properties } });
+    await documentOf(repo, "workflow evaluate mixed --input suffix=abc --input other=o", { env });
+    await documentOf(repo, "workflow run mixed --last-evaluated", { env });
+    expect(repo.printed("greeter")).toEqual(["hello ann-abc-o-3 from ann"]);
+  });
+
+  test("a fan-out that uses its element beside the environment stays one, over the elements of the evaluation", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    const more = { forEach: { item: "w", in: "${{ inputs.all }}" }, inputs: { whom: "${{ env.WHO }}-${{ self.w }}" } };
+    repo.workflow("mixed", [step("greet", "greeter", more)], { inputs });
+    expect(await documentOf(repo, `workflow evaluate mixed --input '{"all":["a","b"]}'`, { env })).toMatchObject({
+      ...{ forEachExpanded: false, jobs: [{ steps: ["greet"] }] },
+    });
+    await documentOf(repo, "workflow run mixed --last-evaluated", { env });
+    expect(repo.printed("greeter").sort()).toEqual(["hello ann-a from ann", "hello ann-b from ann"]);
+  });
+
+  test("passes on what an input said, and doesn't evaluate it", async () => {
+    await documentOf(repo, "model evaluate greeter");
+    repo.workflow("one", [step("greet", "greeter", { inputs: { whom: "'${{ inputs.whom }}'" } })]);
+    await documentOf(repo, `workflow evaluate one --input '{"whom":"\${{ env.WHO }}"}'`, { env });
+    await documentOf(repo, "workflow run one --last-evaluated", { env });
+    expect(repo.printed("greeter")).toEqual(["hello ${{ env.WHO }} from ann"]);
   });
 
   test("what isn't evaluated is told before anything is locked or written: the workflow, or a model that it or a nested one calls", async () => {
