@@ -111,7 +111,11 @@ export class Outputs {
     const named = files.filter((file) => couldBe(file, wanted));
     const found: StoredOutput[] = [];
     for (const file of named) {
-      const stored = await this.read(file).catch(() => undefined); // an unreadable record isn't the one
+      const stored = await this.read(file).catch((error: unknown) => {
+        if (error instanceof FenError && (error.code === "output_missing" || error.kind === "bad_data"))
+          return undefined;
+        throw error; // a store that fails says nothing about the record
+      });
       if (stored?.record.id.toLowerCase().startsWith(wanted) === true) found.push(stored);
     }
     const [first, ...others] = found;
@@ -124,6 +128,14 @@ export class Outputs {
           .join(", ")}`,
       });
     return first;
+  }
+
+  /** The record of a run, by its whole id; undefined where it has none, or several say that they are it. Throws where the store fails. */
+  async ofRun(runId: string): Promise<StoredOutput | undefined> {
+    return this.find(runId).catch((error: unknown) => {
+      if (error instanceof FenError && ["output_missing", "id_ambiguous"].includes(error.code)) return undefined;
+      throw error;
+    });
   }
 
   /** Removes a model's records and logs. Gives how many records. */
