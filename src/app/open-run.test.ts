@@ -1,9 +1,10 @@
-/** Who owns a run that several machines on one datastore of objects would go on with. */
+/** Who owns a run that several machines on one datastore of objects would go on with; what is left of one that can't begin. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { machine, ObjectWorld } from "../../test/support/object-world.ts";
+import { FenError } from "../kernel/errors.ts";
 import { layoutOf } from "../repo/repository.ts";
 import type { Appender, Datastore } from "../store/contract.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
@@ -27,6 +28,7 @@ const first: Extract<JournalEntry, { e: "run" }> = {
   definition: { id: ref.workflowId, name: "w", version: 1, tags: {}, lock: "run", jobs: [] },
 };
 const emit = () => undefined;
+const unavailable = async () => Promise.reject(new FenError("store_unavailable", "No answer came."));
 
 /** The real one, but for what is given. */
 function instead<T extends object>(real: T, given: Partial<T>): T {
@@ -167,4 +169,16 @@ test("a run that was shown as alive, and isn't gone on with after all, is again 
   await one.workspace.datastore.files.write(files.cancel, "");
   await OpenRun.disown(one.workspace, ref, { owned, size: resumed.size });
   expect([await ownerSeen(), world.text(files.cancel), [...one.open]]).toEqual(["absent", undefined, []]);
+});
+
+test.each([
+  ["log", { files: { create: unavailable } }],
+  ["journal", { journals: { create: unavailable } }],
+  ["record", { files: { write: unavailable } }],
+])("a run that can't begin, as its %s can't be made, leaves nothing, and nothing open", async (_name, changes) => {
+  const one = place("one", changes);
+  await expect(OpenRun.begin(one.workspace, first, emit)).rejects.toMatchObject({ code: "store_unavailable" });
+  const { local } = world.machine("one").datastore;
+  const here = await Promise.all([files.log, files.journal, files.owner].map((path) => local.stat(path)));
+  expect([[...one.open], [...world.objects.objects.keys()], here]).toEqual([[], [], [undefined, undefined, undefined]]);
 });

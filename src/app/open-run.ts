@@ -56,9 +56,12 @@ export class OpenRun {
     const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
     const owned = await journals.own(files.owner);
+    let file: Appender | undefined;
+    let log: Appender | undefined;
     try {
-      const log = await store.create(files.log);
-      const journal = new Journal(await journals.create(files.journal));
+      log = await store.create(files.log);
+      file = await journals.create(files.journal);
+      const journal = new Journal(file);
       const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
       journal.write(first);
       emit({ event: "workflow.entry", run: first.run, entry: first });
@@ -67,6 +70,7 @@ export class OpenRun {
       return run;
     } catch (error) {
       // Nothing of it has happened. What can't be removed either is nobody's: the first error is the one to tell.
+      await closeAll([log, file]);
       const removals = [journals.remove(files.journal), store.remove(files.log), journals.remove(files.owner)];
       await Promise.allSettled(removals);
       owned.letGo();
@@ -111,7 +115,7 @@ export class OpenRun {
       await run.#writeRecord();
       return run;
     } catch (error) {
-      await Promise.allSettled([file, log].map((one) => one?.close({ durable: false })));
+      await closeAll([log, file]);
       if (resumed.owned === undefined) owned?.letGo(); // nothing is removed: somebody else may go on with it
       throw error;
     }
@@ -199,4 +203,9 @@ export class OpenRun {
     const text = stringifyRunRecord(this.state, { logFile: this.logName });
     await this.#workspace.datastore.files.write(this.files.record, text);
   }
+}
+
+/** After a failure, which is the one to tell. */
+async function closeAll(files: readonly (Appender | undefined)[]): Promise<void> {
+  await Promise.allSettled(files.map((one) => one?.close({ durable: false })));
 }
