@@ -85,8 +85,8 @@ export class Outputs {
     return found.sort((a, b) => compareCodePoints(b.stamp, a.stamp));
   }
 
-  /** Throws `data_corrupt` where the record can't be read as one. */
-  async read(file: OutputFile): Promise<StoredOutput> {
+  /** Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. */
+  async read(file: Pick<OutputFile, "path" | "type">): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
     if (bytes === undefined)
       throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
@@ -112,8 +112,7 @@ export class Outputs {
     const found: StoredOutput[] = [];
     for (const file of named) {
       const stored = await this.read(file).catch((error: unknown) => {
-        if (error instanceof FenError && (error.code === "output_missing" || error.kind === "bad_data"))
-          return undefined;
+        if (isNoRecord(error)) return undefined;
         throw error; // a store that fails says nothing about the record
       });
       if (stored?.record.id.toLowerCase().startsWith(wanted) === true) found.push(stored);
@@ -153,6 +152,11 @@ export class Outputs {
   logPath(output: StoredOutput): string {
     return output.path.replace(/\.yaml$/, ".log");
   }
+}
+
+/** Why a record couldn't be read: it is gone or damaged, and the store didn't fail. */
+export function isNoRecord(error: unknown): boolean {
+  return error instanceof FenError && (error.code === "output_missing" || error.kind === "bad_data");
 }
 
 /** What the path of a record says; undefined for the path of something else. */
