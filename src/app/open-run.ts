@@ -10,7 +10,17 @@ import { RunState } from "../workflow/run-state.ts";
 import type { AppEvent } from "./context.ts";
 import { logName, type Workspace } from "./workspace.ts";
 
+type Place = Pick<Workspace, "datastore" | "repository">;
 type FirstEntry = Extract<JournalEntry, { e: "run" }>;
+
+interface Resumed {
+  readonly at: number;
+  readonly by: Author;
+  /** So many bytes of its journal were read. */
+  readonly size: number;
+  readonly owned?: Owned;
+  emit(event: AppEvent): void;
+}
 
 export class OpenRun {
   readonly state: RunState;
@@ -19,11 +29,11 @@ export class OpenRun {
   /** The log as records name it: relative to the repository where it is inside. */
   readonly logName: string;
   readonly files: RunFiles;
-  readonly #workspace: Workspace;
+  readonly #workspace: Place;
   readonly #owned: Owned;
 
   private constructor(
-    workspace: Workspace,
+    workspace: Place,
     parts: {
       readonly state: RunState;
       readonly journal: Journal;
@@ -42,13 +52,16 @@ export class OpenRun {
   }
 
   /** A new run, there for everybody to see once this resolves. */
-  static async begin(workspace: Workspace, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
+  static async begin(workspace: Place, first: FirstEntry, emit: (event: AppEvent) => void): Promise<OpenRun> {
     const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: first.definition.id, id: first.run });
     const owned = await journals.own(files.owner);
+    let file: Appender | undefined;
+    let log: Appender | undefined;
     try {
-      const log = await store.create(files.log);
-      const journal = new Journal(await journals.create(files.journal));
+      log = await store.create(files.log);
+      file = await journals.create(files.journal);
+      const journal = new Journal(file);
       const run = new OpenRun(workspace, { state: new RunState(first), journal, log, files, owned });
       journal.write(first);
       emit({ event: "workflow.entry", run: first.run, entry: first });
@@ -57,6 +70,7 @@ export class OpenRun {
       return run;
     } catch (error) {
       // Nothing of it has happened. What can't be removed either is nobody's: the first error is the one to tell.
+      await closeAll([log, file]);
       const removals = [journals.remove(files.journal), store.remove(files.log), journals.remove(files.owner)];
       await Promise.allSettled(removals);
       owned.letGo();
@@ -65,7 +79,7 @@ export class OpenRun {
   }
 
   /** Shows a run whose process died or ended as alive again; the caller has made sure that nobody else carries it out. */
-  static async own({ datastore: { files: store, journals } }: Workspace, ref: RunRef): Promise<Owned> {
+  static async own({ datastore: { files: store, journals } }: Place, ref: RunRef): Promise<Owned> {
     const { owner, cancel } = runFiles(ref);
     await journals.remove(owner);
     await store.remove(cancel);
@@ -76,41 +90,55 @@ export class OpenRun {
    * Goes on with a run of whose journal `size` bytes were read; the caller has made sure that nobody else does, or has made it its own. Throws `lock_lost` where
    * somebody has gone on with it since it was read.
    */
-  static async reopen(
-    workspace: Workspace,
-    state: RunState,
-    resumed: {
-      readonly at: number;
-      readonly by: Author;
-      readonly size: number;
-      readonly owned?: Owned;
-      emit(event: AppEvent): void;
-    },
-  ): Promise<OpenRun> {
+  static async reopen(workspace: Place, state: RunState, resumed: Resumed): Promise<OpenRun> {
     const { files: store, journals } = workspace.datastore;
     const ref = { workflowId: state.definition.id, id: state.id };
     const files = runFiles(ref);
-    const owned = resumed.owned ?? (await OpenRun.own(workspace, ref));
-    const file = await journals.reopen(files.journal, { size: resumed.size });
-    file.append("\n"); // the last line may be half of one
-    const journal = new Journal(file);
-    // Where it died on another machine its log is there.
-    const log = await ((await store.stat(files.log)) === undefined ? store.create(files.log) : store.reopen(files.log));
-    const run = new OpenRun(workspace, { state, journal, log, files, owned });
-    const { at, by, emit } = resumed;
-    const entry = { e: "resume", at, by } as const;
-    journal.write(entry);
-    state.apply(entry);
-    await journal.durable();
-    // Who looks on needs to know what was.
-    const lines = await readOn(journals, files.journal, new JournalReader(journals.locate(files.journal)));
-    for (const line of lines) emit({ event: "workflow.entry", run: state.id, entry: line });
-    await run.#writeRecord();
-    return run;
+    const file = await journals.reopen(files.journal, { size: resumed.size }); // whoever else goes on with it stays its owner
+    let { owned } = resumed;
+    let log: Appender | undefined;
+    try {
+      owned ??= await OpenRun.own(workspace, ref);
+      file.append("\n"); // the last line may be half of one
+      const journal = new Journal(file);
+      const { at, by, emit } = resumed;
+      const entry = { e: "resume", at, by } as const;
+      journal.write(entry);
+      state.apply(entry);
+      await journal.durable(); // from here on nobody else goes on with it, nor writes its log
+      // Where it died on another machine its log is there.
+      log = await ((await store.stat(files.log)) === undefined ? store.create(files.log) : store.reopen(files.log));
+      const run = new OpenRun(workspace, { state, journal, log, files, owned });
+      // Who looks on needs to know what was.
+      const lines = await readOn(journals, files.journal, new JournalReader(journals.locate(files.journal)));
+      for (const line of lines) emit({ event: "workflow.entry", run: state.id, entry: line });
+      await run.#writeRecord();
+      return run;
+    } catch (error) {
+      await closeAll([log, file]);
+      if (resumed.owned === undefined) owned?.letGo(); // nothing is removed: somebody else may go on with it
+      throw error;
+    }
+  }
+
+  /** Shows a run that was made ours, and that we don't go on with, as what it was. Where others have written to its journal since `size` bytes were read, it is theirs. */
+  static async disown(
+    { datastore: { files: store, journals } }: Place,
+    ref: RunRef,
+    { owned, size }: { readonly owned: Owned; readonly size: number },
+  ): Promise<void> {
+    const { owner, cancel, journal } = runFiles(ref);
+    try {
+      if ((await journals.stat(journal))?.size !== size) return;
+      await journals.remove(owner);
+      await store.remove(cancel);
+    } finally {
+      owned.letGo();
+    }
   }
 
   /** A run that has ended by its journal, but whose process died before it could say so elsewhere; the caller has made sure that nobody carries it out. */
-  static async settle(workspace: Workspace, state: RunState): Promise<void> {
+  static async settle(workspace: Place, state: RunState): Promise<void> {
     const { files: store, journals } = workspace.datastore;
     const files = runFiles({ workflowId: state.definition.id, id: state.id });
     if ((await journals.owner(files.owner)) !== "dead") return;
@@ -120,7 +148,7 @@ export class OpenRun {
   }
 
   /** What is left of a run that died before its first line was there: nothing of it has happened. */
-  static async discard({ datastore: { files: store, journals } }: Workspace, ref: RunRef): Promise<void> {
+  static async discard({ datastore: { files: store, journals } }: Place, ref: RunRef): Promise<void> {
     const { owner, log, journal, cancel } = runFiles(ref);
     await journals.remove(journal);
     await store.remove(log);
@@ -175,4 +203,9 @@ export class OpenRun {
     const text = stringifyRunRecord(this.state, { logFile: this.logName });
     await this.#workspace.datastore.files.write(this.files.record, text);
   }
+}
+
+/** After a failure, which is the one to tell. */
+async function closeAll(files: readonly (Appender | undefined)[]): Promise<void> {
+  await Promise.allSettled(files.map((one) => one?.close({ durable: false })));
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { machine, type ObjectMachine, ObjectWorld, web } from "../../test/support/object-world.ts";
 import { textSpec } from "../../test/support/output-spec.ts";
-import type { OutputRecord } from "../data/outputs.ts";
+import { type OutputRecord, Outputs } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
 import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -22,6 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
+const path = `outputs/${web.type}/execute/${web.id}-2026-01-01T00-00-00-000Z-dddddddd.yaml`;
 const runId = "dddddddd-0000-4000-a000-000000000001";
 
 /** As another machine is told, which may do something while the locks are looked at. */
@@ -34,7 +35,7 @@ async function told(record: OutputRecord, meanwhile: () => Promise<unknown> = as
     },
   });
   const truth = new RecordTruth({ datastore: { ...datastore, locks }, data: new DataVersions(versions) });
-  const { status, artifacts, durationMs } = await truth.of({ record, type: web.type, path: "a" });
+  const { status, artifacts, durationMs } = await truth.of({ record, type: web.type, path });
   return { status, artifacts: artifacts.dataArtifacts.length, durationMs };
 }
 
@@ -122,4 +123,26 @@ test("is believed where the list of versions is damaged; a list that can't be re
   expect((await asked(new FenError("data_corrupt", "It can't be read."))).status).toBe("succeeded");
   const unavailable = asked(new FenError("store_unavailable", "No answer came."));
   await expect(unavailable).rejects.toMatchObject({ code: "store_unavailable" });
+});
+
+test("that says running is read once more where nobody holds its lock: its run may have ended between two looks", async () => {
+  const { record: ended, end } = await begun();
+  const { durationMs: _ms, ...begins } = ended;
+  const record: OutputRecord = { ...begins, status: "running", artifacts: { dataArtifacts: [] } };
+  const outputs = new Outputs(one.datastore.files);
+  const put = (now: OutputRecord) => outputs.write(path.replace(/\.yaml$/, ""), now, { durable: true });
+  await put(record);
+  expect(await told(record)).toEqual(running);
+  expect(await told(record, () => put(ended).then(end))).toEqual(succeeded);
+  await put(record);
+  expect(await told(record)).toEqual({ ...running, status: "interrupted" });
+  // Written ahead of a commit that doesn't come: it isn't believed either.
+  const ahead = {
+    ...ended,
+    lockNonce: "gone",
+    artifacts: { dataArtifacts: [{ dataId: "x", name: "y", version: 1, tags: {} }] },
+  };
+  expect(await told(record, () => put(ahead))).toEqual(interrupted);
+  await one.datastore.files.remove(path);
+  expect(await told(record)).toEqual({ ...running, status: "interrupted" });
 });

@@ -1,5 +1,5 @@
 /** What a record of a run says, as far as it is so: its command may be at work still, or have died. */
-import type { OutputRecord, StoredOutput } from "../data/outputs.ts";
+import { isNoRecord, type OutputRecord, Outputs, type StoredOutput } from "../data/outputs.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { HeldLock, LockTable } from "../store/contract.ts";
 import type { Workspace } from "./workspace.ts";
@@ -25,7 +25,10 @@ export class RecordTruth {
     if (record.status === "running" || record.status === "pending") {
       this.#table ??= this.#workspace.datastore.locks.inspect("all");
       const isHeld = (await this.#table).held.some((lock) => isOwn(lock, record));
-      return isHeld ? record : { ...record, status: "interrupted" };
+      if (isHeld) return record;
+      // It may have ended between the two looks.
+      const now = await this.#readAgain(stored);
+      return now.record.status === record.status ? { ...record, status: "interrupted" } : this.of(now);
     }
     if (await this.#isDone(stored)) return record;
     const resource = { kind: "model", type: stored.type, id: record.definitionId } as const;
@@ -37,6 +40,14 @@ export class RecordTruth {
     // Committed and gone between the two looks.
     if (await this.#isDone(stored)) return record;
     return { ...record, status: "interrupted", artifacts: { dataArtifacts: [] }, error: notCommitted };
+  }
+
+  /** As it is now; as it was, where it is gone or damaged since. */
+  async #readAgain(stored: StoredOutput): Promise<StoredOutput> {
+    return new Outputs(this.#workspace.datastore.files).read(stored).catch((error: unknown) => {
+      if (isNoRecord(error)) return stored;
+      throw error;
+    });
   }
 
   async #isDone({ record, type }: StoredOutput): Promise<boolean> {

@@ -138,30 +138,67 @@ describe.each([
   });
 });
 
+/** A run whose outputs could not reach the store, and whose record says so: here, or there too. */
+async function fails(world: ObjectWorld, record: { readonly durable: boolean }): Promise<void> {
+  const failing = Object.assign(Object.create(world.objects), { create: unavailable });
+  const outputs = new Outputs(world.machine("one").datastore.files);
+  await outputs.write(outputs.newStem(web, "execute", running), { ...running, status: "failed" }, record);
+  const one = world.machine("one", { objects: failing });
+  await using held = await one.take();
+  const staging = new Staging(one.versions, machine, { model: web, runId });
+  const file = await staging.openFile("result", textSpec);
+  file.append("content");
+  await file.close();
+  await expect(staging.commit({ owner, tags: {}, held })).rejects.toMatchObject({ code: "store_unavailable" });
+}
+
+const unavailable = async () => Promise.reject(new FenError("store_unavailable", "No answer came."));
+
 describe("what could not reach the object store at the end of its run", () => {
+  test.each([
+    ["the list of records", "entries"],
+    ["the record", "get"],
+  ])("is told later where %s can't be read now", async (_name, method) => {
+    const world = new ObjectWorld(root);
+    await fails(world, { durable: true });
+    const open: Open = () => ({ store: world.machine("one").versions, datastore: world.machine("one").datastore });
+    {
+      const { store, datastore } = open();
+      await using lease = await take(open());
+      const failing = Object.assign(Object.create(world.objects), { [method]: unavailable });
+      const outputs = new Outputs(new ObjectFiles(failing, datastore.local));
+      const workspace = { outputs, datastore, data: new DataVersions(store) };
+      const settling = settlePast({ emit: () => undefined }, workspace, { definition: web, lease });
+      await expect(settling).rejects.toMatchObject({ code: "store_unavailable" });
+    }
+    expect(await outcome(open)).toMatchObject({ status: "failed", left: 1, numbers: [1] });
+    await settles(open, () => false);
+    expect(await outcome(open)).toMatchObject({ status: "interrupted", left: 0, numbers: [1] });
+    const { record } = await new Outputs(open().datastore.files).find(runId);
+    expect(record.artifacts.dataArtifacts).toMatchObject([{ name: "result", version: 1 }]);
+  });
+
+  test("is settled beside a record that is damaged", async () => {
+    const world = new ObjectWorld(root);
+    await fails(world, { durable: true });
+    const { datastore } = world.machine("one");
+    const stem = new Outputs(datastore.files).newStem(web, "execute", running);
+    await datastore.files.write(`${stem}.yaml`, "id: [");
+    const open: Open = (around) => {
+      const { versions, ...one } = world.machine("one", around === undefined ? {} : { around });
+      return { store: versions, datastore: one.datastore };
+    };
+    await settles(open, () => false);
+    expect(await datastore.local.list(stagingFolder(web))).toEqual([]);
+    expect(world.text(`${stem}.yaml`)).toBe("id: [");
+  });
+
   test("ended at any moment of the later commit: it is there once, and its record names it", async () => {
     let at = 0;
     for (let moments = 1; at < moments; at++) {
       rmSync(root, { recursive: true, force: true });
       const world = new ObjectWorld(root);
-      const failing = Object.assign(Object.create(world.objects), {
-        create: async () => Promise.reject(new FenError("store_unavailable", "No answer came.")),
-      });
-      const outputs = new Outputs(world.machine("one").datastore.files);
-      await outputs.write(
-        outputs.newStem(web, "execute", running),
-        { ...running, status: "failed" },
-        { durable: false },
-      );
-      const one = world.machine("one", { objects: failing });
-      {
-        await using held = await one.take();
-        const staging = new Staging(one.versions, machine, { model: web, runId });
-        const file = await staging.openFile("result", textSpec);
-        file.append("content");
-        await file.close();
-        await expect(staging.commit({ owner, tags: {}, held })).rejects.toMatchObject({ code: "store_unavailable" });
-      }
+      await fails(world, { durable: false });
       const open: Open = (around = (real) => real) => {
         const { datastore, versions } = world.machine("one", { around });
         return { store: versions, datastore };

@@ -30,7 +30,7 @@ async function tellRecord(
   { outputs, datastore }: Pick<Workspace, "datastore" | "outputs">,
   { runId, committed, versions }: Settled,
 ): Promise<void> {
-  const stored = await outputs.find(runId).catch(() => undefined); // it died before it had a record
+  const stored = await outputs.ofRun(runId); // none where it died before it had one
   if (stored === undefined || isTrue(stored.record, committed, versions)) return;
   const error = {
     message: committed

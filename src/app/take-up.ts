@@ -109,7 +109,7 @@ async function endOf(surroundings: RunSurroundings, step: StepState, at: number)
 
 /** A method that leaves no data has its record; it is written once, when the method has ended. */
 async function recordedStatus({ workspace }: RunSurroundings, output: string): Promise<string | undefined> {
-  return (await workspace.outputs.find(output).catch(() => undefined))?.record.status; // it ended before it had one
+  return (await workspace.outputs.ofRun(output))?.record.status; // none where it ended before it had one
 }
 
 function mayRepeat({ definition: { retry }, attempt }: StepState, cause: RetryCause): boolean {

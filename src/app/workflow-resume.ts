@@ -4,7 +4,7 @@ import { claimFile } from "../store/drivers/filesystem/claim-file.ts";
 import type { Owned } from "../store/contract.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { planRun, type PlannedRun } from "../workflow/plan.ts";
-import { type RunFiles, runFiles, type RunRef } from "../workflow/run-files.ts";
+import { runFiles, type RunRef } from "../workflow/run-files.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import type { AppContext, AppEvent } from "./context.ts";
 import { claimWorkflow } from "./editing.ts";
@@ -33,8 +33,7 @@ export interface ResumeOptions {
 export async function resumeWorkflow(context: AppContext, options: ResumeOptions): Promise<RunDocument> {
   const workspace = await openWorkspace(context);
   const ref = await new PastRuns(workspace).find(options.run);
-  const files = runFiles(ref);
-  const claim = await claimRun(context, workspace, files, ref.id);
+  const claim = await claimRun(context, workspace, ref);
   try {
     const left = await ownRun(context, workspace, { ref, failed: options.failed });
     return await goOn(context, workspace, { ...options, ...left });
@@ -59,10 +58,11 @@ async function ownRun(
   const { workflowId: id } = ref;
   const deleting = await claimWorkflow(context, workspace, { id, name: id });
   try {
-    const { state, size } = await readRun(workspace, runFiles(ref), ref.id);
+    const { state, size } = await readRun(workspace, ref);
     refuseNested(state);
     if (state.status !== "running") await OpenRun.settle(workspace, state);
     refuseEnded(state, failed);
+    await refuseAlive(workspace, ref); // claims are of one machine: on another somebody may have been faster
     return { state, size, owned: await OpenRun.own(workspace, ref) };
   } finally {
     deleting.release();
@@ -76,7 +76,8 @@ async function goOn(
 ): Promise<RunDocument> {
   const { machine } = context;
   const { state, size, owned, failed, concurrency } = run;
-  const files = runFiles({ workflowId: state.definition.id, id: state.id });
+  const ref = { workflowId: state.definition.id, id: state.id };
+  const files = runFiles(ref);
   let open: OpenRun | undefined;
   try {
     const { surroundings, plan } = await planAgain(context, workspace, state);
@@ -93,43 +94,47 @@ async function goOn(
     } finally {
       await surroundings.locks.release();
     }
-  } finally {
-    if (open === undefined) {
-      await workspace.datastore.journals.remove(files.owner); // it is again what it was
-      await workspace.datastore.files.remove(files.cancel);
-      owned.letGo();
-    }
+  } catch (error) {
+    // What can't be removed shows as dead: the first error is the one to tell.
+    if (open === undefined) await OpenRun.disown(workspace, ref, { owned, size }).catch(() => undefined);
+    throw error;
   }
 }
 
 /** Of several who would go on with a run, one does; while it is alive nobody does. */
-async function claimRun(
-  context: AppContext,
-  { datastore }: Workspace,
-  { owner }: RunFiles,
-  id: string,
-): Promise<{ release(): void }> {
-  const path = datastore.local.locate(`${owner}.claim`);
+async function claimRun(context: AppContext, workspace: Workspace, ref: RunRef): Promise<{ release(): void }> {
+  const { id } = ref;
+  const path = workspace.datastore.local.locate(`${runFiles(ref).owner}.claim`);
   const { machine, signal } = context;
   const claim = await claimFile(machine, path, { what: `The run ${id}`, timeoutMs: 0, signal }).catch(
     (error: unknown) => {
-      if (error instanceof FenError && error.code === "lock_timeout") return undefined; // somebody else goes on with it
+      if (error instanceof FenError && error.code === "lock_timeout") throw alive(id); // somebody else goes on with it
       throw error;
     },
   );
-  if (claim !== undefined && (await datastore.journals.owner(owner)) !== "alive") return claim;
-  claim?.release();
-  throw new FenError("run_alive", `The run ${id} is still going on.`, {
+  try {
+    await refuseAlive(workspace, ref);
+    return claim;
+  } catch (error) {
+    claim.release();
+    throw error;
+  }
+}
+
+async function refuseAlive({ datastore: { journals } }: Workspace, ref: RunRef): Promise<void> {
+  if ((await journals.owner(runFiles(ref).owner)) === "alive") throw alive(ref.id);
+}
+
+function alive(id: string): FenError {
+  return new FenError("run_alive", `The run ${id} is still going on.`, {
     hint: `Follow it: fen workflow history watch ${id}   End it: fen workflow cancel ${id}`,
     facts: { run: id },
   });
 }
 
-async function readRun(
-  { datastore }: Workspace,
-  { journal }: RunFiles,
-  id: string,
-): Promise<Pick<LeftRun, "size" | "state">> {
+async function readRun({ datastore }: Workspace, ref: RunRef): Promise<Pick<LeftRun, "size" | "state">> {
+  const { id } = ref;
+  const { journal } = runFiles(ref);
   const read = await readJournal(datastore.journals, journal);
   if (read !== undefined) {
     const [problem] = read.reader.problems;

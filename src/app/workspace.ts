@@ -66,7 +66,7 @@ export async function openWorkspace(context: AppContext): Promise<Workspace> {
 }
 
 /** A log as records name it: relative to the repository where it is inside. `path`: in the datastore. */
-export function logName({ datastore, repository }: Workspace, path: string): string {
+export function logName({ datastore, repository }: Pick<Workspace, "datastore" | "repository">, path: string): string {
   const place = datastore.files.locate(path);
   return behindFolder(repository.layout.root, place) ?? place;
 }

@@ -85,8 +85,8 @@ export class Outputs {
     return found.sort((a, b) => compareCodePoints(b.stamp, a.stamp));
   }
 
-  /** Throws `data_corrupt` where the record can't be read as one. */
-  async read(file: OutputFile): Promise<StoredOutput> {
+  /** Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. */
+  async read(file: Pick<OutputFile, "path" | "type">): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
     if (bytes === undefined)
       throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
@@ -111,7 +111,10 @@ export class Outputs {
     const named = files.filter((file) => couldBe(file, wanted));
     const found: StoredOutput[] = [];
     for (const file of named) {
-      const stored = await this.read(file).catch(() => undefined); // an unreadable record isn't the one
+      const stored = await this.read(file).catch((error: unknown) => {
+        if (isNoRecord(error)) return undefined;
+        throw error; // a store that fails says nothing about the record
+      });
       if (stored?.record.id.toLowerCase().startsWith(wanted) === true) found.push(stored);
     }
     const [first, ...others] = found;
@@ -124,6 +127,14 @@ export class Outputs {
           .join(", ")}`,
       });
     return first;
+  }
+
+  /** The record of a run, by its whole id; undefined where it has none, or several say that they are it. Throws where the store fails. */
+  async ofRun(runId: string): Promise<StoredOutput | undefined> {
+    return this.find(runId).catch((error: unknown) => {
+      if (error instanceof FenError && ["output_missing", "id_ambiguous"].includes(error.code)) return undefined;
+      throw error;
+    });
   }
 
   /** Removes a model's records and logs. Gives how many records. */
@@ -141,6 +152,11 @@ export class Outputs {
   logPath(output: StoredOutput): string {
     return output.path.replace(/\.yaml$/, ".log");
   }
+}
+
+/** Why a record couldn't be read: it is gone or damaged, and the store didn't fail. */
+export function isNoRecord(error: unknown): boolean {
+  return error instanceof FenError && (error.code === "output_missing" || error.kind === "bad_data");
 }
 
 /** What the path of a record says; undefined for the path of something else. */
