@@ -205,8 +205,12 @@ async function filesOf({ datastore }: OpenedDatastore): Promise<readonly string[
   return [...found].sort();
 }
 
+function readRaw(one: OpenedDatastore, path: string): Promise<Uint8Array | undefined> {
+  return filesFor(one, path).read(path, { maxBytes: maxFileBytes });
+}
+
 async function read(one: OpenedDatastore, path: string): Promise<Uint8Array | undefined> {
-  const bytes = await filesFor(one, path).read(path, { maxBytes: maxFileBytes });
+  const bytes = await readRaw(one, path);
   const type = outputFileOf(path)?.type;
   return bytes === undefined || type === undefined ? bytes : settled(one, { type, path }, bytes);
 }
@@ -233,7 +237,7 @@ async function copy({ source, target }: Job, path: string): Promise<number> {
   const bytes = await read(source, path);
   if (bytes === undefined) return 0;
   await filesFor(target, path).write(path, bytes);
-  const written = await read(target, path);
+  const written = await readRaw(target, path); // what was written is settled
   if (written === undefined || Buffer.compare(written, bytes) !== 0)
     throw new FenError("data_corrupt", `What was written isn't what was read: ${filesFor(target, path).locate(path)}`, {
       hint: "Run the command again.",

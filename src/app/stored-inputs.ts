@@ -46,9 +46,9 @@ export async function storedValue(
 ): Promise<StoredValue> {
   if (compiled === undefined) return { value: raw, isOpen: false };
   if (isRecord(raw)) return storedMap(compiled, raw, scope);
-  const { usesData, usesTime, isTainted, self } = compiled.dependencies;
-  if (isTainted) return { value: raw, isOpen: false };
-  if (usesData || usesTime || (scope.self === undefined && self.size > 0)) return { value: raw, isOpen: true };
+  const { isTainted, self } = compiled.dependencies;
+  if (staysAsWritten(compiled)) return { value: raw, isOpen: !isTainted };
+  if (scope.self === undefined && self.size > 0) return { value: raw, isOpen: true };
   try {
     const evaluated = await compiled.run({ ...scope, self: scope.self ?? {} });
     if (evaluated.isVolatile) return { value: raw, isOpen: true };
@@ -79,6 +79,11 @@ async function storedMap(
 export function keepsElement(compiled: CompiledValue | undefined, raw: unknown): boolean {
   if (compiled === undefined) return false;
   if (isRecord(raw)) return Object.entries(raw).some(([key, child]) => keepsElement(compiled.entry(key), child));
-  const { self, isTainted, usesData, usesTime } = compiled.dependencies;
-  return self.size > 0 && (isTainted || usesData || usesTime);
+  return compiled.dependencies.self.size > 0 && staysAsWritten(compiled);
+}
+
+/** True where its value mustn't be stored, or is known only when the step starts. */
+function staysAsWritten({ dependencies }: CompiledValue): boolean {
+  const { isTainted, usesData, usesTime } = dependencies;
+  return isTainted || usesData || usesTime;
 }

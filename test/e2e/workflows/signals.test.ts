@@ -15,6 +15,17 @@ const pidIn = (file: string) => Number(repo.read(file));
 const leavesPid = (file: string) => `echo $$ > ${file}.tmp; mv ${file}.tmp ${file}`;
 const waitFor = (file: string) => `while [ ! -e ${file} ]; do sleep 0.02; done`;
 
+/** Runs the workflow w, which dies without warning while these are at work, and they with it; gives the run's id. */
+async function dies(...children: readonly string[]): Promise<string> {
+  const run = repo.start("workflow", "run", "w");
+  await Promise.all(children.map((child) => repo.appears(child)));
+  run.kill("SIGKILL");
+  await run.done;
+  for (const child of children) process.kill(-pidIn(child), "SIGKILL");
+  const [id = ""] = repo.runIds();
+  return id;
+}
+
 describe("lock-50, lock-52: a signal ends the children, then the records are written, then the locks let go", () => {
   test.each([
     ["SIGINT", 130],
@@ -143,12 +154,7 @@ describe("defect-17: kill -9", () => {
       step("z", "quick", after("s", "completed")),
       step("y", "quick", after("s", "skipped")),
     ]);
-    const run = repo.start("workflow", "run", "w");
-    await repo.appears("child");
-    run.kill("SIGKILL");
-    await run.done;
-    process.kill(-pidIn("child"), "SIGKILL");
-    const [id = ""] = repo.runIds();
+    const id = await dies("child");
     expect(await errorOf(repo, `workflow cancel ${id}`)).toMatchObject({ code: "run_ended" });
     const before = repo.journal(id);
     expect(await errorOf(repo, `workflow resume ${id}`)).toMatchObject({
@@ -176,13 +182,8 @@ describe("defect-17: kill -9", () => {
       step("s", "slow", { retry: { attempts: 2, on: ["interrupted"] } }),
       step("t", "spent", { retry: { attempts: 1, on: ["interrupted"] }, allowFailure: true }),
     ]);
-    const run = repo.start("workflow", "run", "w");
-    await Promise.all([repo.appears("child"), repo.appears("spent-child")]);
-    run.kill("SIGKILL");
-    await run.done;
-    for (const child of ["child", "spent-child"]) process.kill(-pidIn(child), "SIGKILL");
+    const id = await dies("child", "spent-child");
     repo.write("go", "");
-    const [id = ""] = repo.runIds();
     expect(await documentOf(repo, `workflow resume ${id}`)).toMatchObject({
       status: "succeeded",
       jobs: [
@@ -204,12 +205,7 @@ describe("defect-17: kill -9", () => {
       step("s", "slow", { retry: { attempts: 2, on: ["interrupted"] } }),
       step("z", "quick", after("s", "succeeded")),
     ]);
-    const run = repo.start("workflow", "run", "w");
-    await repo.appears("child");
-    run.kill("SIGKILL");
-    await run.done;
-    process.kill(-pidIn("child"), "SIGKILL");
-    const [id = ""] = repo.runIds();
+    const id = await dies("child");
     // As if that were an hour ago.
     const hour = 3_600_000;
     const path = `.swamp/workflow-runs/${workflowId(1)}/workflow-run-${id}.journal`;
@@ -237,13 +233,8 @@ describe("defect-17: kill -9", () => {
       `[ -e go ] && echo again >> again && sleep 0.3 && exit 0; ${leavesPid("child")}; ${waitFor("go")}`,
     );
     repo.workflow("w", [step("s", "slow")]);
-    const run = repo.start("workflow", "run", "w");
-    await repo.appears("child");
-    run.kill("SIGKILL");
-    await run.done;
-    process.kill(-pidIn("child"), "SIGKILL");
+    const id = await dies("child");
     repo.write("go", "");
-    const [id = ""] = repo.runIds();
     const resumes = Array.from({ length: 4 }, () => repo.start("workflow", "resume", id, "--retry-unknown", "--json"));
     const done = await Promise.all(resumes.map((one) => one.done));
     expect(done.filter((one) => one.exitCode === 0)).toHaveLength(1);
