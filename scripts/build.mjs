@@ -84,7 +84,6 @@ const chunks = [
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(dist);
 await buildLibrary();
-await buildThread();
 const bundle = await rolldown({
   ...options,
   input: { main: join(root, "src/cli/main.ts") },
@@ -165,13 +164,6 @@ async function buildLibrary() {
     const text = `/// <reference lib="esnext.disposable" />\n${code.replaceAll("./public.ts", "./lock-types.mjs")}`;
     writeFileSync(join(dist, `${file}.d.mts`), text);
   }
-}
-
-/** The thread that starts children. */
-async function buildThread() {
-  const bundle = await rolldown({ ...options, input: { "child-thread": join(root, "src/kernel/child-thread.ts") } });
-  await bundle.write({ dir: dist, format: "cjs", entryFileNames: "[name].cjs", comments: false });
-  await bundle.close();
 }
 
 /** `npx fen` in a clone finds this link. */

@@ -55,7 +55,8 @@ async function plan(
     await file.close({ durable: false });
     planned.push({ folder: `${committing}/${name}`, metadata });
   }
-  if (planned.length > 0) await files.settle(run.folder);
+  const written = planned.flatMap(({ metadata: { name } }) => [`${name}/raw`, `${name}/${metadataFile}`]);
+  if (planned.length > 0) await files.settle(run.folder, written);
   return planned;
 }
 

@@ -1,12 +1,10 @@
-/** Starting children (decision 0009): here, or in a thread where many are started. What becomes of a child is told by events, in this order: started, ended, closed; or only failed. */
+/** Starting children (decision 0009). What becomes of a child is told by events, in this order: started, ended, closed; or only failed. */
 import type { ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
-import type { Worker } from "node:worker_threads";
-import type { FromThread, ToThread } from "./child-thread.ts";
+import { PosixSpawn } from "./posix-spawn.ts";
 
 export interface ChildOptions {
+  /** The program by its path, and its arguments. */
   readonly command: readonly [string, ...string[]];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -24,7 +22,7 @@ export interface ChildEvents {
   /** Before `closed`; after `ended` too, where others have the pipes. */
   output(stream: OutputStream, chunk: Uint8Array): void;
   ended(code: number | null, signal: NodeJS.Signals | null): void;
-  /** Its output has come to an end. */
+  /** It has ended, and its output has come to an end. */
   closed(): void;
 }
 
@@ -33,58 +31,112 @@ export interface Child {
   letGo(): void;
 }
 
-/** One that was started here. */
-export interface DirectChild extends Child {
-  /** Its output is read, or not for now. */
-  setReading(isReading: boolean): void;
-}
-
 export interface Children {
-  /** Never throws: what goes wrong is an event. */
+  /** Never throws: what goes wrong is an event. `started` and `failed` may come before it returns. */
   start(options: ChildOptions, events: ChildEvents): Child;
 }
 
-/** So many are started without a thread. */
-const withoutThread = 16;
-
-/** Starts children here, and in a thread once there are many. `thread`: the file that it runs; without it there is none. */
-export function systemChildren(thread = join(dirname(import.meta.filename), "child-thread.cjs")): Children {
-  const direct = directChildren();
-  let started = 0;
-  let inThread: ThreadChildren | undefined;
-  return {
-    start(options, events) {
-      if (++started === withoutThread && existsSync(thread)) inThread = startThread(thread);
-      return (inThread?.isUp === true ? inThread : direct).start(options, events);
-    },
-  };
+/** As the system can: by `posix_spawn` where its library is installed, else by Node. */
+export function systemChildren(): Children {
+  let children: Children | undefined;
+  return { start: (options, events) => (children ??= posixChildren() ?? nodeChildren()).start(options, events) };
 }
 
-/** Undefined where the system has no thread to give: children can still be started here. */
-function startThread(file: string): ThreadChildren | undefined {
+const nothing: Child = { letGo: () => undefined };
+
+/** Undefined where the system has no library for it. */
+export function posixChildren(): Children | undefined {
+  if (process.platform !== "linux") return undefined;
   try {
-    return new ThreadChildren(file);
+    return new PosixChildren(new PosixSpawn());
   } catch {
-    return undefined; // too many processes, too little memory
+    return undefined; // another processor, another C library, or a package that was left out
   }
 }
 
-/** Starts children in the calling thread, which stands still until they run. */
-export function directChildren(): { start(options: ChildOptions, events: ChildEvents): DirectChild } {
+/** A signal may come late or be lost (another part of the process may wait for children): so often we look anyway, in milliseconds. */
+const lookMs = 1000;
+
+class PosixChildren implements Children {
+  readonly #system: PosixSpawn;
+  readonly #living = new Map<number, (code: number | null, signal: NodeJS.Signals | null) => void>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(system: PosixSpawn) {
+    this.#system = system;
+  }
+
+  start(options: ChildOptions, events: ChildEvents): Child {
+    this.#beginLooking();
+    try {
+      const { pid, stdout, stderr } = this.#system.spawn(options);
+      let open = 3;
+      const close = () => {
+        if (--open === 0) events.closed();
+      };
+      this.#living.set(pid, (code, signal) => {
+        events.ended(code, signal);
+        close();
+      });
+      const pipes = [pipe(stdout, "stdout", events, close), pipe(stderr, "stderr", events, close)];
+      events.started(pid);
+      return { letGo: () => pipes.forEach((one) => one.destroy()) };
+    } catch (error) {
+      this.#endLooking();
+      events.failed(error);
+      return nothing;
+    }
+  }
+
+  readonly #look = () => {
+    for (const [pid, ended] of this.#living) {
+      const exit = this.#system.ended(pid);
+      if (exit === undefined) continue;
+      this.#living.delete(pid);
+      ended(exit.code, exit.signal);
+    }
+    this.#endLooking();
+  };
+
+  #beginLooking(): void {
+    if (this.#timer !== undefined) return;
+    process.on("SIGCHLD", this.#look);
+    this.#timer = setInterval(this.#look, lookMs); // keeps the process alive too, as a child does
+  }
+
+  #endLooking(): void {
+    if (this.#living.size > 0 || this.#timer === undefined) return;
+    process.off("SIGCHLD", this.#look);
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+function pipe(fd: number, stream: OutputStream, events: ChildEvents, closed: () => void): Readable {
+  const { Socket } = process.getBuiltinModule("node:net"); // 3 ms to load: those who still wait for their turn don't
+  const socket = new Socket({ fd, readable: true, writable: false });
+  socket.on("data", (chunk: Uint8Array) => events.output(stream, chunk));
+  socket.once("error", () => undefined); // `close` follows: what could be read has been
+  socket.once("close", closed);
+  return socket;
+}
+
+/** By Node, which forks. */
+export function nodeChildren(): Children {
   return {
     start(options, events) {
       try {
         return follow(startChild(options), events);
       } catch (error) {
         events.failed(error); // some refusals are thrown, others come as an event
-        return { letGo: () => undefined, setReading: () => undefined };
+        return nothing;
       }
     },
   };
 }
 
 function startChild(options: ChildOptions): ChildProcess {
-  const { spawn } = process.getBuiltinModule("node:child_process"); // 2 ms to load: those who still wait for their turn don't
+  const { spawn } = process.getBuiltinModule("node:child_process"); // as above
   const [file, ...args] = options.command;
   return spawn(file, args, {
     cwd: options.cwd,
@@ -94,11 +146,10 @@ function startChild(options: ChildOptions): ChildProcess {
   });
 }
 
-function follow(child: ChildProcess, events: ChildEvents): DirectChild {
+function follow(child: ChildProcess, events: ChildEvents): Child {
   const { stdout, stderr } = child;
-  const pipes = [stdout, stderr].filter((pipe) => pipe !== null);
-  const read = (stream: OutputStream, pipe: Readable | null) =>
-    pipe?.on("data", (chunk: Uint8Array) => events.output(stream, chunk));
+  const read = (stream: OutputStream, from: Readable | null) =>
+    from?.on("data", (chunk: Uint8Array) => events.output(stream, chunk));
   child.once("spawn", () => {
     if (child.pid !== undefined) events.started(child.pid);
   });
@@ -109,78 +160,5 @@ function follow(child: ChildProcess, events: ChildEvents): DirectChild {
   child.once("close", () => events.closed());
   read("stdout", stdout);
   read("stderr", stderr);
-  return {
-    letGo: () => {
-      for (const pipe of pipes) pipe.destroy();
-    },
-    setReading: (isReading) => {
-      for (const pipe of pipes) {
-        if (isReading) pipe.resume();
-        else pipe.pause();
-      }
-    },
-  };
-}
-
-/** The main thread says what it has taken in portions of so many bytes. */
-const takenBytes = 256 * 1024;
-
-/** Starts children in a thread. */
-export class ThreadChildren implements Children {
-  readonly #thread: Worker;
-  readonly #children = new Map<number, ChildEvents & { taken: number }>();
-  #last = 0;
-  #isUp = false;
-
-  /** `file`: the built `child-thread.ts`. */
-  constructor(file: string) {
-    const { Worker } = process.getBuiltinModule("node:worker_threads");
-    this.#thread = new Worker(file, { name: "children", resourceLimits: { maxYoungGenerationSizeMb: 4 } });
-    this.#thread.on("error", (error) => {
-      if (this.#isUp || this.#children.size > 0) throw error; // a defect of ours; who waits for a child would wait for ever
-    });
-    this.#thread.on("message", (messages: readonly FromThread[]) => {
-      this.#isUp = true; // its first message says no more
-      for (const message of messages) this.#receive(message);
-    });
-    this.#thread.unref();
-  }
-
-  /** Before, children can be started too, but wait for it. */
-  get isUp(): boolean {
-    return this.#isUp;
-  }
-
-  start(options: ChildOptions, events: ChildEvents): Child {
-    const id = ++this.#last;
-    if (this.#children.size === 0) this.#thread.ref();
-    this.#children.set(id, { ...events, taken: 0 });
-    const { command, cwd, env, inherit } = options;
-    this.#send({ kind: "start", id, options: { command, cwd, env: { ...env }, inherit } });
-    return { letGo: () => this.#send({ kind: "let-go", id }) };
-  }
-
-  #send(message: ToThread): void {
-    this.#thread.postMessage(message);
-  }
-
-  #receive(message: FromThread): void {
-    const { id } = message;
-    const child = this.#children.get(id);
-    if (child === undefined) return;
-    if (message.kind === "started") child.started(message.pid);
-    else if (message.kind === "ended") child.ended(message.code, message.signal);
-    else if (message.kind === "output") {
-      child.output(message.stream, message.chunk);
-      child.taken += message.chunk.length;
-      if (child.taken < takenBytes) return;
-      this.#send({ kind: "taken", id, bytes: child.taken });
-      child.taken = 0;
-    } else {
-      this.#children.delete(id);
-      if (this.#children.size === 0) this.#thread.unref();
-      if (message.kind === "closed") child.closed();
-      else child.failed(Object.assign(new Error(message.message), { code: message.code }));
-    }
-  }
+  return { letGo: () => [stdout, stderr].forEach((one) => one?.destroy()) };
 }

@@ -5,7 +5,7 @@
 import { availableParallelism, hostname, userInfo } from "node:os";
 import { basename } from "node:path";
 import { type Children, systemChildren } from "./children.ts";
-import { randomBytes, randomUuid } from "./random.ts";
+import { systemRandom } from "./random.ts";
 
 export interface Clock {
   /** Wall clock, milliseconds since the epoch. For people and records; never compared between hosts. */
@@ -90,7 +90,7 @@ export function systemClock(): Clock {
 export function systemMachine(command: string = basename(process.argv[1] ?? "node")): Machine {
   return {
     clock: systemClock(),
-    random: { uuid: randomUuid, bytes: randomBytes },
+    random: systemRandom(),
     children: systemChildren(),
     host: {
       hostname: hostname(),

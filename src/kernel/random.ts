@@ -3,16 +3,31 @@
  * else than a name.
  */
 import { closeSync, openSync, readSync } from "node:fs";
+import type { Random } from "./machine.ts";
 
 const device = "/dev/urandom";
+/** What is wanted often and little is fetched together. */
+const portionBytes = 512;
+
+/** As `randomBytes` and `randomUuid`. */
+export function systemRandom(): Random {
+  let portion = Buffer.alloc(0);
+  const bytes = (length: number) => {
+    if (length > portionBytes) return randomBytes(length);
+    if (portion.length < length) portion = Buffer.from(randomBytes(portionBytes));
+    const taken = portion.subarray(0, length);
+    portion = portion.subarray(length);
+    return taken;
+  };
+  return { bytes, uuid: () => randomUuid(bytes(16)) };
+}
 
 export function randomBytes(length: number): Uint8Array {
   return fromDevice(length) ?? process.getBuiltinModule("node:crypto").randomBytes(length);
 }
 
-/** A random UUID (version 4). */
-export function randomUuid(): string {
-  const bytes = randomBytes(16);
+/** A random UUID (version 4), made from 16 random bytes. */
+export function randomUuid(bytes: Uint8Array = randomBytes(16)): string {
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   const hex = Buffer.from(bytes).toString("hex");

@@ -66,9 +66,9 @@ export interface LocalFiles extends Files {
   replace(path: string, bytes: Uint8Array | string): Promise<boolean>;
   /**
    * Makes everything in a folder durable, contents and names, and the folders above it; not its own name (`adopt` does that).
-   * Names that begin with a dot are scratch and left out.
+   * Names that begin with a dot are scratch and left out. `files`: all that are in it, for whoever knows them.
    */
-  settle(path: string): Promise<void>;
+  settle(path: string, files?: readonly string[]): Promise<void>;
   /**
    * Moves a folder to `to` in one step, durably; `taken` where `to` already exists, `absent` where `from` doesn't (nothing
    * changed then). This is what makes a commit, and a data version, visible: all of it or none. Makes missing folders.

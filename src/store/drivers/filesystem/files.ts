@@ -32,10 +32,10 @@ import {
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
 import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contract.ts";
-import { FolderSyncs } from "./folder-syncs.ts";
 import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
+import { Syncs } from "./syncs.ts";
 
 /** So many files are open at most while they are made durable. */
 const atOnce = 64;
@@ -50,7 +50,7 @@ export class FilesystemFiles implements LocalFiles {
   readonly #named = new Set<string>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
-  readonly #folderSyncs = new FolderSyncs();
+  readonly #syncs = new Syncs();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. */
@@ -147,11 +147,12 @@ export class FilesystemFiles implements LocalFiles {
     }
   }
 
-  async settle(path: string): Promise<void> {
+  async settle(path: string, files?: readonly string[]): Promise<void> {
     const full = this.#inside(path);
     try {
       const above = this.#upToRoot(dirname(dirname(full))).filter((folder) => this.#unsettled.has(folder));
-      await syncAll([...above, ...treeOf(full)]);
+      const below = files === undefined ? treeOf(full) : withFolders(full, files);
+      await this.#syncs.sync([...above, ...below]);
       for (const folder of above) this.#unsettled.delete(folder);
     } catch (error) {
       throw storeError(error, "the folder", full);
@@ -163,14 +164,12 @@ export class FilesystemFiles implements LocalFiles {
     const target = this.#inside(to);
     try {
       if (isThere(target)) return "taken";
-      if (!isThere(source)) return "absent";
       const folder = dirname(target);
-      const made = mkdirSync(folder, { recursive: true });
-      renameSync(source, target);
+      const made = moveFolder(source, target);
       // Others may have made the folders above for something that needn't be durable.
       const above = this.#upToRoot(folder);
       const named = above.findIndex((one) => this.#named.has(one) && (made === undefined || one.length < made.length));
-      await this.#folderSyncs.sync(named < 0 ? above : above.slice(0, named + 1));
+      await this.#syncs.sync(named < 0 ? above : above.slice(0, named + 1));
       for (const one of above) this.#named.add(one);
       return "adopted";
     } catch (error) {
@@ -219,7 +218,12 @@ export class FilesystemFiles implements LocalFiles {
 
   /** A new file; most often its folder is there. */
   #open(path: string): number {
-    if (!isThere(dirname(path))) this.#makeFolders(dirname(path));
+    try {
+      if (this.#inRoot.has(dirname(path))) return openSync(path, "wx");
+    } catch (error) {
+      if (!isAbsence(error)) throw error;
+    }
+    this.#makeFolders(dirname(path));
     return openInMadeFolder(path, "wx");
   }
 
@@ -254,6 +258,7 @@ export class FilesystemFiles implements LocalFiles {
 
   /** True where a folder above is known to be inside, and everything from there to this one is a folder, or isn't there yet. */
   #isBelowReal(folder: string): boolean {
+    if (folder === this.#root) return true;
     if (folder.length <= this.#root.length) return false;
     const above = dirname(folder);
     if (!this.#inRoot.has(above) && !this.#isBelowReal(above)) return false;
@@ -285,6 +290,27 @@ function writeHere(path: string, bytes: Uint8Array | string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** Gives the first of the folders above that was made for it. Nothing is at `to`; throws ENOENT where nothing is at `from`. */
+function moveFolder(from: string, to: string): string | undefined {
+  try {
+    renameSync(from, to);
+    return undefined;
+  } catch (error) {
+    if (!isAbsence(error)) throw error;
+  }
+  const made = isThere(from) ? mkdirSync(dirname(to), { recursive: true }) : undefined;
+  renameSync(from, to);
+  return made;
+}
+
+/** Files in a folder, that folder, and those between. */
+function withFolders(folder: string, files: readonly string[]): Set<string> {
+  const all = new Set([folder]);
+  for (const file of files)
+    for (let path = inFolder(folder, file); path.length > folder.length; path = dirname(path)) all.add(path);
+  return all;
 }
 
 /** A folder and all files and folders in it, without those whose names begin with a dot. */

@@ -3,11 +3,8 @@
  * `fs-native-extensions`. A lock belongs to the open file description: it lives until it is unlocked or the last process that
  * has the descriptor ends, however it ends.
  */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { FenError, systemErrorCode } from "../../../kernel/errors.ts";
-import { loadNative } from "../../../kernel/native.ts";
+import { loadNative, nativePath } from "../../../kernel/native.ts";
 import type { LockMode } from "../../contract.ts";
 
 interface Binding {
@@ -62,13 +59,7 @@ function loadBinding(platform: NodeJS.Platform, architecture: string): Binding {
   }
 }
 
-/** The library itself: the package's own loader costs several milliseconds, and a search by Node's one. */
+/** Where the library is. */
 export function bindingPath(platform: NodeJS.Platform, architecture: string): string {
-  const inPackage = join("prebuilds", `${platform}-${architecture}`, "fs-native-extensions.node");
-  for (let folder = dirname(import.meta.filename); dirname(folder) !== folder; folder = dirname(folder)) {
-    const path = join(folder, "node_modules", "fs-native-extensions", inPackage);
-    if (existsSync(path)) return path;
-  }
-  // Not every package manager has folders of this name.
-  return join(dirname(createRequire(import.meta.filename).resolve("fs-native-extensions/package.json")), inPackage);
+  return nativePath("fs-native-extensions", `prebuilds/${platform}-${architecture}/fs-native-extensions.node`);
 }

@@ -1,0 +1,188 @@
+/**
+ * Starts programs by `posix_spawn(3)` and looks after them by `waitpid(2)` (decision 0009). Node starts a child by `fork(2)`, which copies the page tables of
+ * the whole process and makes each page that is written to afterwards cost a fault: the more memory, the slower. `posix_spawn` copies nothing.
+ * The C library is called through koffi, of which the prebuilt libraries for Linux are installed where they fit; elsewhere Node starts children.
+ */
+import { constants } from "node:os";
+import { getSystemErrorName } from "node:util";
+import type { ChildOptions } from "./children.ts";
+import { loadNative, nativePath } from "./native.ts";
+
+export interface Spawned {
+  readonly pid: number;
+  /** Our ends of its pipes; the caller closes them. */
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+type CFunction = (...values: readonly unknown[]) => number;
+
+interface Koffi {
+  load(path: null): { func(declaration: string): CFunction };
+  errno(): number;
+}
+
+const flags = { setSignalDefaults: 0x04, setSignalMask: 0x08, setSession: 0x80 };
+const closeOnExec = 0x80000;
+const noHang = 1;
+/** More than any C library's `posix_spawnattr_t`, `posix_spawn_file_actions_t` (80 to 336 bytes) or `sigset_t` (128). */
+const opaqueBytes = 1024;
+
+const declarations = {
+  spawn:
+    "int posix_spawn(int *pid, const char *path, void *actions, void *attributes, const char **argv, const char **envp)",
+  initActions: "int posix_spawn_file_actions_init(void *actions)",
+  destroyActions: "int posix_spawn_file_actions_destroy(void *actions)",
+  addDup2: "int posix_spawn_file_actions_adddup2(void *actions, int from, int to)",
+  addOpen: "int posix_spawn_file_actions_addopen(void *actions, int fd, const char *path, int flags, int mode)",
+  addChdir: "int posix_spawn_file_actions_addchdir_np(void *actions, const char *path)",
+  initAttributes: "int posix_spawnattr_init(void *attributes)",
+  setFlags: "int posix_spawnattr_setflags(void *attributes, short flags)",
+  setDefaults: "int posix_spawnattr_setsigdefault(void *attributes, void *signals)",
+  setMask: "int posix_spawnattr_setsigmask(void *attributes, void *signals)",
+  fillSignals: "int sigfillset(void *signals)",
+  emptySignals: "int sigemptyset(void *signals)",
+  pipe: "int pipe2(int *descriptors, int flags)",
+  close: "int close(int fd)",
+  wait: "int waitpid(int pid, int *status, int options)",
+} as const;
+
+export class PosixSpawn {
+  readonly #koffi: Koffi;
+  readonly #c: Readonly<Record<keyof typeof declarations, CFunction>>;
+  /** A session and a group of its own, no signal blocked or ignored. */
+  readonly #attributes = Buffer.alloc(opaqueBytes);
+
+  /** Throws where the system or the package has no such library. */
+  constructor() {
+    const file = nativePath(`@koromix/koffi-${process.platform}-${process.arch}`, `linux_${process.arch}/koffi.node`);
+    this.#koffi = loadNative(file) as Koffi; // as its package declares it
+    const library = this.#koffi.load(null);
+    const bound = Object.entries(declarations).map(([name, declaration]) => [name, library.func(declaration)]);
+    this.#c = Object.fromEntries(bound) as Record<keyof typeof declarations, CFunction>; // the same names
+    this.#prepareAttributes();
+  }
+
+  #prepareAttributes(): void {
+    const [all, none] = [Buffer.alloc(opaqueBytes), Buffer.alloc(opaqueBytes)];
+    this.#c.fillSignals(all);
+    this.#c.emptySignals(none);
+    this.#check("posix_spawnattr_init", this.#c.initAttributes(this.#attributes));
+    this.#check("posix_spawnattr_setsigdefault", this.#c.setDefaults(this.#attributes, all));
+    this.#check("posix_spawnattr_setsigmask", this.#c.setMask(this.#attributes, none));
+    const wanted = flags.setSession | flags.setSignalDefaults | flags.setSignalMask;
+    this.#check("posix_spawnattr_setflags", this.#c.setFlags(this.#attributes, wanted));
+  }
+
+  /** Returns when the program runs. Its path must be absolute. Throws as Node's own `spawn` does: system errors, and `ERR_INVALID_ARG_VALUE` for a NUL. */
+  spawn(options: ChildOptions): Spawned {
+    const argv = [...options.command];
+    const env = Object.entries(options.env).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`));
+    if ([...argv, ...env, options.cwd].some((text) => text.includes("\0"))) throw holdsNul();
+    const [out, err] = this.#pipes();
+    try {
+      const pid = this.#run(options, { argv, env, descriptors: [out.write, err.write, ...options.inherit] });
+      return { pid, stdout: out.read, stderr: err.read };
+    } catch (error) {
+      for (const { read } of [out, err]) this.#c.close(read);
+      throw error;
+    } finally {
+      for (const { write } of [out, err]) this.#c.close(write);
+    }
+  }
+
+  /** Undefined while it lives; after its end has been told, it is forgotten. */
+  ended(pid: number): Exit | undefined {
+    const status = new Int32Array(1);
+    if (this.#c.wait(pid, status, noHang) === 0) return undefined;
+    const [value = 0] = status;
+    const number = value & 0x7f;
+    return number === 0 ? { code: (value >> 8) & 0xff, signal: null } : { code: null, signal: signalName(number) };
+  }
+
+  #pipes(): [Pipe, Pipe] {
+    const first = this.#pipe();
+    try {
+      return [first, this.#pipe()];
+    } catch (error) {
+      this.#c.close(first.read);
+      this.#c.close(first.write);
+      throw error;
+    }
+  }
+
+  #pipe(): Pipe {
+    const ends = new Int32Array(2);
+    if (this.#c.pipe(ends, closeOnExec) !== 0) throw systemError("pipe2", this.#koffi.errno());
+    const [read = 0, write = 0] = ends;
+    return { read, write };
+  }
+
+  /** `descriptors` become 1, 2, 3, ... in the child. */
+  #run(
+    { command: [path], cwd }: ChildOptions,
+    {
+      argv,
+      env,
+      descriptors,
+    }: { readonly argv: string[]; readonly env: string[]; readonly descriptors: readonly number[] },
+  ): number {
+    const actions = Buffer.alloc(opaqueBytes);
+    this.#check("posix_spawn_file_actions_init", this.#c.initActions(actions));
+    try {
+      this.#check("posix_spawn_file_actions_addchdir_np", this.#c.addChdir(actions, cwd));
+      this.#check("posix_spawn_file_actions_addopen", this.#c.addOpen(actions, 0, "/dev/null", 0, 0));
+      const moved = descriptors.some((fd) => fd <= descriptors.length)
+        ? this.#moveUp(actions, descriptors)
+        : descriptors;
+      for (const [index, fd] of moved.entries()) this.#dup2(actions, fd, index + 1);
+      const pid = new Int32Array(1);
+      const result = this.#c.spawn(pid, path, actions, this.#attributes, [...argv, null], [...env, null]);
+      this.#check(`spawn ${path}`, result);
+      return pid[0] ?? 0;
+    } finally {
+      this.#c.destroyActions(actions);
+    }
+  }
+
+  /** Out of the way of the numbers that they shall become. These copies stay open in the child. */
+  #moveUp(actions: Buffer, descriptors: readonly number[]): number[] {
+    const above = Math.max(descriptors.length, ...descriptors) + 1;
+    return descriptors.map((fd, index) => {
+      this.#dup2(actions, fd, above + index);
+      return above + index;
+    });
+  }
+
+  #dup2(actions: Buffer, from: number, to: number): void {
+    this.#check("posix_spawn_file_actions_adddup2", this.#c.addDup2(actions, from, to));
+  }
+
+  #check(call: string, result: number): void {
+    if (result !== 0) throw systemError(call, result);
+  }
+}
+
+interface Pipe {
+  readonly read: number;
+  readonly write: number;
+}
+
+function systemError(call: string, number: number): Error {
+  const code = getSystemErrorName(-number);
+  return Object.assign(new Error(`${call}: ${code}`), { code });
+}
+
+function holdsNul(): Error {
+  return Object.assign(new TypeError("a text for the system holds a NUL"), { code: "ERR_INVALID_ARG_VALUE" });
+}
+
+function signalName(number: number): NodeJS.Signals | null {
+  for (const [name, value] of Object.entries(constants.signals)) if (value === number) return name as NodeJS.Signals; // so they are called
+  return null;
+}
