@@ -13,6 +13,8 @@ interface Ending {
   readonly committed: readonly Committed[];
   /** It is said ahead of the commit: as long as the lock is held, that may follow. */
   readonly isAhead?: boolean;
+  /** It is on the disk when it has been written; if not, `settle` sees to that. Default true. */
+  readonly isDurable?: boolean;
 }
 
 type Parts = Pick<MethodRunParts, "definitionHash" | "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
@@ -27,6 +29,7 @@ export class MethodRecord {
   /** Its own; a step has none. */
   #log: RunLog | undefined;
   #isClosed = false;
+  #isDurable = true;
 
   constructor(machine: Machine, workspace: Workspace, parts: Parts) {
     this.#machine = machine;
@@ -64,12 +67,21 @@ export class MethodRecord {
     this.#isClosed = false;
     logEnd(step?.log ?? this.#log, ending);
     const record = this.#record(ending);
-    const writing = this.#workspace.outputs.write(this.#stem, record, { durable: step === undefined });
+    this.#isDurable = step !== undefined || ending.isDurable !== false; // the run of a step sees to its records itself
+    const durable = step === undefined && this.#isDurable;
+    const writing = this.#workspace.outputs.write(this.#stem, record, { durable });
     const closing = this.close();
     await Promise.allSettled([writing, closing]);
     await writing;
     step?.written(`${this.#stem}.yaml`);
     await closing;
+  }
+
+  /** Makes durable what was written last. */
+  async settle(): Promise<void> {
+    if (this.#isDurable) return;
+    await this.#workspace.datastore.files.sync([`${this.#stem}.yaml`]);
+    this.#isDurable = true;
   }
 
   /** Idempotent. */

@@ -74,6 +74,7 @@ export class MethodRun {
   readonly #start: number;
   readonly #staging: Staging;
   readonly #record: MethodRecord;
+  #status: RunStatus = "running";
 
   constructor(machine: Machine, workspace: Workspace, parts: MethodRunParts) {
     this.#machine = machine;
@@ -96,6 +97,19 @@ export class MethodRun {
       await this.#record.close().catch(() => undefined); // the first error is the one to tell
       throw error;
     }
+  }
+
+  /**
+   * After `execute`: its record survives a power cut once this resolves. It needs no lock, and who waits for that needn't wait for the disk.
+   * Throws where the store fails.
+   */
+  async settle(): Promise<void> {
+    await this.#keep(this.#record.settle());
+  }
+
+  /** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
+  async #keep(writing: Promise<void>): Promise<void> {
+    await writing.catch((error: unknown) => Promise.reject(unrecorded(error, this.#status)));
   }
 
   async #work(log: RunLog): Promise<MethodOutcome> {
@@ -125,6 +139,7 @@ export class MethodRun {
     const isTimeout = reason instanceof FenError && reason.code === "step_timeout";
     const stopped = isTimeout ? undefined : reason;
     const status: RunStatus = stopped !== undefined ? "cancelled" : result.status;
+    this.#status = status;
     const message =
       reason !== undefined ? asError(reason).message : result.status === "failed" ? result.message : undefined;
     let committed: Committed[] = [];
@@ -133,7 +148,14 @@ export class MethodRun {
     const durationMs = Math.round(this.#machine.clock.monotonic() - this.#start);
     const tell = async (now: readonly Committed[], { isAhead }: { readonly isAhead: boolean }) => {
       isTold = true;
-      await this.#record.end({ status, message, durationMs, committed: resourcesFirst(now), isAhead });
+      await this.#record.end({
+        status,
+        message,
+        durationMs,
+        committed: resourcesFirst(now),
+        isAhead,
+        isDurable: isAhead,
+      });
     };
     const beside = (now: readonly Committed[]) => tell(now, { isAhead: true });
     try {
@@ -150,8 +172,7 @@ export class MethodRun {
     if (failure !== undefined) {
       const end = { status: final, message: asError(failure).message, durationMs, committed };
       await this.#record.end(end).catch(() => undefined); // the first error is the one to tell
-    } else if (!isTold)
-      await tell(committed, { isAhead: false }).catch((error: unknown) => Promise.reject(unrecorded(error, status)));
+    } else if (!isTold) await this.#keep(tell(committed, { isAhead: false }));
     this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
     if (stopped !== undefined) throw stopped;
@@ -261,7 +282,6 @@ export class MethodRun {
   }
 }
 
-/** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
 function unrecorded(error: unknown, status: RunStatus): unknown {
   if (!(error instanceof FenError)) return error;
   return new FenError(error.code, `The method ${status} and its data is kept, but not its record. ${error.message}`, {

@@ -65,6 +65,8 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
     const call = { ...request, ...prepared };
     const meanwhile = () => rehearse(context, workspace, call);
     const lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
+    let run: MethodRun;
+    let result: RunMethodResult;
     try {
       const loaded = await models.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepareMethod(context, workspace, loaded, request);
@@ -74,11 +76,13 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       const { signal } = context;
       const emit = (event: AppEvent) => context.emit(event);
       const call = { ...request, ...prepared, id, lease, isLast: () => true, signal, emit };
-      const run = new MethodRun(context.machine, workspace, call);
-      return resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
+      run = new MethodRun(context.machine, workspace, call);
+      result = resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
     } finally {
       await lease.release();
     }
+    await run.settle();
+    return result;
   }
 }
 

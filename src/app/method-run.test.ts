@@ -1,0 +1,75 @@
+/** What a call of a method leaves, and when it is on the disk. */
+import { expect, test, vi } from "vitest";
+import { memoryWorkspace } from "../../test/support/memory-workspace.ts";
+import { FenError } from "../kernel/errors.ts";
+import { systemMachine } from "../kernel/machine.ts";
+import type { ModelType } from "../model/type.ts";
+import type { AppContext } from "./context.ts";
+import { MethodRun } from "./method-run.ts";
+import { prepareMethod } from "./prepare-method.ts";
+import { modelLock } from "./workspace.ts";
+
+const type: ModelType = {
+  name: "test/quiet",
+  version: "2026.01.01.1",
+  description: "Does nothing",
+  methods: {
+    execute: {
+      ...{ description: "Nothing", kind: "action", arguments: { type: "object" } },
+      execute: async () => ({ status: "succeeded" }),
+    },
+  },
+  resources: {},
+  files: {},
+};
+
+/** Calls the method; tells what was asked of the store and of the lock, in order. */
+async function called({ fails = false } = {}) {
+  const machine = systemMachine("fen");
+  const { signal } = new AbortController();
+  const context: AppContext = { ...{ machine, signal, repoDir: "/memory" }, lockTimeoutMs: 0, emit: () => undefined };
+  const workspace = memoryWorkspace(context, { type, models: ["m"], workflows: [] });
+  const order: string[] = [];
+  const { files } = workspace;
+  const write = files.write.bind(files);
+  vi.spyOn(files, "write").mockImplementation((path: string, bytes, options?: { readonly durable?: boolean }) => {
+    if (path.startsWith("outputs/"))
+      order.push(
+        `${options?.durable === false ? "written" : "on the disk"}: ${/^status: (\w+)$/m.exec(String(bytes))?.[1]}`,
+      );
+    return write(path, bytes);
+  });
+  vi.spyOn(files, "sync").mockImplementation(async (paths: readonly string[] = []) => {
+    order.push(`synced: ${paths.join()}`);
+    if (fails) throw new FenError("disk_full", "No space is left.");
+  });
+  const loaded = await workspace.definitions.find("m");
+  const request = { method: "execute", inputs: {}, tags: {} };
+  const prepared = await prepareMethod(context, workspace, loaded, request);
+  const lease = await workspace.lock([modelLock(loaded)]);
+  const run = new MethodRun(machine, workspace, {
+    ...{ ...request, ...prepared, id: machine.random.uuid(), lease, signal },
+    emit: () => undefined,
+  });
+  await run.execute();
+  await lease.release();
+  order.push("released");
+  await run.settle();
+  return order;
+}
+
+test("the record is written under the lock; for the disk nobody who waits for the lock waits", async () => {
+  expect(await called()).toEqual([
+    "written: running",
+    "written: succeeded",
+    "released",
+    expect.stringMatching(/^synced: outputs\/test\/quiet\/execute\/[^,]*\.yaml$/),
+  ]);
+});
+
+test("a record that can't be made durable is an error, which says that the data is kept", async () => {
+  await expect(called({ fails: true })).rejects.toMatchObject({
+    code: "disk_full",
+    message: "The method succeeded and its data is kept, but not its record. No space is left.",
+  });
+});
