@@ -39,6 +39,7 @@ const declarations = {
   initActions: "int posix_spawn_file_actions_init(void *actions)",
   destroyActions: "int posix_spawn_file_actions_destroy(void *actions)",
   addDup2: "int posix_spawn_file_actions_adddup2(void *actions, int from, int to)",
+  addClose: "int posix_spawn_file_actions_addclose(void *actions, int fd)",
   addOpen: "int posix_spawn_file_actions_addopen(void *actions, int fd, const char *path, int flags, int mode)",
   addChdir: "int posix_spawn_file_actions_addchdir_np(void *actions, const char *path)",
   initAttributes: "int posix_spawnattr_init(void *attributes)",
@@ -137,10 +138,7 @@ export class PosixSpawn {
     try {
       this.#check("posix_spawn_file_actions_addchdir_np", this.#c.addChdir(actions, cwd));
       this.#check("posix_spawn_file_actions_addopen", this.#c.addOpen(actions, 0, "/dev/null", 0, 0));
-      const moved = descriptors.some((fd) => fd <= descriptors.length)
-        ? this.#moveUp(actions, descriptors)
-        : descriptors;
-      for (const [index, fd] of moved.entries()) this.#dup2(actions, fd, index + 1);
+      this.#addDescriptors(actions, descriptors);
       const pid = new Int32Array(1);
       const result = this.#c.spawn(pid, path, actions, this.#attributes, [...argv, null], [...env, null]);
       this.#check(`spawn ${path}`, result);
@@ -150,13 +148,16 @@ export class PosixSpawn {
     }
   }
 
-  /** Out of the way of the numbers that they shall become. These copies stay open in the child. */
-  #moveUp(actions: Buffer, descriptors: readonly number[]): number[] {
-    const above = Math.max(descriptors.length, ...descriptors) + 1;
-    return descriptors.map((fd, index) => {
-      this.#dup2(actions, fd, above + index);
-      return above + index;
-    });
+  /** Where one has a number that another shall become, all are moved out of the way first. */
+  #addDescriptors(actions: Buffer, descriptors: readonly number[]): void {
+    const above = Math.max(...descriptors) + 1;
+    const isInTheWay = descriptors.some((fd) => fd <= descriptors.length);
+    if (isInTheWay) descriptors.forEach((fd, index) => this.#dup2(actions, fd, above + index));
+    descriptors.forEach((fd, index) => this.#dup2(actions, isInTheWay ? above + index : fd, index + 1));
+    if (isInTheWay)
+      descriptors.forEach((_, index) =>
+        this.#check("posix_spawn_file_actions_addclose", this.#c.addClose(actions, above + index)),
+      );
   }
 
   #dup2(actions: Buffer, from: number, to: number): void {

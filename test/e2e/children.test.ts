@@ -19,7 +19,11 @@ interface Told {
   error?: unknown;
 }
 
-function start(children: Children, script: string, more: { readonly cwd?: string; readonly inherit?: number[] } = {}) {
+function start(
+  children: Children,
+  script: string,
+  more: { readonly cwd?: string; readonly inherit?: number[]; readonly env?: Record<string, string> } = {},
+) {
   const told: Told = { order: [], out: [], err: [] };
   const { promise, resolve } = withResolver();
   const child = children.start(
@@ -110,6 +114,12 @@ describe.each([
     await done;
     for (const fd of fds) closeSync(fd);
     expect(paths.map((path) => readFileSync(path, "utf8"))).toEqual([8, 7, 6, 5, 4, 3].map((n) => `as ${n}\n`));
+    const count = async (inherit: number[]) => {
+      const { told, done: counted } = start(children, "ls /proc/self/fd | wc -l", { inherit });
+      await counted;
+      return Number(text(told.out));
+    };
+    expect(await count([2, 1, 0])).toBe((await count([])) + 3); // and no copies beside them
   });
 
   test("has no signal blocked or ignored, and no descriptor that it wasn't given", async () => {
@@ -126,6 +136,17 @@ describe.each([
     expect(text(told.out)).toMatch(/SigBlk:\s*0+\n/);
     expect(text(told.out)).toContain("/proc/self/fd/1\n");
     expect(text(told.out)).not.toContain(`/proc/self/fd/${fd}\n`);
+  });
+
+  test("gets a long command and a large environment, as far as the system allows", async () => {
+    const env = Object.fromEntries(Array.from({ length: 15 }, (_unused, n) => [`LONG_${n}`, "é".repeat(50_000)]));
+    const { told, done } = start(children, `: ${"x".repeat(100_000)}; echo $0 \${#LONG_14}`, {
+      env: { LC_ALL: "C", ...env },
+    });
+    const tooLong = start(children, `: ${"x".repeat(200_000)}`);
+    await Promise.all([done, tooLong.done]);
+    expect(text(told.out)).toBe("/bin/sh 100000\n");
+    expect(tooLong.told).toMatchObject({ order: ["failed"], error: { code: "E2BIG" } });
   });
 
   test("that is killed while many others live is told apart from them", async () => {
