@@ -19,18 +19,19 @@ export class DurableLater {
   add(path: string): void {
     this.#paths.push(path);
     if (this.#paths.length < enough) return;
-    this.#syncing ??= this.#sync();
+    this.#syncing ??= this.#sync(enough);
     this.#syncing.catch(() => undefined); // told by `settled`
   }
 
   /** Resolves when everything added so far survives a power cut. Throws what kept it from that. */
   async settled(): Promise<void> {
-    this.#syncing ??= this.#sync();
     await this.#syncing;
+    await this.#sync(1);
   }
 
-  async #sync(): Promise<void> {
-    while (this.#paths.length > 0) {
+  /** As long as there are at least so many. */
+  async #sync(least: number): Promise<void> {
+    while (this.#paths.length >= least) {
       const paths = this.#paths;
       this.#paths = [];
       await this.#files.sync(paths);

@@ -46,6 +46,9 @@ export function compareAskers(a: SlotAsker, b: SlotAsker): number {
   return a.sequence - b.sequence || a.compare(b.step);
 }
 
+/** So long the end of a step waits to be made durable with the start of the next, which often follows; milliseconds. */
+const soonMs = 3;
+
 export class WorkflowEngine {
   readonly parts: EngineParts;
   readonly #machine: Machine;
@@ -56,6 +59,7 @@ export class WorkflowEngine {
   readonly #atWork = new Set<Promise<void>>();
   readonly #fatal = new AbortController();
   readonly #signal: AbortSignal;
+  #soon: Disposable | undefined;
   #locator: Promise<YamlLocator> | undefined;
   #end: RunEnd | undefined;
   #wake: (() => void) | undefined;
@@ -84,6 +88,7 @@ export class WorkflowEngine {
     this.#pump();
     await stopped;
     while (this.#atWork.size > 0) await Promise.all(this.#atWork);
+    this.#soon?.[Symbol.dispose]();
     const end = this.#end ?? "cancelled";
     if (!this.#fatal.signal.aborted) {
       const at = this.now();
@@ -108,6 +113,15 @@ export class WorkflowEngine {
     state.apply(entry);
     this.#scheduler.note(entry);
     surroundings.emit({ event: "workflow.entry", run: state.id, entry });
+  }
+
+  /** What was written will be durable shortly, if not with a line that is waited for before. */
+  makeDurableSoon(): void {
+    const { journal } = this.parts;
+    this.#soon ??= this.#machine.clock.after(soonMs, () => {
+      this.#soon = undefined;
+      void journal.durable().catch(() => undefined); // told to whoever waits for a later line
+    });
   }
 
   emit(event: AppEvent): void {

@@ -72,7 +72,6 @@ export class StepRunner {
   }
 
   #ended(step: StepState, { status, error, data }: Attempted): void {
-    const { journal } = this.#engine.parts;
     this.#engine.write({
       e: "end",
       at: this.#engine.now(),
@@ -82,7 +81,7 @@ export class StepRunner {
       ...(error === undefined ? {} : { error }),
       ...(data === undefined || data.length === 0 ? {} : { data }),
     });
-    void journal.durable().catch(() => undefined); // told to whoever waits for a later line
+    this.#engine.makeDurableSoon();
     const call = this.#engine.plannedCall(step);
     if (call !== undefined) void this.#engine.endUse(call);
   }

@@ -61,8 +61,10 @@ export class Journal {
       this.#lines = "";
       try {
         if (this.#failed !== undefined) throw this.#failed;
-        if (lines !== "") this.#file.append(lines);
-        await this.#file.sync();
+        if (lines !== "") {
+          this.#file.append(lines);
+          await this.#file.sync();
+        } // else everything that was written went with a sync before
         for (const one of waiting) one.resolve();
       } catch (error) {
         this.#failed = asError(error);
