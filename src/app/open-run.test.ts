@@ -29,6 +29,11 @@ const first: Extract<JournalEntry, { e: "run" }> = {
 };
 const emit = () => undefined;
 const unavailable = async () => Promise.reject(new FenError("store_unavailable", "No answer came."));
+/** What is asked for is done, but the answer doesn't come. */
+const unanswered: Datastore["files"]["write"] = async (path, content) => {
+  await world.machine("one").datastore.files.write(path, content);
+  return unavailable();
+};
 
 /** The real one, but for what is given. */
 function instead<T extends object>(real: T, given: Partial<T>): T {
@@ -175,6 +180,7 @@ test.each([
   ["log", { files: { create: unavailable } }],
   ["journal", { journals: { create: unavailable } }],
   ["record", { files: { write: unavailable } }],
+  ["record (though it is there)", { files: { write: unanswered } }],
 ])("a run that can't begin, as its %s can't be made, leaves nothing, and nothing open", async (_name, changes) => {
   const one = place("one", changes);
   await expect(OpenRun.begin(one.workspace, first, emit)).rejects.toMatchObject({ code: "store_unavailable" });
