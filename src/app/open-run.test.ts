@@ -176,6 +176,23 @@ test("a run that was shown as alive, and isn't gone on with after all, is again 
   expect([await ownerSeen(), world.text(files.cancel), [...one.open]]).toEqual(["absent", undefined, []]);
 });
 
+test("a run whose end isn't in its journal has no record that says that it has ended", async () => {
+  let syncs = 0;
+  const { journals } = world.machine("one").datastore;
+  const create: Datastore["journals"]["create"] = async (path) => {
+    const file = await journals.create(path);
+    return instead(file, { sync: () => (++syncs > 1 ? unavailable() : file.sync()) });
+  };
+  const one = place("one", { journals: { create } });
+  const run = await OpenRun.begin(one.workspace, first, emit);
+  run.add({ e: "done", at: 1, s: "succeeded" }, emit);
+  await expect(run.journal.durable()).rejects.toMatchObject({ code: "store_unavailable" });
+  await run.close();
+  const { state } = await look(place("two"));
+  expect([state.status, await ownerSeen(), [...one.open]]).toEqual(["running", "absent", []]);
+  expect(world.text(files.record)).toContain("status: running");
+});
+
 test.each([
   ["log", { files: { create: unavailable } }],
   ["journal", { journals: { create: unavailable } }],

@@ -183,7 +183,9 @@ export class OpenRun {
     try {
       await this.journal.close();
       await this.log.close({ durable: false });
-      if (!this.#isTakenUp) await this.#writeRecord();
+      // An end that the journal doesn't have is none: the run can be gone on with.
+      const isSaid = this.journal.failure === undefined || this.state.status === "running";
+      if (!this.#isTakenUp && isSaid) await this.#writeRecord();
     } finally {
       // While it is still ours: whoever goes on with the run makes one of the same name.
       if (!this.#isTakenUp) {
