@@ -5,7 +5,7 @@ import { datastore, db, granted, LockWorld, web } from "../../../../test/support
 import { betweenCalls } from "../../../../test/support/watched-fs.ts";
 import type { Resource } from "../../contract.ts";
 
-vi.mock("node:fs", async (original: () => Promise<typeof import("node:fs")>) => {
+vi.mock("node:fs", async (original) => {
   const { watched } = await import("../../../../test/support/watched-fs.ts");
   return watched(await original());
 });
