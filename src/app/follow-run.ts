@@ -26,16 +26,20 @@ export async function followRun(context: AppContext, options: { readonly id: str
   if ((await journals.stat(runFiles(ref).journal)) === undefined) return details(); // an older program's: nothing to follow
   const followed = [new Followed(datastore, ref)];
   const begun = new Set([ref.id]);
+  /** Runs that are called, and not there yet. */
+  const awaited = new Set<string>();
   for (let dead = 0; ;) {
     context.signal.throwIfAborted();
-    for (const one of followed)
+    for (const one of followed) {
       for (const entry of await one.look(context))
-        if (entry.e === "start" && entry.child !== undefined && !begun.has(entry.child)) {
-          begun.add(entry.child);
-          const child = (await listRuns(files)).find(({ id }) => id === entry.child);
-          if (child === undefined) begun.delete(entry.child);
-          else followed.push(new Followed(datastore, child));
-        }
+        if (entry.e === "start" && entry.child !== undefined && !begun.has(entry.child)) awaited.add(entry.child);
+      if (awaited.size === 0) continue;
+      for (const child of await listRuns(files)) {
+        if (!awaited.delete(child.id)) continue;
+        begun.add(child.id);
+        followed.push(new Followed(datastore, child));
+      }
+    }
     const { status = "running" } = followed[0]?.state ?? {};
     if (status !== "running") return details();
     dead = (await runs.isAlive(ref)) ? 0 : dead + 1;

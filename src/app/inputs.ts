@@ -107,14 +107,23 @@ function setDeep(target: Record<string, unknown>, path: readonly string[], value
 function checkKeys(value: Record<string, unknown>): Record<string, unknown> {
   for (const [key, child] of Object.entries(value)) {
     if (forbidden.has(key)) throw badKey(key);
-    checkChild(child);
+    checkChild(key, child);
   }
   return value;
 }
 
-function checkChild(child: unknown): void {
+function checkChild(key: string, child: unknown): void {
   if (isRecord(child)) checkKeys(child);
-  else if (Array.isArray(child)) for (const item of child) checkChild(item);
+  else if (Array.isArray(child)) for (const item of child) checkChild(key, item);
+  // JSON has no infinity: after a resume it would be nothing.
+  else if (typeof child === "number" && !Number.isFinite(child))
+    throw new FenError(
+      "input_invalid",
+      `The input ${key} is a number that is infinite or none, which no record can keep.`,
+      {
+        hint: "Give another number, or text.",
+      },
+    );
 }
 
 function badKey(key: string): FenError {

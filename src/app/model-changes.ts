@@ -4,7 +4,7 @@ import { Cel } from "../expression/cel.ts";
 import { containsExpression } from "../expression/compile.ts";
 import type { Schema } from "../expression/schema.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
-import { findMethod, type MethodSpec, unknownArguments } from "../model/type.ts";
+import { findMethod, type MethodSpec, wrongArguments } from "../model/type.ts";
 import { invalidFile, locateFindings, type Problem, problemOf, showProblem } from "../repo/findings.ts";
 import type { AppContext } from "./context.ts";
 import {
@@ -284,7 +284,7 @@ async function validateLoaded(
     for (const method of Object.keys(definition.methods))
       validations.push(
         await attempt(`Method ${method}`, async () => {
-          await refuseUnknownArguments(loaded, method, findMethod(type, method));
+          await refuseWrongArguments(loaded, method, findMethod(type, method));
           await checkMethodArguments(checks, loaded, method);
         }),
       );
@@ -298,19 +298,23 @@ async function validateLoaded(
   };
 }
 
-/** Throws `definition_invalid` with the lines of keys that the method doesn't take. */
-async function refuseUnknownArguments(
+/** Throws `definition_invalid` with the lines of keys that the method doesn't take, and of values that don't fit. */
+async function refuseWrongArguments(
   { definition, file, text }: LoadedDefinition,
   method: string,
   spec: MethodSpec,
 ): Promise<void> {
-  const findings = unknownArguments(spec, definition.methods[method]?.arguments ?? {}).map((one) => ({
+  const findings = wrongArguments(spec, definition.methods[method]?.arguments ?? {}).map((one) => ({
     ...one,
     path: ["methods", method, "arguments", ...one.path],
   }));
   if (findings.length === 0) return;
   const problems = await locateFindings(text, file, findings);
-  throw invalidFile(text, file, { problems, code: "definition_invalid", hint: "Mend the key." });
+  throw invalidFile(text, file, {
+    problems,
+    code: "definition_invalid",
+    hint: `See what it takes: fen model type describe ${definition.type}`,
+  });
 }
 
 async function attempt(name: string, task: () => Promise<void>): Promise<Validation> {

@@ -29,6 +29,11 @@ const first: Extract<JournalEntry, { e: "run" }> = {
 };
 const emit = () => undefined;
 const unavailable = async () => Promise.reject(new FenError("store_unavailable", "No answer came."));
+/** What is asked for is done, but the answer doesn't come. */
+const unanswered: Datastore["files"]["write"] = async (path, content) => {
+  await world.machine("one").datastore.files.write(path, content);
+  return unavailable();
+};
 
 /** The real one, but for what is given. */
 function instead<T extends object>(real: T, given: Partial<T>): T {
@@ -171,10 +176,28 @@ test("a run that was shown as alive, and isn't gone on with after all, is again 
   expect([await ownerSeen(), world.text(files.cancel), [...one.open]]).toEqual(["absent", undefined, []]);
 });
 
+test("a run whose end isn't in its journal has no record that says that it has ended", async () => {
+  let syncs = 0;
+  const { journals } = world.machine("one").datastore;
+  const create: Datastore["journals"]["create"] = async (path) => {
+    const file = await journals.create(path);
+    return instead(file, { sync: () => (++syncs > 1 ? unavailable() : file.sync()) });
+  };
+  const one = place("one", { journals: { create } });
+  const run = await OpenRun.begin(one.workspace, first, emit);
+  run.add({ e: "done", at: 1, s: "succeeded" }, emit);
+  await expect(run.journal.durable()).rejects.toMatchObject({ code: "store_unavailable" });
+  await run.close();
+  const { state } = await look(place("two"));
+  expect([state.status, await ownerSeen(), [...one.open]]).toEqual(["running", "absent", []]);
+  expect(world.text(files.record)).toContain("status: running");
+});
+
 test.each([
   ["log", { files: { create: unavailable } }],
   ["journal", { journals: { create: unavailable } }],
   ["record", { files: { write: unavailable } }],
+  ["record (though it is there)", { files: { write: unanswered } }],
 ])("a run that can't begin, as its %s can't be made, leaves nothing, and nothing open", async (_name, changes) => {
   const one = place("one", changes);
   await expect(OpenRun.begin(one.workspace, first, emit)).rejects.toMatchObject({ code: "store_unavailable" });

@@ -71,8 +71,9 @@ export class OpenRun {
     } catch (error) {
       // Nothing of it has happened. What can't be removed either is nobody's: the first error is the one to tell.
       await closeAll([log, file]);
-      const removals = [journals.remove(files.journal), store.remove(files.log), journals.remove(files.owner)];
-      await Promise.allSettled(removals);
+      // Of a write that failed nobody knows whether it was done.
+      const removals = [files.record, files.log].map((path) => store.remove(path));
+      await Promise.allSettled([...removals, journals.remove(files.journal), journals.remove(files.owner)]);
       owned.letGo();
       throw error;
     }
@@ -182,7 +183,9 @@ export class OpenRun {
     try {
       await this.journal.close();
       await this.log.close({ durable: false });
-      if (!this.#isTakenUp) await this.#writeRecord();
+      // An end that the journal doesn't have is none: the run can be gone on with.
+      const isSaid = this.journal.failure === undefined || this.state.status === "running";
+      if (!this.#isTakenUp && isSaid) await this.#writeRecord();
     } finally {
       // While it is still ours: whoever goes on with the run makes one of the same name.
       if (!this.#isTakenUp) {

@@ -114,6 +114,34 @@ describe("locks of a run", () => {
     await Promise.all(holds);
   });
 
+  test("who waits along can be stopped alone: it waits no longer, and is told nothing more", async () => {
+    const told: string[] = [];
+    let say: (() => void) | undefined;
+    let grant: (() => void) | undefined;
+    const store = new FakeStore();
+    const locks = new RunLocks(
+      async (requests, options) => {
+        say = () => options.onWait?.({ label: "a" } as WaitNotice); // passed on as it is
+        await new Promise<void>((resolve) => (grant = resolve));
+        return store.take(requests, options);
+      },
+      { together: false },
+    );
+    const onWait = (who: string) => () => void told.push(who);
+    const first = locks.hold(request("a", "shared"), { signal, onWait: onWait("first") });
+    const stop = new AbortController();
+    const second = locks.hold(request("a", "shared"), { signal: stop.signal, onWait: onWait("second") });
+    await settle();
+    stop.abort(new Error("its time is over"));
+    await expect(second).rejects.toThrow("its time is over");
+    say?.();
+    expect(told).toEqual(["first"]);
+    grant?.();
+    await first;
+    await locks.done(request("a", "shared"));
+    expect(store.held.size).toBe(0);
+  });
+
   test("one that is held to read is taken anew to write", async () => {
     const store = new FakeStore();
     const locks = new RunLocks(store.take, { together: false });

@@ -5,6 +5,7 @@
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { AcquireOptions, WaitNotice } from "../lock/manager.ts";
 import { type Holding, resourceKey } from "../store/contract.ts";
+import { Stops } from "../workflow/stops.ts";
 
 export type TakeLocks = (
   requests: readonly LockRequest[],
@@ -35,6 +36,7 @@ export class RunLocks {
   readonly #spent = new Set<string>();
   /** Locks on their way back, by resource. */
   readonly #releasing = new Map<string, Promise<void>>();
+  readonly #stops = new Stops();
   #owner: string | undefined;
 
   /** `together`: what it holds is held until later steps have had it too, so that two runs can wait for each other. */
@@ -71,7 +73,7 @@ export class RunLocks {
     this.#count(request, 1);
     try {
       for (;;) {
-        await waitAlong(this.#pending.get(key), options.onWait);
+        await this.#waitAlong(this.#pending.get(key), options);
         await this.#releasing.get(key);
         const lease = this.#leases.get(key);
         if (lease !== undefined && serves(lease, request)) {
@@ -170,6 +172,29 @@ export class RunLocks {
     await releasing;
   }
 
+  /** Whoever is stopped doesn't wait for the others, and is told nothing more. Rejects with the signal's reason. */
+  async #waitAlong(
+    pending: Pending | undefined,
+    { onWait, signal }: Pick<AcquireOptions, "signal" | "onWait">,
+  ): Promise<void> {
+    if (pending === undefined) return;
+    signal?.throwIfAborted();
+    if (onWait !== undefined) {
+      pending.told.add(onWait);
+      if (pending.notice !== undefined) onWait(pending.notice);
+    }
+    let forget: (() => void) | undefined;
+    const stopped = new Promise<void>((_, reject) => {
+      if (signal !== undefined) forget = this.#stops.on(signal, reject);
+    });
+    try {
+      await Promise.race([pending.lease.catch(() => undefined), stopped]); // whoever took it tells
+    } finally {
+      forget?.();
+      if (onWait !== undefined) pending.told.delete(onWait);
+    }
+  }
+
   #count({ resource }: LockRequest, change: number): number {
     const key = resourceKey(resource);
     const count = (this.#uses.get(key) ?? 0) + change;
@@ -177,15 +202,6 @@ export class RunLocks {
     else this.#uses.delete(key);
     return count;
   }
-}
-
-async function waitAlong(pending: Pending | undefined, onWait: AcquireOptions["onWait"]): Promise<void> {
-  if (pending === undefined) return;
-  if (onWait !== undefined) {
-    pending.told.add(onWait);
-    if (pending.notice !== undefined) onWait(pending.notice);
-  }
-  await pending.lease.catch(() => undefined); // whoever took it tells
 }
 
 function serves({ grants: [grant], signal }: Lease, { mode }: LockRequest): boolean {

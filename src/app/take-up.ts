@@ -57,7 +57,9 @@ async function takeUpChildren(surroundings: RunSurroundings, options: TakeUpOpti
     const goesOn = !isEnded(step.status) || step.status === "cancelled" || (options.failed && isToRepeat(step));
     if (step.child === undefined || !goesOn) continue;
     const { definition } = step;
-    const call = plannedCallOf(options.plan, options.state, step);
+    // Where only the list of a fan-out isn't known before the run, it is known which workflow each of its steps calls.
+    const call =
+      plannedCallOf(options.plan, options.state, step) ?? options.plan.steps[step.template ?? step.number]?.any;
     const plan = call?.target.kind === "workflow" ? call.target.plan : undefined;
     const workflowId = plan?.workflow.workflow.id;
     if (plan === undefined || workflowId === undefined) throw childUnknown(options.state, definition.name);

@@ -194,6 +194,8 @@ export class WorkflowEngine {
     try {
       for (let decisions = this.#decide(); decisions.length > 0; decisions = this.#decide())
         for (const decision of decisions) this.#carryOut(decision);
+    } catch (error) {
+      this.#fatal.abort(asError(error)); // called where nobody waits for it
     } finally {
       this.#isPumping = false;
     }

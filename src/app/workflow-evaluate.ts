@@ -5,6 +5,7 @@ import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
+import { uniqueName } from "../workflow/expansion.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
@@ -118,9 +119,15 @@ class Evaluator {
     for (const job of this.#plan.workflow.workflow.jobs) {
       const steps: StepDefinition[] = [];
       const renamed = new Map<string, readonly string[]>();
+      // A run tells steps apart by their numbers, a file only by their names.
+      const taken = new Map(job.steps.map(({ name }) => [name, 1]));
       for (const step of job.steps) {
         const planned = this.#plan.steps[number++];
-        const expanded = planned === undefined ? [step] : await this.#steps(planned);
+        const evaluated = planned === undefined ? [step] : await this.#steps(planned);
+        const isExpanded = step.forEach !== undefined && evaluated[0]?.forEach === undefined;
+        const expanded = isExpanded
+          ? evaluated.map((one) => ({ ...one, name: uniqueName(one.name, taken) }))
+          : evaluated;
         renamed.set(
           step.name,
           expanded.map((one) => one.name),

@@ -3,6 +3,7 @@ import { InputsSchema } from "../expression/inputs-schema.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
 import { findTarget } from "../workflow/find-target.ts";
+import type { JournalEntry } from "../workflow/entries.ts";
 import { type PlannedRun, planRun } from "../workflow/plan.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
@@ -114,30 +115,30 @@ async function goOn(
   }
   const emit = (event: AppEvent) => engine.emit(event);
   const open = await OpenRun.reopen(workspace, state, { at: engine.now(), by: authorOf(machine), size, emit });
-  for (const entry of entries) open.add(entry, emit);
-  return finishNested(engine, open, run);
+  return finishNested(engine, open, { ...run, entries });
 }
 
 /** Carries an open nested run to its end. */
 async function finishNested(
   engine: WorkflowEngine,
   open: OpenRun,
-  { plan, signal, inputs, tainted }: Nested,
+  { plan, signal, inputs, tainted, entries = [] }: Nested & { readonly entries?: readonly JournalEntry[] },
 ): Promise<Attempted> {
   const { state, journal, log, logName } = open;
-  state.inputs = inputs;
-  const parts: EngineParts = {
-    ...engine.parts,
-    plan,
-    state,
-    journal,
-    logFile: log,
-    logName,
-    signal,
-    taintedInputs: tainted,
-    sequence: engine.parts.surroundings.nextSequence(),
-  };
   try {
+    for (const entry of entries) open.add(entry, (event) => engine.emit(event));
+    state.inputs = inputs;
+    const parts: EngineParts = {
+      ...engine.parts,
+      plan,
+      state,
+      journal,
+      logFile: log,
+      logName,
+      signal,
+      taintedInputs: tainted,
+      sequence: engine.parts.surroundings.nextSequence(),
+    };
     const end = await new WorkflowEngine(parts).run();
     if (end === "succeeded") return { status: "succeeded" };
     return {

@@ -13,7 +13,7 @@ import { OpenRun } from "./open-run.ts";
 import { PastRuns } from "./past-runs.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
-import { CancelWatch, carryOut, takeLocks } from "./workflow-run.ts";
+import { CancelWatch, carryOut, concurrencyOf, takeLocks } from "./workflow-run.ts";
 import type { RunDocument } from "./workflow-run-document.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
@@ -35,7 +35,7 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   const ref = await new PastRuns(workspace).find(options.run);
   const claim = await claimRun(context, workspace, ref);
   try {
-    const left = await ownRun(context, workspace, { ref, failed: options.failed });
+    const left = await ownRun(context, workspace, { ...options, ref });
     return await goOn(context, workspace, { ...options, ...left });
   } finally {
     claim.release();
@@ -53,7 +53,7 @@ interface LeftRun {
 async function ownRun(
   context: AppContext,
   workspace: Workspace,
-  { ref, failed }: { readonly ref: RunRef; readonly failed: boolean },
+  { ref, failed, concurrency }: Pick<ResumeOptions, "failed" | "concurrency"> & { readonly ref: RunRef },
 ): Promise<LeftRun> {
   const { workflowId: id } = ref;
   const deleting = await claimWorkflow(context, workspace, { id, name: id });
@@ -62,6 +62,7 @@ async function ownRun(
     refuseNested(state);
     if (state.status !== "running") await OpenRun.settle(workspace, state);
     refuseEnded(state, failed);
+    concurrencyOf(context.machine, state.definition, concurrency); // what can't be understood is told before it shows as alive
     await refuseAlive(workspace, ref); // claims are of one machine: on another somebody may have been faster
     return { state, size, owned: await OpenRun.own(workspace, ref) };
   } finally {
@@ -89,8 +90,7 @@ async function goOn(
       const emit = (event: AppEvent) => surroundings.emit(event);
       const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
       open = await OpenRun.reopen(workspace, state, resumed);
-      for (const entry of entries) open.add(entry, emit);
-      return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency });
+      return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency, entries });
     } finally {
       await surroundings.locks.release();
     }

@@ -94,25 +94,28 @@ export async function carryOut(
     readonly cancel: CancelWatch;
     readonly waitedMs: number;
     readonly concurrency?: number | undefined;
+    /** What became of it before it goes on. */
+    readonly entries?: readonly JournalEntry[];
   },
 ): Promise<RunDocument> {
-  const { workspace, machine } = surroundings;
+  const { workspace, machine, locks } = surroundings;
   const { state, journal, log, logName } = open;
-  const parts: EngineParts = {
-    surroundings,
-    plan: run.plan,
-    state,
-    journal,
-    logFile: log,
-    logName,
-    signal: run.cancel.orCommand,
-    slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
-    taintedInputs: new Set(),
-    sequence: surroundings.nextSequence(),
-  };
+  // Whatever fails from here on closes the run.
   try {
+    for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
+    const parts: EngineParts = {
+      surroundings,
+      plan: run.plan,
+      state,
+      journal,
+      logFile: log,
+      logName,
+      signal: run.cancel.orCommand,
+      slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
+      taintedInputs: new Set(),
+      sequence: surroundings.nextSequence(),
+    };
     const engine = new WorkflowEngine(parts);
-    const { locks } = surroundings;
     engine.write({ e: "locks", at: engine.now(), models: locks.size, waitedMs: run.waitedMs });
     await engine.run();
   } catch (error) {

@@ -4,7 +4,7 @@ import { Cel } from "./cel.ts";
 import { compileValue } from "./compile.ts";
 import { GlobalArguments } from "./global-arguments.ts";
 import { resolveArguments } from "./resolve.ts";
-import type { DataSource } from "./sources.ts";
+import type { DataSource, ModelSource } from "./sources.ts";
 
 let cel: Cel;
 beforeAll(async () => {
@@ -81,6 +81,28 @@ describe("a value", () => {
       part: 3,
       whole: "${{ size(inputs) }}",
     });
+  });
+
+  test("that reads another model's secret twice stores it in neither place, and no error of either tells it", async () => {
+    const secret = "model.db.input.globalArguments.p";
+    const models: ModelSource = {
+      names: async () => ["db"],
+      read: async (name) => ({
+        ...{ id: "i", name, version: 1, tags: {}, globalArguments: { p: "q7w9-hush" } },
+        ...{ isTainted: true, isVolatile: true },
+      }),
+    };
+    const value = compiled({ one: `\${{ ${secret} }}`, two: `<\${{ ${secret} }}>` });
+    const outcome = await value.run({ models });
+    expect(outcome.value).toEqual({ one: "q7w9-hush", two: "<q7w9-hush>" });
+    expect(outcome.storable).toEqual({ one: `\${{ ${secret} }}`, two: `<\${{ ${secret} }}>` });
+    expect(await compiled(`\${{ ${secret} }}`).run({ models, storableOnly: true })).toMatchObject({
+      value: `\${{ ${secret} }}`,
+    });
+    const failing = compiled({ one: `\${{ ${secret} }}`, two: `\${{ {"a": 1}[${secret}] }}` });
+    const error: unknown = await failing.run({ models }).catch((thrown: unknown) => thrown);
+    expect(String(error)).toContain("nothing is called so here");
+    expect(String(error)).not.toContain("q7w9-hush");
   });
 
   test("give, where they are stored to be evaluated again, the same value: a text in it that looks like an expression isn't one", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { checkInputsSchema } from "./inputs-schema.ts";
-import { strayKeys } from "./schema.ts";
+import { misfits, showPath, strayKeys } from "./schema.ts";
 
 const server = { type: "object", properties: { host: { type: "string" }, port: { type: "integer" } } };
 const schema = {
@@ -38,6 +38,27 @@ describe("stray keys", () => {
   test("what a schema says nothing of is nobody's mistake", () => {
     expect(told({ env: { HOTS: "x" }, any: { hots: [{ prot: 1 }] }, server: "${{ inputs.server }}" })).toEqual([]);
   });
+});
+
+test("what doesn't fit is told with its place, at any depth, but for what isn't known yet", () => {
+  const wanted = {
+    required: ["name"],
+    additionalProperties: false,
+    properties: {
+      name: { type: "string", enum: ["a", "b"] },
+      list: { type: "array", minItems: 2, uniqueItems: true, items: { type: "integer", exclusiveMinimum: 0 } },
+      byName: { type: "object", additionalProperties: { type: "boolean" } },
+    },
+  };
+  const isOpen = (value: unknown) => value === "?";
+  const of = (value: unknown) =>
+    misfits(value, wanted, ["it"], isOpen).map(({ path, problem }) => `${showPath(path)}: ${problem.split(".")[0]}`);
+  expect(of({ list: [0], byName: { x: 1 }, more: 1 })).toEqual([
+    ...["it.name: is missing", "it.list: needs at least 2 items", "it.list[0]: must be more than 0"],
+    ...["it.byName.x: must be of type boolean", "it.more: no such key"],
+  ]);
+  expect(of({ name: "c", list: [1, 1] })).toEqual(["it.name: must be one of a, b", "it.list: items must differ"]);
+  expect([of("?"), of({ name: "?", list: ["?", "?"], byName: { x: "?" } }), of([])]).toEqual([[], [], []]);
 });
 
 test("a declaration of inputs is looked through as deep as it goes", () => {

@@ -43,48 +43,83 @@ const typeTests: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 /** Adds to `problems` what doesn't fit, as sentences that begin with the place. */
 export function checkValue(value: unknown, schema: Schema, at: string, problems: string[]): void {
+  for (const { path, problem } of misfits(value, schema, at === "" ? [] : [at]))
+    problems.push(`${showPath(path)}: ${problem}`);
+}
+
+export interface Misfit {
+  readonly path: YamlPath;
+  readonly problem: string;
+}
+
+/** What of a value doesn't fit, and where. `isOpen` names what isn't known yet: it fits everything. */
+export function misfits(
+  value: unknown,
+  schema: Schema,
+  path: YamlPath = [],
+  isOpen: (value: unknown) => boolean = () => false,
+): Misfit[] {
+  if (isOpen(value)) return [];
   const { type, enum: choices } = schema;
   const test = typeof type === "string" ? typeTests[type] : undefined;
-  if (test !== undefined && !test(value)) {
-    problems.push(`${at}: must be ${type === "integer" ? "a whole number" : `of type ${String(type)}`}`);
-    return;
-  }
+  if (test !== undefined && !test(value))
+    return [{ path, problem: `must be ${type === "integer" ? "a whole number" : `of type ${String(type)}`}` }];
+  const found: Misfit[] = [];
+  const tell = (problem: string): unknown => found.push({ path, problem });
   if (Array.isArray(choices) && !choices.some((choice) => JSON.stringify(choice) === JSON.stringify(value)))
-    problems.push(`${at}: must be one of ${choices.map(String).join(", ")}`);
+    tell(`must be one of ${choices.map(String).join(", ")}`);
   const { minLength, exclusiveMinimum } = schema;
-  if (typeof minLength === "number" && typeof value === "string" && value.length < minLength)
-    problems.push(`${at}: must not be empty`);
+  if (typeof minLength === "number" && typeof value === "string" && value.length < minLength) tell("must not be empty");
   if (typeof exclusiveMinimum === "number" && typeof value === "number" && value <= exclusiveMinimum)
-    problems.push(`${at}: must be more than ${exclusiveMinimum}`);
-  if (Array.isArray(value)) checkList(value, schema, at, problems);
-  else if (isRecord(value)) checkMap(value, schema, at, problems);
+    tell(`must be more than ${exclusiveMinimum}`);
+  if (Array.isArray(value)) return [...found, ...misfitsOfList(value, schema, path, isOpen)];
+  return isRecord(value) ? [...found, ...misfitsOfMap(value, schema, path, isOpen)] : found;
 }
 
-function checkList(value: readonly unknown[], schema: Schema, at: string, problems: string[]): void {
+function misfitsOfList(
+  value: readonly unknown[],
+  schema: Schema,
+  path: YamlPath,
+  isOpen: (value: unknown) => boolean,
+): Misfit[] {
   const { minItems, maxItems, uniqueItems, items } = schema;
-  if (typeof minItems === "number" && value.length < minItems) problems.push(`${at}: needs at least ${minItems} items`);
+  const found: Misfit[] = [];
+  if (typeof minItems === "number" && value.length < minItems)
+    found.push({ path, problem: `needs at least ${minItems} items` });
   if (typeof maxItems === "number" && value.length > maxItems)
-    problems.push(`${at}: may have ${maxItems} items at most`);
-  if (uniqueItems === true && new Set(value.map((item) => JSON.stringify(item))).size < value.length)
-    problems.push(`${at}: items must differ`);
-  for (const [index, item] of value.entries()) checkValue(item, asSchema(items), `${at}[${index}]`, problems);
+    found.push({ path, problem: `may have ${maxItems} items at most` });
+  const known = value.filter((item) => !isOpen(item)).map((item) => JSON.stringify(item));
+  if (uniqueItems === true && new Set(known).size < known.length) found.push({ path, problem: "items must differ" });
+  return [...found, ...value.flatMap((item, index) => misfits(item, asSchema(items), [...path, index], isOpen))];
 }
 
-function checkMap(value: Readonly<Record<string, unknown>>, schema: Schema, at: string, problems: string[]): void {
+function misfitsOfMap(
+  value: Readonly<Record<string, unknown>>,
+  schema: Schema,
+  path: YamlPath,
+  isOpen: (value: unknown) => boolean,
+): Misfit[] {
   const { properties, required, additionalProperties } = schema;
   const known = isRecord(properties) ? properties : {};
-  for (const name of Array.isArray(required) ? required.map(String) : [])
-    if (value[name] === undefined) problems.push(`${join(at, name)}: is missing`);
-  for (const [name, child] of Object.entries(value)) {
-    if (Object.hasOwn(known, name)) checkValue(child, asSchema(known[name]), join(at, name), problems);
-    else if (additionalProperties === false)
-      problems.push(`${join(at, name)}: no such key. ${suggestKey(name, Object.keys(known))}`);
-    else checkValue(child, asSchema(additionalProperties), join(at, name), problems);
-  }
+  const missing = (Array.isArray(required) ? required.map(String) : [])
+    .filter((name) => value[name] === undefined)
+    .map((name) => ({ path: [...path, name], problem: "is missing" }));
+  const inside = Object.entries(value).flatMap(([name, child]) => {
+    const at = [...path, name];
+    if (Object.hasOwn(known, name)) return misfits(child, asSchema(known[name]), at, isOpen);
+    if (additionalProperties === false)
+      return [{ path: at, problem: `no such key. ${suggestKey(name, Object.keys(known))}` }];
+    return misfits(child, asSchema(additionalProperties), at, isOpen);
+  });
+  return [...missing, ...inside];
 }
 
-function join(at: string, name: string): string {
-  return at === "" ? name : `${at}.${name}`;
+/** `a.b[0].c` */
+export function showPath(path: YamlPath): string {
+  return path.reduce<string>((shown, one) => {
+    if (typeof one === "number") return `${shown}[${one}]`;
+    return shown === "" ? one : `${shown}.${one}`;
+  }, "");
 }
 
 export interface StrayKey {

@@ -100,26 +100,30 @@ export class Session {
       kind === "resource" || kind === "file" ? [{ kind, spec }] : [],
     );
     const key = JSON.stringify(["model", name, ...keys, outputs]);
-    return this.ask(key, async () => this.#loadModel(name, keys, outputs));
+    const read = this.ask(key, async () => this.#loadModel(name, keys, outputs));
+    if (!(read instanceof ReadModel)) return read;
+    // Whoever read it: the memory is shared with the other expressions of a value.
+    this.isTainted ||= read.isTainted;
+    this.isVolatile ||= read.isVolatile;
+    if (read.isTainted && this.scope.storableOnly === true) throw new Withheld(name);
+    return read.value;
   }
 
   async #loadModel(
     name: string,
     globalArguments: ReadonlySet<string>,
     outputs: readonly WantedOutput[],
-  ): Promise<unknown> {
+  ): Promise<ReadModel | undefined> {
     const { models, data, chain = [] } = this.scope;
     const found = await models?.read(name, { globalArguments, chain, memory: this.#memory });
     if (found === undefined) return undefined;
     const { isTainted, isVolatile, inputs, open, ...input } = found;
     if (open !== undefined) throw new NeedsInput(`globalArguments.${open} of ${found.name}`);
-    this.isTainted ||= isTainted;
-    if (isTainted && this.scope.storableOnly === true) throw new Withheld(found.name);
-    this.isVolatile ||= isVolatile || outputs.length > 0;
     const bySpec: Record<"resource" | "file", OutputsBySpec> = { resource: {}, file: {} };
     for (const { kind, spec } of outputs)
       bySpec[kind] = { ...bySpec[kind], ...(await data?.outputs(name, kind, spec)) };
-    return { input, definition: { ...input, inputs: inputs ?? {} }, ...bySpec, execution: {} };
+    const value = { input, definition: { ...input, inputs: inputs ?? {} }, ...bySpec, execution: {} };
+    return new ReadModel(value, { isTainted, isVolatile: isVolatile || outputs.length > 0 });
   }
 
   async #answer(): Promise<void> {
@@ -139,6 +143,18 @@ export class Session {
       this.#memory.delete(key); // reading again may succeed
       this.#answers.set(key, { error });
     }
+  }
+}
+
+class ReadModel {
+  readonly value: unknown;
+  readonly isTainted: boolean;
+  readonly isVolatile: boolean;
+
+  constructor(value: unknown, flags: { readonly isTainted: boolean; readonly isVolatile: boolean }) {
+    this.value = value;
+    this.isTainted = flags.isTainted;
+    this.isVolatile = flags.isVolatile;
   }
 }
 

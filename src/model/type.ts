@@ -1,5 +1,6 @@
 /** Model types: what a model can do (methods) and what its methods leave behind (resources and files). */
-import { type Schema, strayKeys } from "../expression/schema.ts";
+import { asSchema, coerceValue, misfits, type Schema, showPath, strayKeys } from "../expression/schema.ts";
+import { hasExpression } from "../expression/template.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { nearest } from "../kernel/suggest.ts";
@@ -134,12 +135,27 @@ export function findMethod(type: ModelType, name: string): MethodSpec {
   });
 }
 
-/** Keys in arguments, however deep, that the method doesn't take: see `strayKeys`. */
-export function unknownArguments(spec: MethodSpec, given: Readonly<Record<string, unknown>>): readonly Finding[] {
+/**
+ * What is wrong with arguments as a definition has them: keys, however deep, that the method doesn't take (see `strayKeys`), and values that don't fit. What an
+ * expression gives isn't known, and what is missing a call may give.
+ */
+export function wrongArguments(spec: MethodSpec, given: Readonly<Record<string, unknown>>): readonly Finding[] {
   const findings = new Findings();
   for (const { path, key, hint } of strayKeys(given, spec.arguments))
     findings.error(path, path.length === 1 ? `unknown argument ${key}` : `unknown key ${key} in ${path[0]}`, hint);
+  const properties = asSchema(spec.arguments["properties"]);
+  for (const [name, value] of Object.entries(given)) {
+    const schema = Object.hasOwn(properties, name) ? asSchema(properties[name]) : {};
+    for (const { path, problem } of misfits(coerceValue(value, schema), schema, [name], isExpression))
+      // Told above.
+      if (!findings.all.some((one) => one.path.join("\0") === path.join("\0")))
+        findings.error(path, `${showPath(path)}: ${problem}`);
+  }
   return findings.all;
+}
+
+function isExpression(value: unknown): boolean {
+  return typeof value === "string" && hasExpression(value);
 }
 
 /** `Acme::Net::Switch` → `acme/net/switch`. */

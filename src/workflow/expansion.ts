@@ -30,13 +30,10 @@ export async function expansionsOf(
   for (const [index, item] of items.entries()) {
     const self = { [forEach?.item ?? "item"]: item };
     const named = list.isTainted ? list : await compiledName.run({ ...scope, self });
-    // A name is stored and shown: one that mustn't be gives way to the element's number.
-    const own = named.isTainted
-      ? `${withoutExpressions(name)}-${index}`
-      : compiledName.hasExpressions
-        ? nameOf(named.value)
-        : `${name}-${suffixOf(item, index)}`;
-    expansions.push({ name: uniqueName(own, taken), item });
+    const own = compiledName.hasExpressions ? nameOf(named.value) : `${name}-${suffixOf(item, index)}`;
+    // A name is stored and shown: one that mustn't be gives way to the element's number, as one does that is none.
+    const isName = !named.isTainted && own !== "";
+    expansions.push({ name: uniqueName(isName ? own : `${withoutExpressions(name)}-${index}`, taken), item });
   }
   return expansions;
 }
@@ -51,7 +48,7 @@ function withoutExpressions(name: string): string {
 }
 
 /** `taken`: how often each name was wanted so far. */
-function uniqueName(own: string, taken: Map<string, number>): string {
+export function uniqueName(own: string, taken: Map<string, number>): string {
   let count = taken.get(own) ?? 0;
   let unique = count === 0 ? own : `${own}-${++count}`;
   while (count > 0 && taken.has(unique)) unique = `${own}-${++count}`;

@@ -206,7 +206,8 @@ class Planner {
     const isMethod = task.type === "model_method";
     return {
       path,
-      name: at(step.name, "name"),
+      // Only a fan-out replaces anything in its name.
+      name: at(step.forEach === undefined ? undefined : step.name, "name"),
       target: isMethod
         ? at(task.modelIdOrName, "task", "modelIdOrName")
         : at(task.workflowIdOrName, "task", "workflowIdOrName"),

@@ -53,18 +53,23 @@ const bugs: readonly {
 }[] = [
   {
     bug: "table not checked for being current",
-    breaks: /and it wasn't/,
+    breaks: /two hold/,
     config: { programs: [[A], [D], [D]], revoke: slots.D },
   },
   {
     bug: "ranges not checked after the lock",
     breaks: /and it wasn't/,
-    config: { programs: [[A], [A]], revoke: slots.A, crashes: 1 },
+    config: { programs: [[A], [A], [A]], children: [1], revoke: slots.A, crashes: 1 },
   },
   {
     bug: "generation read only when granted",
     breaks: /passed its check/,
     config: { programs: [[A], [A]], revoke: slots.A, crashes: 1 },
+  },
+  {
+    bug: "revoke whoever holds by then",
+    breaks: /hit another/,
+    config: { programs: [[A], [A]], revoke: slots.A },
   },
   { bug: "revoke without a new byte", breaks: /passed its check/, config: { programs: [[A], [A]], revoke: slots.A } },
   { bug: "shared admitted beside exclusive", breaks: /two hold/, config: { programs: [[a], [D]] } },

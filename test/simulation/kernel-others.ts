@@ -24,8 +24,8 @@ export const revoker = {
   gate: 1,
   inspect: 2,
   processes: 3,
-  bump: 4,
-  table: 5,
+  take: 4,
+  mark: 5,
   read: 6,
   rename: 7,
   judge: 8,
@@ -69,18 +69,18 @@ function revokerStep(s: State, slot: Slot, ticket: number): number | undefined {
       return enterGate(s, slot);
     case revoker.inspect: {
       const isLive = s.isLiveTicket(ticket) && s.slot(ticket) === slot;
-      if (isLive) return s.isHeldBy(ticket) ? revoker.bump : revoker.ungate;
+      if (isLive) return s.isHeldBy(ticket) ? revoker.take : revoker.ungate;
       return s.recordOf(slot) === ticket + 1 ? revoker.processes : revoker.ungate;
     }
     case revoker.processes:
-      return s.isKept(slot) ? revoker.bump : revoker.read;
-    case revoker.bump:
-      bump(s, slot);
-      return slot === slots.D ? revoker.table : revoker.read;
-    case revoker.table:
-      flagRevoked(s, () => true);
-      s.setCommon(common.table, s.common(common.table) + 1);
-      s.setCommon(common.disorder, 7);
+      if (!s.isKept(slot)) return revoker.read;
+      return s.of(ticket, held.place) === place.shown ? revoker.take : revoker.mark;
+    case revoker.take:
+      if (s.of(ticket, held.place) !== place.shown && !s.has("revoke whoever holds by then")) return revoker.ungate;
+      bump(s, slot, { generation: s.of(ticket, held.generation), meant: ticket });
+      return revoker.read;
+    case revoker.mark:
+      bump(s, slot, { generation: s.generationOf(slot) });
       return revoker.read;
     case revoker.read:
       return s.recordOf(slot) === ticket + 1 ? revoker.rename : revoker.bury;
@@ -112,18 +112,28 @@ function enterGate(s: State, slot: Slot): number | undefined {
   return revoker.inspect;
 }
 
-function bump(s: State, slot: Slot): void {
+/** The next generation, and of the datastore the next table. Whoever has what it leaves behind must never pass a check that begins later. */
+function bump(s: State, slot: Slot, { generation, meant }: { readonly generation: number; readonly meant?: number }) {
+  const next = Math.max(s.generationOf(slot), generation + 1);
+  if (next === s.generationOf(slot)) return;
   const range = s.rangesOf(slot);
-  flagRevoked(s, (ticket) => s.slot(ticket) === slot && (slot === slots.D || s.of(ticket, held.range) === range));
-  if (!s.has("revoke without a new byte"))
-    s.setCommon(common.generationA + slot, s.common(common.generationA + slot) + 1);
-}
-
-/** Whoever has one of these locks must never pass a check that begins later. */
-function flagRevoked(s: State, isMeant: (ticket: number) => boolean): void {
   for (let ticket = 0; ticket < s.processes * perProcess; ticket++) {
-    if (s.of(ticket, held.table) === s.common(common.table) + 1 && isMeant(ticket)) s.put(ticket, held.isRevoked, 1);
+    const isHit =
+      s.of(ticket, held.table) === s.common(common.table) + 1 &&
+      (slot === slots.D || (s.slot(ticket) === slot && s.of(ticket, held.range) === range));
+    if (!isHit) continue;
+    s.put(ticket, held.isRevoked, 1);
+    const isByMistake = meant !== undefined && ticket !== meant && s.conflict(ticket, meant);
+    // Models wait for the datastore's lock, not for its ticket, which is removed a moment later: what they took meanwhile is lost.
+    const isLeaving =
+      slot === slots.D && s.of(meant ?? 0, held.place) === place.shown && s.of(meant ?? 0, held.table) === 0;
+    if (isByMistake && !isLeaving && (s.common(common.disorder) & (1 << slot)) === 0)
+      s.violation ??= "a release by force hit another than the one that was shown";
   }
+  if (!s.has("revoke without a new byte")) s.setCommon(common.generationA + slot, next);
+  if (slot !== slots.D) return;
+  s.setCommon(common.table, s.common(common.table) + 1);
+  s.setCommon(common.disorder, 7);
 }
 
 // ------------------------------------------------------------ the older client

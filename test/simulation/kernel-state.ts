@@ -324,11 +324,12 @@ export class State {
     return false;
   }
 
-  /** Somebody, whoever, keeps the ranges of this slot. */
+  /** Somebody, whoever, keeps what stands for this slot alone: of the datastore the byte that is no model's. */
   isKept(slot: Slot): boolean {
     const range = this.rangesOf(slot);
     for (let ticket = 0; ticket < this.processes * perProcess; ticket++) {
       if (this.of(ticket, held.table) !== this.common(common.table) + 1) continue;
+      if (slot === slots.D && this.slot(ticket) !== slots.D) continue;
       if (overlap({ slot, range }, { slot: this.slot(ticket), range: this.of(ticket, held.range) })) return true;
     }
     return false;

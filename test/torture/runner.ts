@@ -92,8 +92,6 @@ class Round implements Disposable {
   readonly #root: string;
   readonly #disk: SmallDisk | undefined;
   readonly #troubles: string[] = [];
-  /** Commands that were told that their lock was taken away. */
-  readonly #taken: string[] = [];
   #isOver = false;
   #count = 0;
 
@@ -132,16 +130,11 @@ class Round implements Disposable {
 
   async check(): Promise<Verdict> {
     const checker = new Checker();
-    let revocations = 0;
     for await (const line of createInterface({ input: createReadStream(this.#logPath) })) {
-      const event = parseEvent(line);
-      if (event.name === "revoking") revocations++;
-      checker.take(event);
+      checker.take(parseEvent(line));
     }
     const verdict = checker.finish();
-    // One who is stopped between its look and its deed takes the lock from the next holder, which may be a command: never more of them than revocations.
-    const unexplained = this.#taken.slice(revocations);
-    return { ...verdict, violations: [...verdict.violations, ...this.#troubles, ...unexplained] };
+    return { ...verdict, violations: [...verdict.violations, ...this.#troubles] };
   }
 
   [Symbol.dispose](): void {
@@ -261,9 +254,7 @@ class Round implements Disposable {
       child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
       const code = await new Promise((resolve) => child.on("close", resolve));
       clearTimeout(timer);
-      if (code === 0 || killAfter !== undefined) continue;
-      const isTaken = code === 75 && stderr.includes("was taken away while the command worked");
-      (isTaken ? this.#taken : this.#troubles).push(`fen ended with ${String(code)}: ${stderr}`);
+      if (code !== 0 && killAfter === undefined) this.#troubles.push(`fen ended with ${String(code)}: ${stderr}`);
     }
   }
 

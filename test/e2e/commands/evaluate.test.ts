@@ -266,6 +266,39 @@ methods:
     rmSync(join(repo.path, file));
   });
 
+  test("tells arguments whose values don't fit, with their lines; what an expression gives isn't known, what is missing a call may give", async () => {
+    const file = "models/command/shell/f.yaml";
+    const definition = (args: string) =>
+      `id: 11111111-0000-4000-a000-00000000000f
+name: unfit
+type: command/shell
+version: 1
+methods:
+  execute:
+    arguments:
+${args.replaceAll(/^/gm, "      ")}
+`;
+    const validate = async (args: string, exitCode: number) => {
+      repo.write(file, definition(args));
+      const { validations } = await documentOf(repo, "model validate unfit", { exitCode });
+      return validations.find(({ name }: { name: string }) => name === "Method execute").error;
+    };
+    const error = await validate("run: ''\ntimeout: soon\nenv: { A: 1, B: b }\nignoreExitCode: 0", 1);
+    expect(error.split("\n").slice(0, 4)).toEqual([
+      expect.stringMatching(/f\.yaml:8:\d+: run: must not be empty/),
+      expect.stringMatching(/f\.yaml:9:\d+: timeout: must be a whole number/),
+      expect.stringMatching(/f\.yaml:10:\d+: env\.A: must be of type string/),
+      expect.stringMatching(/f\.yaml:11:\d+: ignoreExitCode: must be of type boolean/),
+    ]);
+    for (const args of [
+      "timeout: '500'\nignoreExitCode: 'true'",
+      "timeout: ${{ inputs.t }}\nenv: { A: '${{ 1 }}' }\nignoreExitCode: ${{ inputs.t > 1 }}",
+      "env: ${{ inputs.e }}",
+    ])
+      expect(await validate(args, 0)).toBeUndefined();
+    rmSync(join(repo.path, file));
+  });
+
   test("lets pass what is there, or may be there when it runs", async () => {
     const fine = [
       "model.db-01.input.globalArguments.port",

@@ -1,7 +1,7 @@
 /** `--last-evaluated`: what runs is what was evaluated, whatever the files say by now. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { documentOf, errorOf } from "../../support/documents.ts";
-import { nested, step, type WorkflowRepo, workflowId, workflowRepo } from "../../support/workflow-repo.ts";
+import { after, nested, step, type WorkflowRepo, workflowId, workflowRepo } from "../../support/workflow-repo.ts";
 
 let repo: WorkflowRepo;
 beforeEach(async () => {
@@ -119,6 +119,23 @@ describe("workflow run", () => {
     });
     await documentOf(repo, "workflow run mixed --last-evaluated", { env });
     expect(repo.printed("greeter").sort()).toEqual(["hello ann-a from ann", "hello ann-b from ann"]);
+  });
+
+  test.each([
+    ["an expression that isn't closed", "s-${{ self.w }}", ["a ${{ x"], ["s-a ${{ x"]],
+    ["an expression", "s-${{ self.w }}", ["a ${{ env.WHO }}"], ["s-a ${{ env.WHO }}"]],
+    ["nothing", "${{ self.w }}", [""], ["step-0"]],
+    ["the name of another step", "s-${{ self.w }}", ["a", "b"], ["s-a-2", "s-b"]],
+  ])("runs the steps of a fan-out whose element is %s", async (_, name, all, names) => {
+    await documentOf(repo, "model evaluate greeter");
+    const other = step("s-a", "greeter", { inputs: { whom: "me" } });
+    const last = step("z", "greeter", { inputs: { whom: "you" }, ...after(name, "succeeded") });
+    const fan = step(name, "greeter", { forEach: { item: "w", in: "${{ inputs.all }}" }, inputs: { whom: "all" } });
+    repo.workflow("named", [other, fan, last], { inputs });
+    await documentOf(repo, `workflow evaluate named --input '${JSON.stringify({ all })}'`, { env });
+    const { jobs } = await documentOf(repo, "workflow run named --last-evaluated", { env });
+    expect(jobs[0].steps.map((one: { name: string }) => one.name)).toEqual(["s-a", ...names, "z"]);
+    expect(jobs[0].steps.every((one: { status: string }) => one.status === "succeeded")).toBe(true);
   });
 
   test("passes on what an input said, and doesn't evaluate it", async () => {

@@ -1,5 +1,5 @@
 /** Looking back at runs and following those that go on: `workflow history search|list|get|logs|timeline|watch`, `workflow run search`. */
-import { cpSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -305,6 +305,29 @@ describe("a run that goes on", () => {
     const { exitCode, stderr } = await watching.done;
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(/failed {5}outer\/calls › all\/deep /);
+  });
+
+  test("that calls another is followed into it, also where that is seen a moment later", async () => {
+    workflow(repo, "inner", { deep: `touch at-work; ${waitsFor("go")}; exit 4` });
+    const id = "d0000000-0000-4000-a000-0000000000aa";
+    const task = { type: "workflow", workflowIdOrName: "inner" };
+    const jobs = [{ name: "outer", steps: [{ name: "calls", task }] }];
+    repo.write(`workflows/workflow-${id}.yaml`, JSON.stringify({ id, name: "outermost", jobs }));
+    const running = repo.start("workflow", "run", "outermost");
+    await until(
+      () => existsSync(join(repo.path, "at-work")),
+      () => "the inner run at work",
+    );
+    const runs = join(repo.path, ".swamp/workflow-runs");
+    const inner = readdirSync(runs).find((one) => one !== id) ?? "";
+    renameSync(join(runs, inner), join(repo.path, "inner-runs"));
+    const watching = repo.start("workflow", "history", "watch", "outermost");
+    await watching.says("outer/calls");
+    renameSync(join(repo.path, "inner-runs"), join(runs, inner));
+    await watching.says("outer/calls › all/deep");
+    repo.write("go", "");
+    expect((await running.done).exitCode).toBe(1);
+    expect((await watching.done).exitCode).toBe(1);
   });
 });
 

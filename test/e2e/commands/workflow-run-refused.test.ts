@@ -45,6 +45,7 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     ["a model of a nested workflow that isn't there", "workflow run deep-model", "model_missing"],
     ["an input that is missing", "workflow run needs", "input_invalid"],
     ["an input of the wrong type", "workflow run needs --input n=x", "input_invalid"],
+    ["an input that no record can keep", `workflow run needs --input '{"n":1e400}'`, "input_invalid"],
     ["an expression that can't be parsed", "workflow run unparsed", "expression_invalid"],
     ["an expression in an input that can't be resolved", "workflow run unresolved", "expression_failed"],
     ["the same in a nested workflow", "workflow run deep-unresolved", "expression_failed"],

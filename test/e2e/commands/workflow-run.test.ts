@@ -236,6 +236,17 @@ describe("workflow resume", () => {
     await repo.expectNothingLeft();
   });
 
+  test("refuses a concurrency in the environment that is no number before anything of the run has changed", async () => {
+    repo.model("gate", "[ -e open ]");
+    repo.workflow("w", [step("g", "gate")]);
+    const { id } = await documentOf(repo, "workflow run w", { exitCode: 1 });
+    const before = repo.journal(id);
+    const env = { SWAMP_MAX_CONCURRENT_STEPS: "lots" };
+    expect(await errorOf(repo, `workflow resume ${id} --failed`, { env })).toMatchObject({ code: "usage" });
+    expect(repo.journal(id)).toEqual(before);
+    await repo.expectNothingLeft();
+  });
+
   test("refuses a run that isn't there, one that is alive, and choices that exclude each other", async () => {
     repo.model("slow", "touch begun; while [ ! -e go ]; do sleep 0.05; done");
     repo.workflow("w", [step("a", "slow")]);

@@ -107,6 +107,36 @@ describe("a value of the environment that a nested workflow is given", () => {
   });
 });
 
+describe("a value of the environment in another model's arguments", () => {
+  const read = "model.holds.input.globalArguments.token";
+  beforeAll(() => repo.model("holds", "echo ok", { globalArguments: token }));
+
+  test("that is read twice is written in neither place", async () => {
+    repo.model("reads", `x='\${{ ${read} }}'; echo \${#x}`, { globalArguments: { again: `\${{ ${read} }}` } });
+    repo.workflow("twice", [step("s", "length", { inputs: { token: "${{ inputs.token + inputs.other }}" } })], {
+      inputs: { properties: { token: { type: "string" }, other: { type: "string" } } },
+    });
+    const inputs = { token: `\${{ ${read} }}`, other: `<\${{ ${read} }}>` };
+    repo.workflow("both", [step("r", "reads"), nested("call", "twice", { inputs })]);
+    const results = [
+      await fen("workflow", "run", "both", "--dry-run"),
+      await fen("workflow", "run", "both", "--json"),
+      await fen("model", "evaluate", "reads", "--json"),
+      await fen("workflow", "evaluate", "both", "--json"),
+    ];
+    for (const { exitCode, stderr } of results) expect(exitCode, stderr).toBe(0);
+    expect(repo.printed("reads").at(-1)).toBe(String(secret.length));
+    expectNoSecret(...results);
+  });
+
+  test("isn't told where it is the key of a map that hasn't it", async () => {
+    repo.workflow("key", [
+      step("s", "takes", { inputs: { one: `\${{ ${read} }}`, run: `\${{ {"a": "b"}[${read}] }}` } }),
+    ]);
+    await expectFailure("key", "nothing is called so here");
+  });
+});
+
 describe("a value of the environment in a name", () => {
   const fan = { forEach: { item: "x", in: "${{ ['a', 'b'] }}" } };
 

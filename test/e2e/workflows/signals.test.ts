@@ -198,6 +198,24 @@ describe("defect-17: kill -9", () => {
     await repo.expectNothingLeft();
   });
 
+  test("a run of a nested workflow goes on, too, where only the list of its fan-out depends on data", async () => {
+    repo.model("list", "echo a,b");
+    repo.model("slow", `${leavesPid("child")}; ${waitFor("go")}; echo \${{ inputs.x }} >> done`, {
+      inputs: { properties: { x: { type: "string" } } },
+    });
+    const list = "${{ data.latest('list', 'result').attributes.stdout.trim().split(',') }}";
+    const fan = { forEach: { item: "x", in: list }, inputs: { x: "${{ self.x }}" } };
+    repo.workflow("w", [step("l", "list"), nested("n", "inner", { ...fan, ...after("l", "succeeded") })]);
+    repo.workflow("inner", [step("s", "slow", { inputs: { x: "${{ inputs.x }}" } })], {
+      inputs: { properties: { x: { type: "string" } } },
+    });
+    const id = await dies("child");
+    repo.write("go", "");
+    expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
+    expect(repo.read("done").split("\n").sort()).toEqual(["", "a", "b"]);
+    await repo.expectNothingLeft();
+  });
+
   test("the time between its death and the resume is nobody's: not the run's, a job's or a step's, and in no timeline", async () => {
     repo.model("slow", `[ -e go ] && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
     repo.model("quick", "true");

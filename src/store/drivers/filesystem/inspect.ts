@@ -76,7 +76,8 @@ function leftBehind(
 ): HeldLock {
   if (found.kind === "unreadable") return { resource, state: "unreadable", processes: [], path };
   if (found.kind === "foreign") return { resource, state: "foreign", record: found.record, processes: [], path };
-  const processes = locks.processesHolding(locks.table.ranges({ resource }));
+  // Without a mode it only waited: a structural command's announcement.
+  const processes = found.record.mode === undefined ? [] : locks.processesHolding(locks.table.ownRanges(resource));
   return { resource, state: processes.length > 0 ? "orphaned" : "stale", record: found.record, processes, path };
 }
 

@@ -65,7 +65,7 @@ describe("the kernel decides, without any queue", () => {
 describe("revoked locks", () => {
   test("a revoked lock is free for the next, though its holder still has the kernel's", () => {
     tryTake({ resource: web });
-    table.revoke(web);
+    table.revoke(web, { generation: 0 });
     expect(table.generation(web)).toBe(1);
     expect(canTake({ resource: web })).toBe(true);
     expect(canTake({ resource: web })).toBe(false);
@@ -73,12 +73,12 @@ describe("revoked locks", () => {
 
   test("the datastore can be had beside a revoked holder", () => {
     tryTake({ resource: web });
-    table.revoke(web);
+    table.revoke(web, { generation: 0 });
     expect(canTake({ resource: datastore })).toBe(true);
   });
 
   test("the datastore can't be had beside the holder that came after a revoked one", () => {
-    table.revoke(web);
+    table.revoke(web, { generation: 0 });
     tryTake({ resource: web });
     expect(canTake({ resource: datastore })).toBe(false);
   });
@@ -86,13 +86,13 @@ describe("revoked locks", () => {
   test("a revoked datastore means a new table: the old descriptor says so", () => {
     const old = tryTake({ resource: datastore }) ?? -1;
     expect(table.isCurrent(old)).toBe(true);
-    table.revoke(datastore);
+    table.revoke(datastore, { generation: 0 });
     expect(table.isCurrent(old)).toBe(false);
     expect(canTake({ resource: datastore })).toBe(true);
   });
 
   test("of several ranges all are taken or none", () => {
-    table.revoke(web); // a hole: now the datastore is two ranges
+    table.revoke(web, { generation: 0 }); // a hole: now the datastore is two ranges
     const [first, second] = table.ranges({ resource: datastore });
     if (first === undefined || second === undefined) throw new Error("the datastore should be two ranges");
     table.tryLock(world.keep(table.open()), [second], "exclusive");

@@ -6,13 +6,13 @@
  *   2^52 + [0, 2^51)      gates: a byte each, held for microseconds while a place in a queue is given out.
  *   2^52 + 2^51 + [0, 2^50)  shares: a byte each, for those who share a holding (commands that a holder calls).
  *
- * A lock that was revoked can't be taken from a living process; its byte is left to it and the model moves on to the next byte of
- * its series. `revoked/<key>` counts how far. The datastore's own lock is revoked by putting a new table in the place of the old.
+ * A lock that was revoked can't be taken from a living process; its byte is left to it and the model moves on to the next byte of its series: the
+ * marks `revoked/<key>+<number>`, from 1, say how far. Where the datastore's own lock is revoked all move on to the next table, `locks.<number>`.
  */
-import { closeSync, fstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { closeSync, fstatSync, linkSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { FenError, storeError } from "../../../kernel/errors.ts";
-import { isAbsence, openInMadeFolder, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
+import { isAbsence, makeFolder, openInMadeFolder } from "../../../kernel/files.ts";
 import { sha256 } from "../../../kernel/hash.ts";
 import { type Holding, type LockMode, type Resource, resourceKey } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
@@ -44,34 +44,42 @@ const separator = "\0";
 const longestSlotName = 200;
 
 export class LockTable {
-  readonly path: string;
+  readonly #fenFolder: string;
   readonly #revokedFolder: string;
   readonly #kernel: KernelLocks;
   readonly #hashes = new Map<string, number>();
 
   constructor(fenFolder: string, kernel: KernelLocks) {
-    this.path = join(fenFolder, "locks");
+    this.#fenFolder = fenFolder;
     this.#revokedFolder = join(fenFolder, "revoked");
     this.#kernel = kernel;
   }
 
+  /** Of the current table: another one after the datastore's lock was revoked. */
+  get path(): string {
+    const generation = this.generation({ kind: "datastore" });
+    return join(this.#fenFolder, generation === 0 ? "locks" : `locks.${generation}`);
+  }
+
   open(): number {
+    const { path } = this;
     try {
-      return openInMadeFolder(this.path, "a+");
+      return openInMadeFolder(path, "a+");
     } catch (error) {
-      throw storeError(error, "the lock table", this.path);
+      throw storeError(error, "the lock table", path);
     }
   }
 
   /** False where the table was removed or replaced since `fd` was opened: locks on `fd` then mean nothing. */
   isCurrent(fd: number): boolean {
+    const { path } = this;
     try {
       const ours = fstatSync(fd);
-      const theirs = statSync(this.path);
+      const theirs = statSync(path);
       return ours.ino === theirs.ino && ours.dev === theirs.dev;
     } catch (error) {
       if (isAbsence(error)) return false;
-      throw storeError(error, "the lock table", this.path);
+      throw storeError(error, "the lock table", path);
     }
   }
 
@@ -86,16 +94,40 @@ export class LockTable {
     return around(this.#revokedBytes());
   }
 
-  /** How often this resource's lock was revoked. */
-  generation(resource: Resource): number {
-    return this.#readGeneration(slotName({ resource }));
+  /** Ranges that nobody holds but who holds this very resource: of the datastore the first byte, which is no model's. */
+  ownRanges(resource: Resource): readonly ByteRange[] {
+    return resource.kind === "datastore" ? [{ start: 0, length: 1 }] : this.ranges({ resource });
   }
 
-  /** Leaves the present lock to its holder and makes it mean nothing. Call it under the resource's gate. */
-  revoke(resource: Resource): void {
-    const next = `${this.generation(resource) + 1}\n`;
-    writeFileAtomicSync(join(this.#revokedFolder, slotName({ resource })), next);
-    if (resource.kind === "datastore") writeFileAtomicSync(this.path, "");
+  /** How often this resource's lock was revoked. */
+  generation(resource: Resource): number {
+    const name = slotName({ resource });
+    let generation = 0;
+    try {
+      while (statSync(this.#markPath(name, generation + 1), { throwIfNoEntry: false }) !== undefined) generation++;
+      return generation;
+    } catch (error) {
+      throw storeError(error, "the list of revoked locks", this.#revokedFolder);
+    }
+  }
+
+  /**
+   * Leaves the lock of this generation to its holder and makes it mean nothing. The mark of the next generation is a link to the holder's ticket (its
+   * path), so it can't hit whoever comes next: where the ticket is gone there is nothing to link to, nothing is done, and false returned. Without a ticket
+   * (one who died may have none any more) it hits whoever holds it.
+   */
+  revoke(resource: Resource, held: { readonly generation: number; readonly ticket?: string | undefined }): boolean {
+    const mark = this.#markPath(slotName({ resource }), held.generation + 1);
+    try {
+      makeFolder(this.#revokedFolder, { durable: false });
+      if (held.ticket === undefined) closeSync(openInMadeFolder(mark, "a"));
+      else linkSync(held.ticket, mark);
+      return true;
+    } catch (error) {
+      if (systemErrorCode(error) === "EEXIST") return true; // another did it
+      if (isAbsence(error)) return false;
+      throw storeError(error, "the list of revoked locks", mark);
+    }
   }
 
   /** All ranges or none. */
@@ -155,25 +187,16 @@ export class LockTable {
 
   #revokedBytes(): number[] {
     const bytes: number[] = [];
-    for (const name of namesIn(this.#revokedFolder)) {
-      const generation = this.#readGeneration(name);
+    for (const mark of namesIn(this.#revokedFolder)) {
+      const [, name = "", number = ""] = /^(.+)\+(\d+)$/.exec(mark) ?? [];
       const resource = readSlotName(name)?.resource;
-      if (resource?.kind !== "model") continue;
-      for (let k = 0; k < generation; k++) bytes.push(this.#byteOf(resource, k));
+      if (resource?.kind === "model") bytes.push(this.#byteOf(resource, Number(number) - 1));
     }
     return bytes.sort((a, b) => a - b);
   }
 
-  #readGeneration(name: string): number {
-    const path = join(this.#revokedFolder, name);
-    try {
-      // Few locks are ever revoked: an exception for the others would cost more than the look.
-      if (statSync(path, { throwIfNoEntry: false }) === undefined) return 0;
-      return Math.max(0, Number.parseInt(readFileSync(path, "utf8"), 10) || 0);
-    } catch (error) {
-      if (isAbsence(error)) return 0;
-      throw storeError(error, "the list of revoked locks", path);
-    }
+  #markPath(name: string, number: number): string {
+    return join(this.#revokedFolder, `${name}+${number}`);
   }
 }
 

@@ -108,6 +108,29 @@ describe("break-glass", () => {
     expect(world.folder.table.generation(web)).toBe(0);
   });
 
+  test.each([
+    ["was at work", { mode: "exclusive" }],
+    ["still waited", { mode: undefined }],
+  ])("the record of a structural command that died while it %s goes, and no model's lock with it", async (_, more) => {
+    const grant = await world.take(web);
+    const record = fenRecord(more);
+    world.writeRecord(datastore, record);
+    expect((await world.driver().inspect(datastore)).held).toMatchObject([{ state: "stale", processes: [] }]);
+    expect(await world.driver().revoke(datastore, record.nonce)).toBe(true);
+    expect(world.record(datastore)).toBeUndefined();
+    expect(await grant.check()).toBe("held");
+  });
+
+  test("of a structural command that died the child is found, and loses the lock", async () => {
+    const child = world.orphan({ resource: datastore });
+    const record = fenRecord();
+    world.writeRecord(datastore, record);
+    expect((await world.driver().inspect(datastore)).held).toMatchObject([{ state: "orphaned" }]);
+    expect(await world.driver().revoke(datastore, record.nonce)).toBe(true);
+    await (await world.take(web)).release();
+    child.end();
+  });
+
   test("one who waits can't be revoked", async () => {
     await world.take(web);
     const waiter = await world.ask(web);

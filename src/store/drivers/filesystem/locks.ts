@@ -2,6 +2,7 @@
 import type { Machine } from "../../../kernel/machine.ts";
 import {
   type Claim,
+  type HeldLock,
   type Holding,
   type Inherited,
   type LockDriver,
@@ -56,15 +57,33 @@ export class FilesystemLocks implements LockDriver {
     const path = this.#folder.recordPath(resource);
     if (nonce === undefined) return removeUnreadable(path, this.#folder.machine.random.uuid());
     return this.#folder.throughGate({ resource }, () => {
-      const { held } = inspectLocks(this.#folder, resource);
-      const lock = held.find((one) => one.record?.nonce === nonce && sameResource(one.resource, resource));
-      if (lock === undefined || lock.under !== undefined) return false;
-      // Only a range that a living process still holds must be left to it.
-      if (lock.state === "held" || lock.state === "orphaned") this.#folder.table.revoke(resource);
+      if (!this.#takeFrom(resource, nonce)) return false;
+      // The next in line waits for the ticket: so its own record isn't there yet.
       removeRecord(path, nonce);
       const queue = this.#folder.queue({ resource });
       for (const ticket of queue.tickets()) if (ticket.nonce === nonce) queue.bury(ticket);
       return true;
     });
+  }
+
+  /** False where this one holds nothing, or gave it back while we looked. */
+  #takeFrom(resource: Resource, nonce: string): boolean {
+    const { table } = this.#folder;
+    const generation = table.generation(resource);
+    const lock = this.#find(resource, nonce);
+    if (lock === undefined || lock.under !== undefined) return false;
+    // Only a range that a living process still holds must be left to it.
+    if (lock.state !== "held" && lock.state !== "orphaned") return true;
+    const queue = this.#folder.queue({ resource });
+    const ticket = queue.tickets().find((one) => one.nonce === nonce);
+    const own = ticket === undefined ? undefined : queue.read(ticket)?.generation;
+    if (ticket !== undefined) return table.revoke(resource, { generation: own ?? generation, ticket: ticket.path });
+    // Its owner is dead and the next in line has buried it, and waits for the children of the dead.
+    return this.#find(resource, nonce)?.state === "orphaned" && table.revoke(resource, { generation });
+  }
+
+  #find(resource: Resource, nonce: string): HeldLock | undefined {
+    const { held } = inspectLocks(this.#folder, resource);
+    return held.find((one) => one.record?.nonce === nonce && sameResource(one.resource, resource));
   }
 }

@@ -184,7 +184,7 @@ describe("the kernel's lock", () => {
     let replaced = 0;
     world.kernel.beforeLock = (_, range) => {
       if (range.start !== bytes[0]?.start || replaced++ > 0) return;
-      world.folder.table.revoke(datastore); // between our look at the table and our lock in it
+      world.folder.table.revoke(datastore, { generation: 0 }); // between our look at the table and our lock in it
     };
     expect(await stopsAt(place)).toBe("unknown");
     world.kernel.beforeLock = () => undefined;
@@ -200,7 +200,7 @@ describe("the kernel's lock", () => {
     let revoked = 0;
     world.kernel.beforeLock = (_, range) => {
       if (range.start !== bytes[0]?.start || revoked++ > 0) return;
-      world.folder.table.revoke(web); // between our look at the range and our lock on it
+      world.folder.table.revoke(web, { generation: 0 }); // between our look at the range and our lock on it
     };
     expect(await stopsAt(place)).toBe("unknown");
     world.kernel.beforeLock = () => undefined;

@@ -248,17 +248,21 @@ export class FilesystemPlace implements Place {
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     // What was announced stays until the new record is in its place: never a moment without one.
     if (this.#announcedAt !== undefined && replaceRecord(this.#recordPath(), record.nonce, record)) {
-      this.#ticket.markGranted(record);
+      this.#markGranted(record);
       return undefined;
     }
     const publish = () => {
       const foreign = this.#publish(record) ?? this.#foreign.structural();
-      if (foreign === undefined) this.#ticket.markGranted(record);
+      if (foreign === undefined) this.#markGranted(record);
       // An older client that works on the whole datastore came meanwhile, and may not have seen our record: it goes first.
       else removeRecord(this.#recordPath(), this.#claim.nonce);
       return foreign;
     };
     return this.#mode === "shared" ? this.#folder.throughGate(this.#slot, publish) : publish();
+  }
+
+  #markGranted(record: LockRecord): void {
+    this.#ticket.markGranted(record, this.#generation);
   }
 
   /** The path of a record that must be honoured, or undefined once ours (or, for a shared lock, that of one who shares it) is there. */
@@ -277,7 +281,7 @@ export class FilesystemPlace implements Place {
     const { descriptor, ranges } = this.#lockedOrThrow();
     this.#spent = true;
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
-    if (!this.#hasRecord) this.#ticket.markGranted(record);
+    if (!this.#hasRecord) this.#markGranted(record);
     return new FilesystemGrant(this.#folder, this.#slot, {
       record,
       under: this.#claim.under,

@@ -106,7 +106,7 @@ describe("life and death", () => {
   test("only a living owner who was granted the lock holds it", () => {
     const own = take("own");
     expect(queue.isHeldBy("own")).toBe(false);
-    own.markGranted(foreignRecord({ nonce: "own" }));
+    own.markGranted(foreignRecord({ nonce: "own" }), 0);
     expect(queue.isHeldBy("own")).toBe(true);
     expect(queue.otherHolder("own")).toBeUndefined();
     expect(queue.otherHolder("another")?.nonce).toBe("own");

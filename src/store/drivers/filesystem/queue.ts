@@ -7,7 +7,7 @@
  * a ticket whose lock can be had is dead and may be removed by anybody (a name is never used twice: it carries a nonce).
  * Lines in it say who waits, then (a second line) what was granted. The queue is only the order; the lock table decides.
  */
-import { closeSync, fstatSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
@@ -35,6 +35,8 @@ export interface Ticket {
 export interface TicketText {
   readonly waiting: LockRecord;
   readonly granted?: LockRecord;
+  /** Of what was granted: how often the lock had been taken away by force before. */
+  readonly generation?: number;
 }
 
 export class Queue {
@@ -105,7 +107,7 @@ export class Queue {
       lines.pop(); // behind the last newline: empty, or a line that is being written
       const [waiting, granted] = lines.map((line) => parseRecord(line));
       if (waiting === undefined) return undefined;
-      return granted === undefined ? { waiting } : { waiting, granted };
+      return granted === undefined ? { waiting } : { waiting, granted, ...generationIn(lines[1] ?? "") };
     } catch (error) {
       if (isAbsence(error)) return undefined;
       throw storeError(error, "a ticket of the queue", ticket.path);
@@ -159,7 +161,7 @@ export class Queue {
 
   #probe(path: string): TicketProbe | undefined {
     try {
-      return new TicketProbe(openSync(path, "r"), this.#kernel);
+      return new TicketProbe(path, openSync(path, "r"), this.#kernel);
     } catch (error) {
       if (isAbsence(error)) return undefined;
       throw storeError(error, "a ticket of the queue", path);
@@ -212,8 +214,8 @@ export class OwnTicket {
   }
 
   /** Says in the ticket that the lock is held. */
-  markGranted(record: LockRecord): void {
-    writeSync(this.#fd, `${JSON.stringify(record)}\n`);
+  markGranted(record: LockRecord, generation: number): void {
+    writeSync(this.#fd, `${JSON.stringify({ ...record, generation })}\n`);
   }
 
   /** Gives up its lock (it counts as dead then) and removes it: its successor sees that. Idempotent. */
@@ -227,18 +229,20 @@ export class OwnTicket {
 
 /** A look at another's ticket through an open descriptor. */
 export class TicketProbe {
+  readonly #path: string;
   readonly #fd: number;
   readonly #kernel: KernelLocks;
 
-  constructor(fd: number, kernel: KernelLocks) {
+  constructor(path: string, fd: number, kernel: KernelLocks) {
+    this.#path = path;
     this.#fd = fd;
     this.#kernel = kernel;
   }
 
-  /** True once the ticket was removed or its owner died. */
+  /** True once the ticket was removed, or taken away by force, or its owner died. */
   isGone(): boolean {
     try {
-      if (fstatSync(this.#fd).nlink === 0) return true;
+      if (statSync(this.#path, { throwIfNoEntry: false }) === undefined) return true;
       if (!this.#kernel.tryLock(this.#fd, wholeTicket, "shared")) return false;
       this.#kernel.unlock(this.#fd, wholeTicket);
       return true;
@@ -251,6 +255,12 @@ export class TicketProbe {
   close(): void {
     closeSync(this.#fd);
   }
+}
+
+/** Of a line that is known to be a record. */
+function generationIn(line: string): { readonly generation?: number } {
+  const { generation }: Record<string, unknown> = { ...JSON.parse(line) };
+  return typeof generation === "number" ? { generation } : {};
 }
 
 function ticketOf(folder: string, name: string): Ticket | undefined {
