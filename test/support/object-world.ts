@@ -88,6 +88,7 @@ export class ObjectMachine {
     });
     this.sync = new ObjectSync({
       ...{ machine, objects, heads, cache: this.cache, versions: this.versions, conditional: index },
+      turns: store,
       keyOf: (path) => `prefix/${path}`,
     });
     const files = new ObjectFiles(objects, local);

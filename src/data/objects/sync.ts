@@ -19,6 +19,7 @@ import type { ContentCache } from "./content-cache.ts";
 import type { Heads } from "./heads.ts";
 import { numbersOf } from "./manifest.ts";
 import type { ObjectVersions } from "./object-versions.ts";
+import { Publications } from "./publications.ts";
 import { contentPath, folderOf } from "./parts.ts";
 
 export const indexPath = ".datastore-index.json";
@@ -42,15 +43,19 @@ export interface SyncParts {
   keyOf(path: string): string;
   /** Over the whole datastore. */
   readonly conditional: Pick<ConditionalStore, "get" | "put">;
+  /** Where locks are: small and urgent. */
+  readonly turns: Pick<ConditionalStore, "get" | "put">;
 }
 
 type Listing = ReadonlyMap<string, ObjectInfo>;
 
 export class ObjectSync implements DataSync {
   readonly #parts: SyncParts;
+  readonly #publications: Publications;
 
   constructor(parts: SyncParts) {
     this.#parts = parts;
+    this.#publications = new Publications({ machine: parts.machine, store: parts.turns });
   }
 
   async pull(): Promise<Transfer> {
@@ -87,7 +92,12 @@ export class ObjectSync implements DataSync {
         for (const number of await versions.numbers(model, name)) yield { model, name, number };
   }
 
-  async publish(): Promise<Transfer> {
+  /** Of many that ask at once, in whatever place, one works for all who came before it began (`Publications`). */
+  publish({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Transfer> {
+    return this.#publications.join(() => this.#publish(), signal);
+  }
+
+  async #publish(): Promise<Transfer> {
     const { conditional, machine } = this.#parts;
     let files = 0;
     for (let turn = 0; turn < maxTurns; turn++) {
