@@ -28,6 +28,8 @@ export const webFolder = `data/${web.type}/${web.id}`;
 interface Own {
   readonly objects?: ObjectStore;
   readonly index?: ConditionalStore;
+  /** Another one than that of the others: it publishes beside them. */
+  readonly turns?: ConditionalStore;
   readonly isStill?: boolean;
   /** Stands before its files. */
   around?(real: LocalFiles): LocalFiles;
@@ -88,7 +90,7 @@ export class ObjectMachine {
     });
     this.sync = new ObjectSync({
       ...{ machine, objects, heads, cache: this.cache, versions: this.versions, conditional: index },
-      turns: store,
+      turns: own.turns ?? store,
       keyOf: (path) => `prefix/${path}`,
     });
     const files = new ObjectFiles(objects, local);

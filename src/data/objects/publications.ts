@@ -40,7 +40,7 @@ interface Parts {
 const quietMs = 10_000;
 const beatsInQuiet = 5;
 const firstPauseMs = 100;
-const longestPauseMs = 1000;
+const longestPauseMs = 400;
 /** Others are faster now and then. */
 const maxTries = 5;
 
@@ -59,7 +59,7 @@ export class Publications {
     const wanted = seen.turn.begun + 1;
     let changedAt = clock.monotonic();
     let pauseMs = firstPauseMs;
-    for (let tries = 0; tries < maxTries; ) {
+    for (let tries = 0; tries < maxTries;) {
       const { turn } = seen;
       if (turn.ended >= wanted) return { files: 0, errors: turn.errors };
       if (turn.by === nonce) return this.#carryOut(turn.begun, { nonce, publish });
