@@ -161,7 +161,8 @@ describe("the record and the log of a workflow run", () => {
   const brought = () => [files.record, files.log].map((path) => world.text(path));
 
   test("are brought where nobody carries it out, from here or elsewhere", async () => {
-    const owned = await world.machine("two").datastore.journals.own(files.owner);
+    const two = world.machine("two").datastore.journals;
+    const owned = await two.own(files.owner);
     const claim = await claimFile(machine, one.datastore.local.locate(`${files.owner}.claim`), {
       ...{ what: "the run", timeoutMs: 100, signal },
     });
@@ -169,7 +170,7 @@ describe("the record and the log of a workflow run", () => {
     claim.release();
     owned.letGo();
     expect(brought()).toEqual([undefined, undefined]);
-    await one.datastore.journals.remove(files.owner);
+    await two.remove(files.owner);
     expect(await push()).toMatchObject({ filesPushed: 2 });
     expect(brought()).toEqual(["here", "here"]);
   });

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HandClock } from "../../test/support/hand-clock.ts";
 import { FenError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { LocalFiles } from "./contract.ts";
@@ -125,6 +126,43 @@ describe("a reader", () => {
     await file.close();
     await journalsOn(objects).remove(path);
     expect(await there.stat(path)).toBeUndefined();
+  });
+});
+
+describe("two that show one run as their own", () => {
+  const owner = ".fen/runs/1.owner";
+  const word = () => new TextDecoder().decode(objects.objects.get(owner)?.bytes);
+  const on = (name: string, clock: HandClock) => {
+    const here = openFilesystemDatastore(join(root, name), machine).local;
+    return new ObjectJournals({ objects, local: here, machine: { ...machine, clock }, quietMs: 1000 });
+  };
+
+  test("leave each other's word where it is: who gives up takes back only its own", async () => {
+    const clock = new HandClock();
+    const [one, two] = [on("one", clock), on("two", new HandClock())];
+    const ownedByOne = await one.own(owner);
+    const first = word();
+    const ownedByTwo = await two.own(owner);
+    expect(word()).not.toBe(first);
+    clock.turn(200); // the first says it again
+    await expect.poll(word).toBe(first);
+    expect(await two.remove(owner)).toBe(true); // what it had here
+    ownedByTwo.letGo();
+    expect(word()).toBe(first);
+    expect(await on("other", clock).owner(owner)).toBe("alive");
+    expect(await one.remove(owner)).toBe(true);
+    ownedByOne.letGo();
+    expect(objects.objects.has(owner)).toBe(false);
+  });
+
+  test("are taken back by others only where they are dead", async () => {
+    const clock = new HandClock();
+    const owned = await on("one", clock).own(owner);
+    expect(await on("two", clock).remove(owner)).toBe(false);
+    expect(objects.objects.has(owner)).toBe(true);
+    owned.letGo(); // as the end of its process does
+    expect(await on("one", clock).remove(owner)).toBe(true);
+    expect(objects.objects.has(owner)).toBe(false);
   });
 });
 

@@ -18,6 +18,13 @@ export const journalMutants: readonly Mutant[] = [
   },
   {
     ...journals,
+    name: "who gives up a run takes the word of who goes on with it",
+    from: `const there = !isTheirs && (await`,
+    to: `const there = (await`,
+    test: "leave each other's word where it is",
+  },
+  {
+    ...journals,
     name: "a number that was set free by an end is taken for the next",
     from: `(await this.#pieces.isClosed(path, number))`,
     to: `false`,
