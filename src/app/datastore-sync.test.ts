@@ -1,9 +1,6 @@
 /** What is left on a machine and gets to the store with a sync, in memory: what is whose, in which order, and what is left alone. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, type ObjectMachine, ObjectWorld, web } from "../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { freshWorld, machine, type ObjectMachine, type ObjectWorld, web } from "../../test/support/object-world.ts";
 import { textSpec } from "../../test/support/output-spec.ts";
 import { Outputs, type OutputRecord } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
@@ -16,15 +13,12 @@ import { runFiles } from "../workflow/run-files.ts";
 import type { AppContext } from "./context.ts";
 import { syncWorkspace } from "./datastore-sync.ts";
 
-let root: string;
 let world: ObjectWorld;
 let one: ObjectMachine;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-sync-app-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
   one = world.machine("one");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const { signal } = new AbortController();
 const context: AppContext = { machine, signal, lockTimeoutMs: 200, emit: () => undefined };

@@ -1,5 +1,8 @@
 /** Machines on one datastore of objects in memory, with the production code above: each with its own files and cache. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import { ContentCache } from "../../src/data/objects/content-cache.ts";
 import { CasHeads } from "../../src/data/objects/heads.ts";
 import { ObjectVersions } from "../../src/data/objects/object-versions.ts";
@@ -65,6 +68,13 @@ export class ObjectWorld {
     await this.objects.put(`${webFolder}/${name}/${number}/metadata.yaml`, Buffer.from(stringifyMetadata(metadata)));
     await this.objects.put(`${webFolder}/${name}/${number}/raw`, Buffer.from(content));
   }
+}
+
+/** In a folder that goes with the test that asks for it. */
+export function freshWorld(): ObjectWorld {
+  const root = mkdtempSync(join(tmpdir(), "fen-world-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  return new ObjectWorld(root);
 }
 
 export class ObjectMachine {

@@ -1,24 +1,25 @@
 /** What `datastore sync` writes for older programs and brings into the cache, on objects in memory. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, type ObjectMachine, ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  freshWorld,
+  machine,
+  type ObjectMachine,
+  type ObjectWorld,
+  web,
+  webFolder,
+} from "../../../test/support/object-world.ts";
 import { FenError } from "../../kernel/errors.ts";
 import type { ConditionalStore } from "../../store/conditional.ts";
 import { MemoryBucket, MemoryConditionalStore } from "../../store/drivers/memory/conditional.ts";
 import type { ObjectInfo } from "../../store/objects.ts";
 import { indexPath } from "./sync.ts";
 
-let root: string;
 let world: ObjectWorld;
 let one: ObjectMachine;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-sync-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
   one = world.machine("one");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 function named(): string[] {
   const body = world.index.objects.get(indexPath)?.body ?? '{"entries":{}}';
