@@ -47,7 +47,7 @@ export class ObjectJournals implements Journals {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#pieces = new JournalPieces(parts.objects, () => parts.machine.clock.monotonic());
+    this.#pieces = new JournalPieces(parts.objects);
   }
 
   locate(path: string): string {
@@ -68,24 +68,27 @@ export class ObjectJournals implements Journals {
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
-    const pieces = await this.#pieces.look(path);
+    const pieces = await this.#pieces.list(path);
     const last = pieces.at(-1);
     return last === undefined ? undefined : { size: sizeOf(pieces), modifiedAt: last.modifiedAt, kind: "file" };
   }
 
-  stream(path: string, { start = 0 }: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
-    return this.#pieces.stream(path, start);
+  stream(
+    path: string,
+    { start = 0, size }: { readonly start?: number; readonly size?: number } = {},
+  ): AsyncIterable<Uint8Array> {
+    return this.#pieces.stream(path, start, size);
   }
 
   async read(path: string, { maxBytes }: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
-    const pieces = await this.#pieces.look(path);
+    const pieces = await this.#pieces.list(path);
     if (pieces.length === 0) return undefined;
     if (sizeOf(pieces) > maxBytes)
       throw new FenError("file_too_large", `More than ${maxBytes} bytes: ${this.locate(path)}`, {
         facts: { path: this.locate(path), maxBytes },
       });
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.stream(path)) chunks.push(chunk);
+    for await (const chunk of this.stream(path, { size: sizeOf(pieces) })) chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 

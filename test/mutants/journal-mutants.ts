@@ -62,9 +62,8 @@ export const journalMutants: readonly Mutant[] = [
   {
     ...pieces,
     name: "one look serves all later reads",
-    from: `    const at = this.#lookedAt.get(path) ?? -Infinity;
-    this.#lookedAt.delete(path);`,
-    to: `    const at = this.#lookedAt.get(path) ?? -Infinity;`,
+    from: `seen.length > 0 && sizeOf(seen) >= size ? seen`,
+    to: `seen.length > 0 ? seen`,
     test: "asks for a list once to look and read",
   },
   {
