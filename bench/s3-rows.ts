@@ -347,12 +347,13 @@ async function large(): Promise<void> {
   });
 }
 
-/** Ten machines write at once what older programs read of a bucket that they filled. */
+/** Ten machines write at once what older programs read of a bucket that they filled, each after a run of its own. */
 async function push(): Promise<void> {
-  const { objects, world } = await bucket(objectCount, wordAfter("--filled"));
+  const { objects, world, names } = await bucket(objectCount, wordAfter("--filled"));
   const machines = times(10, () => world.machine(server));
   for (const one of machines) await timed(one, ["datastore", "status"]);
   const first = await timed(machines[0] ?? raise(), ["datastore", "sync", "--push"]);
+  await Promise.all(names.map((name, at) => timed(machines[at] ?? raise(), run(name))));
   const start = performance.now();
   const done = await Promise.all(machines.map((one) => one.fen("datastore", "sync", "--push")));
   const ms = performance.now() - start;

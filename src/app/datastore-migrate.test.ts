@@ -1,9 +1,7 @@
 /** From one datastore to another, folders and objects in memory: compared first, checked by hash, nothing twice, and the source is only read. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, ObjectWorld, web, webFolder } from "../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { freshWorld, machine, type ObjectWorld, web, webFolder } from "../../test/support/object-world.ts";
 import { FolderVersions } from "../data/folders.ts";
 import { parseRecord } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
@@ -14,18 +12,15 @@ import type { AppContext } from "./context.ts";
 import { migrate } from "./datastore-migrate.ts";
 import type { OpenedDatastore } from "./workspace.ts";
 
-let root: string;
 let world: ObjectWorld;
 let source: OpenedDatastore;
 let target: OpenedDatastore;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-migrate-"));
-  world = new ObjectWorld(root);
-  const datastore = openFilesystemDatastore(join(root, "source"), machine);
+  world = freshWorld();
+  const datastore = openFilesystemDatastore(join(world.root, "source"), machine);
   source = { datastore, versions: new FolderVersions(datastore.local) };
   target = world.machine("target");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const context: AppContext = {
   machine,

@@ -1,9 +1,6 @@
 /** What is left on a machine and gets to the store with a sync, in memory: what is whose, in which order, and what is left alone. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, type ObjectMachine, ObjectWorld, web } from "../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { freshWorld, machine, type ObjectMachine, type ObjectWorld, web } from "../../test/support/object-world.ts";
 import { textSpec } from "../../test/support/output-spec.ts";
 import { Outputs, type OutputRecord } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
@@ -16,15 +13,12 @@ import { runFiles } from "../workflow/run-files.ts";
 import type { AppContext } from "./context.ts";
 import { syncWorkspace } from "./datastore-sync.ts";
 
-let root: string;
 let world: ObjectWorld;
 let one: ObjectMachine;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-sync-app-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
   one = world.machine("one");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const { signal } = new AbortController();
 const context: AppContext = { machine, signal, lockTimeoutMs: 200, emit: () => undefined };
@@ -161,7 +155,8 @@ describe("the record and the log of a workflow run", () => {
   const brought = () => [files.record, files.log].map((path) => world.text(path));
 
   test("are brought where nobody carries it out, from here or elsewhere", async () => {
-    const owned = await world.machine("two").datastore.journals.own(files.owner);
+    const two = world.machine("two").datastore.journals;
+    const owned = await two.own(files.owner);
     const claim = await claimFile(machine, one.datastore.local.locate(`${files.owner}.claim`), {
       ...{ what: "the run", timeoutMs: 100, signal },
     });
@@ -169,7 +164,7 @@ describe("the record and the log of a workflow run", () => {
     claim.release();
     owned.letGo();
     expect(brought()).toEqual([undefined, undefined]);
-    await one.datastore.journals.remove(files.owner);
+    await two.remove(files.owner);
     expect(await push()).toMatchObject({ filesPushed: 2 });
     expect(brought()).toEqual(["here", "here"]);
   });

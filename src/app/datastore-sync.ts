@@ -59,7 +59,7 @@ export async function syncWorkspace(
   if (mode !== "pull") {
     const runs = await pushRuns(context, workspace);
     const records = (await pushRecords(context, workspace)) + (await pushWorkflowRuns(context, workspace));
-    const published = await sync.publish();
+    const published = await sync.publish({ signal: context.signal });
     errors.push(...published.errors);
     pushed = { filesPushed: records + published.files, runs };
   }

@@ -81,7 +81,7 @@ class Followed {
     }
     if (this.state !== undefined) await this.#tell(context);
     if (size <= this.#reader.offset) return [];
-    const entries = await readOn(this.#journals, journal, this.#reader);
+    const entries = await readOn(this.#journals, journal, this.#reader, { size });
     for (const entry of entries) context.emit({ event: "workflow.entry", run, entry });
     return entries;
   }

@@ -1,6 +1,6 @@
 /** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
 import type { Owner } from "../data/metadata.ts";
-import { isoNow, type RunStatus } from "../data/outputs.ts";
+import { isoTime, type RunStatus } from "../data/outputs.ts";
 import type { RunLog } from "../data/run-log.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { asError, FenError } from "../kernel/errors.ts";
@@ -18,6 +18,8 @@ import type { Workspace } from "./workspace.ts";
 export interface MethodRunParts extends PreparedMethod {
   /** Id of the output record. */
   readonly id: string;
+  /** When it began, as its record is to say it: milliseconds of the wall clock. Now, where it isn't said. */
+  readonly startedAt?: number;
   readonly method: string;
   /** Tags of the caller; they go over those of definition and type. */
   readonly tags: Readonly<Record<string, string>>;
@@ -81,7 +83,10 @@ export class MethodRun {
     this.#parts = parts;
     this.#start = machine.clock.monotonic();
     this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
-    this.#record = new MethodRecord(machine, workspace, { ...parts, startedAt: isoNow(machine) });
+    this.#record = new MethodRecord(machine, workspace, {
+      ...parts,
+      startedAt: isoTime(parts.startedAt ?? machine.clock.now()),
+    });
   }
 
   get #definition(): ModelDefinition {

@@ -1,9 +1,7 @@
 /** Who owns a run that several machines on one datastore of objects would go on with; what is left of one that can't begin. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, ObjectWorld } from "../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { freshWorld, machine, type ObjectWorld } from "../../test/support/object-world.ts";
 import { FenError } from "../kernel/errors.ts";
 import { layoutOf } from "../repo/repository.ts";
 import type { Appender, Datastore } from "../store/contract.ts";
@@ -12,13 +10,10 @@ import { readJournal } from "../workflow/journal-reader.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import { OpenRun } from "./open-run.ts";
 
-let root: string;
 let world: ObjectWorld;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-open-run-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const ref = { workflowId: "b0000000-0000-4000-a000-000000000001", id: "c0000000-0000-4000-a000-000000000001" };
 const files = runFiles(ref);
@@ -88,10 +83,10 @@ function place(name: string, changes: Changes = {}) {
   const workspace = {
     datastore: watching,
     repository: {
-      layout: layoutOf(join(root, name)),
+      layout: layoutOf(join(world.root, name)),
       marker: { raw: {} },
-      datastore: { kind: "filesystem", root: join(root, name), exclude: [] },
-      workflowExtensionsDir: join(root, "extensions"),
+      datastore: { kind: "filesystem", root: join(world.root, name), exclude: [] },
+      workflowExtensionsDir: join(world.root, "extensions"),
     } as const,
   };
   return { workspace, open };

@@ -4,7 +4,7 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
-import type { Files, Journals, LockTable } from "../store/contract.ts";
+import type { FileInfo, Files, Journals, LockTable } from "../store/contract.ts";
 import type { Author, JournalEntry, RunEnd } from "../workflow/entries.ts";
 import { JournalReader, type JournalProblem, parseEntry, readOn } from "../workflow/journal-reader.ts";
 import { entriesOfRecord, readRecordHead, type RecordHead } from "../workflow/old-record.ts";
@@ -105,10 +105,11 @@ export class PastRuns {
     const { journal } = runFiles(ref);
     const reader = new JournalReader(this.#journals.locate(journal));
     const timeline = new Timeline();
-    const readMore = async () => {
-      for (const entry of await readOn(this.#journals, journal, reader)) timeline.note(entry);
+    const readMore = async (seen?: FileInfo) => {
+      for (const entry of await readOn(this.#journals, journal, reader, seen)) timeline.note(entry);
     };
-    if ((await this.#journals.stat(journal)) !== undefined) await readMore();
+    const info = await this.#journals.stat(journal);
+    if (info !== undefined) await readMore(info);
     if (reader.state === undefined) return this.#readRecord(ref);
     let isAlive = false;
     if (reader.state.status === "running") {
@@ -170,7 +171,7 @@ export class PastRuns {
     const known = this.#workspace.datastore.kind === "s3" ? await this.#recordHead(ref) : undefined;
     if (known?.endedAt !== undefined) return this.#summaryOf(ref, known);
     const info = await this.#journals.stat(journal);
-    const first = info === undefined ? undefined : parseEntry(await this.#firstLine(journal));
+    const first = info === undefined ? undefined : parseEntry(await this.#firstLine(journal, info));
     if (info !== undefined && first?.e === "run") {
       const { definition, at, tags } = first;
       let end = await this.#end(journal, info.size);
@@ -215,9 +216,9 @@ export class PastRuns {
     };
   }
 
-  async #firstLine(path: string): Promise<string> {
+  async #firstLine(path: string, { size }: FileInfo): Promise<string> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#journals.stream(path)) {
+    for await (const chunk of this.#journals.stream(path, { size })) {
       const end = chunk.indexOf(0x0a);
       chunks.push(end === -1 ? chunk : chunk.subarray(0, end));
       if (end !== -1) break;
@@ -228,7 +229,8 @@ export class PastRuns {
   /** The line that ended the run, where it is the last one that can be read. */
   async #end(path: string, size: number): Promise<Extract<JournalEntry, { e: "done" }> | undefined> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.#journals.stream(path, { start: Math.max(0, size - tailBytes) })) chunks.push(chunk);
+    for await (const chunk of this.#journals.stream(path, { start: Math.max(0, size - tailBytes), size }))
+      chunks.push(chunk);
     for (const line of Buffer.concat(chunks).toString().split("\n").reverse()) {
       const entry = parseEntry(line);
       if (entry !== undefined) return entry.e === "done" ? entry : undefined;

@@ -1,9 +1,6 @@
 /** What a record that was written ahead of its commit is taken to say, at every moment of its run. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { machine, type ObjectMachine, ObjectWorld, web } from "../../test/support/object-world.ts";
+import { beforeEach, expect, test } from "vitest";
+import { freshWorld, machine, type ObjectMachine, type ObjectWorld, web } from "../../test/support/object-world.ts";
 import { textSpec } from "../../test/support/output-spec.ts";
 import { type OutputRecord, Outputs } from "../data/outputs.ts";
 import { Staging } from "../data/staging.ts";
@@ -12,15 +9,12 @@ import { FenError } from "../kernel/errors.ts";
 import type { LockDriver } from "../store/contract.ts";
 import { RecordTruth } from "./record-truth.ts";
 
-let root: string;
 let world: ObjectWorld;
 let one: ObjectMachine;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-truth-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
   one = world.machine("one");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const path = `outputs/${web.type}/execute/${web.id}-2026-01-01T00-00-00-000Z-dddddddd.yaml`;
 const runId = "dddddddd-0000-4000-a000-000000000001";

@@ -72,7 +72,8 @@ export async function openS3Datastore(
   const versions = new ObjectVersions({ machine, local, objects, heads, cache });
   const root = new S3ConditionalStore(client(forContent), { etagForm, maxBytes: maxIndexBytes });
   const keys = (path: string) => keyOf(place.prefix, path);
-  const sync = new ObjectSync({ machine, objects, heads, cache, versions, conditional: root, keyOf: keys });
+  const parts = { machine, objects, heads, cache, versions, conditional: root, turns: conditional };
+  const sync = new ObjectSync({ ...parts, keyOf: keys });
   return { datastore, versions, sync };
 }
 

@@ -11,6 +11,7 @@ import { runFiles } from "../workflow/run-files.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { isEnded } from "../workflow/scheduler.ts";
 import { settlePast } from "./settle.ts";
+import { bringRecords } from "./step-records.ts";
 import type { RunSurroundings } from "./workflow-run-surroundings.ts";
 import { modelLock } from "./workspace.ts";
 
@@ -45,6 +46,7 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
   }
   entries.push(...decide(unknown, options, at));
   await takeUpChildren(surroundings, options);
+  await bringRecords(surroundings, state, entries);
   const again = options.failed ? failedOnes(state) : cancelledOnes(state);
   const steps = [...restart, ...again.steps];
   if (steps.length > 0 || again.jobs.length > 0) entries.push({ e: "again", at, steps, jobs: again.jobs });

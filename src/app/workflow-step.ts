@@ -184,12 +184,14 @@ export class StepRunner {
     const { machine, workspace } = surroundings;
     const id = machine.random.uuid();
     const model = prepared.loaded.definition.name;
-    this.#engine.write({ e: "start", at: this.#engine.now(), n: step.number, a: call.attempt, model, out: id });
+    // Its record has this time in its name: who goes on with the run without it writes it anew (`bringRecords`).
+    const startedAt = this.#engine.now();
+    this.#engine.write({ e: "start", at: startedAt, n: step.number, a: call.attempt, model, out: id });
     await journal.durable();
     using timeout = new StepTimeout(machine.clock, step);
     try {
       const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
-      const parts = { ...this.#runParts(step, { ...call, prepared, id }), isLast };
+      const parts = { ...this.#runParts(step, { ...call, prepared, id }), startedAt, isLast };
       const outcome = await new MethodRun(machine, workspace, { ...parts, signal: timeout.or(this.#signal) }).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",

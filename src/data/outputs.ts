@@ -242,5 +242,10 @@ function artifactOf(value: unknown): DataArtifact[] {
 
 /** When a machine's clock says. */
 export function isoNow(machine: Machine): string {
-  return new Date(machine.clock.now()).toISOString();
+  return isoTime(machine.clock.now());
+}
+
+/** Of milliseconds of the wall clock, as records have it. */
+export function isoTime(at: number): string {
+  return new Date(at).toISOString();
 }

@@ -2,8 +2,11 @@
 export interface DataSync {
   /** Brings the content of every committed version that this machine lacks into its cache. */
   pull(): Promise<Transfer>;
-  /** Writes the files by which programs that know no manifests find and read versions, as far as they are missing or say something old. */
-  publish(): Promise<Transfer>;
+  /**
+   * Writes the files by which programs that know no manifests find and read versions, as far as they are missing or say something old; or waits until
+   * another command has, which began after this was asked for. Then no file was written by this one. `signal` ends the waiting.
+   */
+  publish(options?: { readonly signal?: AbortSignal }): Promise<Transfer>;
 }
 
 export interface Transfer {

@@ -81,10 +81,9 @@ export interface LocalFiles extends Files {
 }
 
 /** Journals of runs, and who carries them out: written by one command, read by all, wherever they are. Paths that are owned aren't journals. */
-export type Journals = Pick<
-  LocalFiles,
-  "read" | "stream" | "stat" | "create" | "remove" | "locate" | "own" | "owner"
-> & {
+export type Journals = Pick<LocalFiles, "read" | "stat" | "create" | "remove" | "locate" | "own" | "owner"> & {
+  /** As `Files.stream`. `size`: as `stat` has told; who doesn't need more than that spares a second look. */
+  stream(path: string, options?: { readonly start?: number; readonly size?: number }): AsyncIterable<Uint8Array>;
   /** As `Files.reopen`, by who has read `size` bytes of it; `lock_lost`, now or at the first `sync`, where others have written since. */
   reopen(path: string, options?: { readonly size?: number }): Promise<Appender>;
   /** A whole journal, from elsewhere. */

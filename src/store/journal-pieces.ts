@@ -17,27 +17,14 @@ const maxPieceBytes = 1024 * 1024 * 1024;
 const readAtOnce = 8;
 /** So often may what is read be put together while it is read. */
 const mostTurns = 3;
-/** A listing serves the read that follows it at once. */
-const freshMs = 100;
 
 export class JournalPieces {
   readonly #objects: ObjectStore;
-  readonly #now: () => number;
   /** The row of each journal as far as it was seen. */
   readonly #rows = new Map<string, readonly Piece[]>();
-  readonly #lookedAt = new Map<string, number>();
 
-  /** `now`: a monotonic clock. */
-  constructor(objects: ObjectStore, now: () => number) {
+  constructor(objects: ObjectStore) {
     this.#objects = objects;
-    this.#now = now;
-  }
-
-  /** As `list`; a stream that is begun at once reads this. */
-  async look(path: string): Promise<readonly Piece[]> {
-    const row = await this.list(path);
-    this.#lookedAt.set(path, this.#now());
-    return row;
   }
 
   /** In order, from the first up to where one is missing, as of now; what was seen before isn't listed again. */
@@ -74,14 +61,14 @@ export class JournalPieces {
 
   forget(path: string): void {
     this.#rows.delete(path);
-    this.#lookedAt.delete(path);
   }
 
-  /** Piece by piece, from `start` on. Throws where there is none. */
-  async *stream(path: string, start: number): AsyncIterable<Uint8Array> {
+  /** Piece by piece, from `start` on; what was seen is enough where that is `size` bytes. Throws where there is none. */
+  async *stream(path: string, start: number, size = Infinity): AsyncIterable<Uint8Array> {
     let at = start;
     for (let turn = 0; ; turn++) {
-      const row = await this.#justSeen(path);
+      const seen = this.#rows.get(path) ?? [];
+      const row = seen.length > 0 && sizeOf(seen) >= size ? seen : await this.list(path);
       if (row.length === 0) throw missingObject(this.#objects, path);
       let isGone = false;
       for await (const bytes of this.#read(row, at)) {
@@ -95,14 +82,6 @@ export class JournalPieces {
       this.forget(path);
       if (turn >= mostTurns) throw missingObject(this.#objects, path);
     }
-  }
-
-  /** What was looked at a moment ago, once; else as of now. */
-  async #justSeen(path: string): Promise<readonly Piece[]> {
-    const at = this.#lookedAt.get(path) ?? -Infinity;
-    this.#lookedAt.delete(path);
-    const known = this.#now() - at < freshMs ? (this.#rows.get(path) ?? []) : [];
-    return known.length > 0 ? known : this.list(path);
   }
 
   /** Ends with undefined where a piece is gone. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HandClock } from "../../test/support/hand-clock.ts";
 import { FenError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { LocalFiles } from "./contract.ts";
@@ -26,9 +27,9 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 const journalsOn = (store: ObjectStore) => new ObjectJournals({ objects: store, local, machine, quietMs: 1000 });
 const names = () => [...objects.objects.keys()].map((one) => one.slice(path.length + 1)).sort();
 
-async function text(journals: ObjectJournals, start = 0): Promise<string> {
+async function text(journals: ObjectJournals, start = 0, seen: { readonly size?: number } = {}): Promise<string> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of journals.stream(path, { start })) chunks.push(chunk);
+  for await (const chunk of journals.stream(path, { start, ...seen })) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 }
 
@@ -114,17 +115,53 @@ describe("a reader", () => {
       await file.sync();
     };
     await add("one\n");
-    await there.stat(path);
-    expect(await text(there)).toBe("one\n");
+    expect(await text(there, 0, await there.stat(path))).toBe("one\n");
     await add("two\n");
-    // Who only reads is told of what came since.
+    // Who doesn't say what it has seen, or knows of more, is told of what came since.
     expect(await text(there)).toBe("one\ntwo\n");
     await add("three\n");
-    expect((await there.stat(path))?.size).toBe(14);
+    expect(await text(there, 0, { size: 14 })).toBe("one\ntwo\nthree\n");
     expect(asked).toEqual([{}, {}, { after: `${path}/00000001` }]);
     await file.close();
     await journalsOn(objects).remove(path);
     expect(await there.stat(path)).toBeUndefined();
+  });
+});
+
+describe("two that show one run as their own", () => {
+  const owner = ".fen/runs/1.owner";
+  const word = () => new TextDecoder().decode(objects.objects.get(owner)?.bytes);
+  const on = (name: string, clock: HandClock) => {
+    const here = openFilesystemDatastore(join(root, name), machine).local;
+    return new ObjectJournals({ objects, local: here, machine: { ...machine, clock }, quietMs: 1000 });
+  };
+
+  test("leave each other's word where it is: who gives up takes back only its own", async () => {
+    const clock = new HandClock();
+    const [one, two] = [on("one", clock), on("two", new HandClock())];
+    const ownedByOne = await one.own(owner);
+    const first = word();
+    const ownedByTwo = await two.own(owner);
+    expect(word()).not.toBe(first);
+    clock.turn(200); // the first says it again
+    await expect.poll(word).toBe(first);
+    expect(await two.remove(owner)).toBe(true); // what it had here
+    ownedByTwo.letGo();
+    expect(word()).toBe(first);
+    expect(await on("other", clock).owner(owner)).toBe("alive");
+    expect(await one.remove(owner)).toBe(true);
+    ownedByOne.letGo();
+    expect(objects.objects.has(owner)).toBe(false);
+  });
+
+  test("are taken back by others only where they are dead", async () => {
+    const clock = new HandClock();
+    const owned = await on("one", clock).own(owner);
+    expect(await on("two", clock).remove(owner)).toBe(false);
+    expect(objects.objects.has(owner)).toBe(true);
+    owned.letGo(); // as the end of its process does
+    expect(await on("one", clock).remove(owner)).toBe(true);
+    expect(objects.objects.has(owner)).toBe(false);
   });
 });
 

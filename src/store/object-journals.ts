@@ -28,6 +28,14 @@ interface Session {
   readonly written: readonly Uint8Array[];
 }
 
+/** What shows that we own something. */
+interface Word {
+  readonly nonce: string;
+  /** No more beats: resolves when none is on its way any more. */
+  end(): Promise<void>;
+}
+
+const maxWordBytes = 1000;
 /** Runs of fewer pieces are as quick to read as they are. */
 const worthIt = 8;
 const beatsInQuiet = 5;
@@ -35,12 +43,11 @@ const beatsInQuiet = 5;
 export class ObjectJournals implements Journals {
   readonly #parts: Parts;
   readonly #pieces: JournalPieces;
-  /** What ends the beats of an owner: resolves when none is on its way any more. */
-  readonly #beats = new Map<string, () => Promise<unknown>>();
+  readonly #words = new Map<string, Word>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#pieces = new JournalPieces(parts.objects, () => parts.machine.clock.monotonic());
+    this.#pieces = new JournalPieces(parts.objects);
   }
 
   locate(path: string): string {
@@ -61,24 +68,27 @@ export class ObjectJournals implements Journals {
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
-    const pieces = await this.#pieces.look(path);
+    const pieces = await this.#pieces.list(path);
     const last = pieces.at(-1);
     return last === undefined ? undefined : { size: sizeOf(pieces), modifiedAt: last.modifiedAt, kind: "file" };
   }
 
-  stream(path: string, { start = 0 }: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
-    return this.#pieces.stream(path, start);
+  stream(
+    path: string,
+    { start = 0, size }: { readonly start?: number; readonly size?: number } = {},
+  ): AsyncIterable<Uint8Array> {
+    return this.#pieces.stream(path, start, size);
   }
 
   async read(path: string, { maxBytes }: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
-    const pieces = await this.#pieces.look(path);
+    const pieces = await this.#pieces.list(path);
     if (pieces.length === 0) return undefined;
     if (sizeOf(pieces) > maxBytes)
       throw new FenError("file_too_large", `More than ${maxBytes} bytes: ${this.locate(path)}`, {
         facts: { path: this.locate(path), maxBytes },
       });
     const chunks: Uint8Array[] = [];
-    for await (const chunk of this.stream(path)) chunks.push(chunk);
+    for await (const chunk of this.stream(path, { size: sizeOf(pieces) })) chunks.push(chunk);
     return Buffer.concat(chunks);
   }
 
@@ -86,12 +96,16 @@ export class ObjectJournals implements Journals {
     await this.#parts.objects.put(pieceOf(path, 1), bytes, { contentType });
   }
 
+  /** Of an owner only our own word goes, or that of one who is dead: of two who would go on with a run, who gives up leaves that of the other. */
   async remove(path: string): Promise<boolean> {
     const { objects, local } = this.#parts;
-    await this.#beats.get(path)?.();
-    this.#beats.delete(path);
+    const word = this.#words.get(path);
+    await word?.end();
+    this.#words.delete(path);
     this.#pieces.forget(path);
-    const there = await removeObjects(objects, path);
+    const said = await objects.get(path, { maxBytes: maxWordBytes });
+    const isTheirs = said !== undefined && !isWord(said, word?.nonce) && (await this.owner(path)) === "alive";
+    const there = !isTheirs && (await removeObjects(objects, path));
     const here = await Promise.all([path, nonceFile(path)].map((one) => local.remove(one)));
     return there || here.includes(true);
   }
@@ -110,10 +124,11 @@ export class ObjectJournals implements Journals {
         .catch(() => undefined)
         .finally(() => (saying = undefined));
     });
-    this.#beats.set(path, async () => {
+    const end = async () => {
       timer[Symbol.dispose]();
       await saying;
-    });
+    };
+    this.#words.set(path, { nonce, end });
     return {
       letGo: () => {
         timer[Symbol.dispose]();
@@ -130,8 +145,8 @@ export class ObjectJournals implements Journals {
     // It may have died here a moment ago, and nobody else have gone on.
     if ((await local.owner(path)) !== "dead") return "alive";
     const [said, ours] = await Promise.all([
-      objects.get(path, { maxBytes: 1000 }),
-      local.read(nonceFile(path), { maxBytes: 1000 }),
+      objects.get(path, { maxBytes: maxWordBytes }),
+      local.read(nonceFile(path), { maxBytes: maxWordBytes }),
     ]);
     return said !== undefined && ours !== undefined && Buffer.compare(said, ours) === 0 ? "dead" : "alive";
   }
@@ -212,6 +227,10 @@ export class ObjectJournals implements Journals {
 }
 
 const contentType = "application/x-ndjson";
+
+function isWord(said: Uint8Array, nonce: string | undefined): boolean {
+  return nonce !== undefined && new TextDecoder().decode(said) === nonce;
+}
 
 /** What our word for the owner is, on this machine. */
 function nonceFile(path: string): string {

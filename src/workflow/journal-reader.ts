@@ -5,7 +5,7 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import { isRecord } from "../repo/yaml.ts";
-import type { Files } from "../store/contract.ts";
+import type { Journals } from "../store/contract.ts";
 import { type JournalEntry, maxLineBytes } from "./entries.ts";
 import { RunState } from "./run-state.ts";
 
@@ -99,24 +99,26 @@ export class JournalReader {
 
 /** Reads what has come since the last time. Throws where there is no journal. */
 export async function readOn(
-  files: Pick<Files, "stream">,
+  files: Pick<Journals, "stream">,
   path: string,
   reader: JournalReader,
+  options: { readonly size?: number } = {},
 ): Promise<JournalEntry[]> {
   const entries: JournalEntry[] = [];
-  for await (const bytes of files.stream(path, { start: reader.offset }))
+  for await (const bytes of files.stream(path, { start: reader.offset, ...options }))
     for (const entry of reader.take(bytes)) entries.push(entry);
   return entries;
 }
 
 /** A whole journal, as it is now. Undefined where there is none, or none with a first line. Throws `run_corrupt`. */
 export async function readJournal(
-  files: Pick<Files, "stat" | "stream" | "locate">,
+  files: Pick<Journals, "stat" | "stream" | "locate">,
   path: string,
 ): Promise<{ readonly state: RunState; readonly reader: JournalReader } | undefined> {
-  if ((await files.stat(path)) === undefined) return undefined;
+  const info = await files.stat(path);
+  if (info === undefined) return undefined;
   const reader = new JournalReader(files.locate(path));
-  await readOn(files, path, reader);
+  await readOn(files, path, reader, info);
   return reader.state === undefined ? undefined : { state: reader.state, reader };
 }
 

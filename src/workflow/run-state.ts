@@ -23,6 +23,8 @@ export interface StepState {
   waitsFor?: { readonly model: string; readonly by?: string };
   waitingSince?: number;
   startedAt?: number;
+  /** When the last attempt began. */
+  attemptAt?: number;
   endedAt?: number;
   model?: string;
   output?: string;
@@ -219,6 +221,7 @@ export class RunState {
       case "start":
         step.attempt = entry.a;
         step.startedAt ??= entry.at;
+        step.attemptAt = entry.at;
         delete step.waitsFor;
         if (entry.model !== undefined) step.model = entry.model;
         if (entry.out !== undefined) step.output = entry.out;
@@ -246,6 +249,7 @@ export class RunState {
       step.attempt = 0;
       for (const key of [
         "startedAt",
+        "attemptAt",
         "endedAt",
         "waitingSince",
         "output",

@@ -18,6 +18,13 @@ export const journalMutants: readonly Mutant[] = [
   },
   {
     ...journals,
+    name: "who gives up a run takes the word of who goes on with it",
+    from: `const there = !isTheirs && (await`,
+    to: `const there = (await`,
+    test: "leave each other's word where it is",
+  },
+  {
+    ...journals,
     name: "a number that was set free by an end is taken for the next",
     from: `(await this.#pieces.isClosed(path, number))`,
     to: `false`,
@@ -55,9 +62,8 @@ export const journalMutants: readonly Mutant[] = [
   {
     ...pieces,
     name: "one look serves all later reads",
-    from: `    const at = this.#lookedAt.get(path) ?? -Infinity;
-    this.#lookedAt.delete(path);`,
-    to: `    const at = this.#lookedAt.get(path) ?? -Infinity;`,
+    from: `seen.length > 0 && sizeOf(seen) >= size ? seen`,
+    to: `seen.length > 0 ? seen`,
     test: "asks for a list once to look and read",
   },
   {

@@ -2,6 +2,7 @@
 import type { Mutant } from "./mutant.ts";
 
 const sync = { file: "data/objects/sync.ts", check: "data/objects/sync" };
+const turns = { file: "data/objects/publications.ts", check: "data/objects/publications" };
 const manifest = { file: "data/objects/manifest.ts", check: "data/objects/manifest" };
 const versions = { file: "data/objects/object-versions.ts", check: "data/objects/object-versions", scenarios: [] };
 const adopt = { ...versions, file: "data/objects/adopt.ts" };
@@ -36,8 +37,8 @@ export const syncMutants: readonly Mutant[] = [
     ...sync,
     name: "an index is made from what was read of the heads before others committed",
     scenarios: [65],
-    from: `await this.#parts.versions.refresh(model);`,
-    to: `await this.#parts.versions.manifest(model);`,
+    from: `this.#parts.versions.learn(model, head);`,
+    to: ``,
     test: "names what others committed a moment ago",
   },
   {
@@ -61,8 +62,8 @@ export const syncMutants: readonly Mutant[] = [
     ...sync,
     name: "the index names locks",
     scenarios: [77],
-    from: `if (info.path.split("/").every((name) => !name.startsWith("."))) listed`,
-    to: `if (!info.path.startsWith(".")) listed`,
+    from: `/(?:^|\\/)\\./`,
+    to: `/^\\./`,
     test: "names nothing that is ours alone, no lock",
   },
   {
@@ -77,16 +78,91 @@ export const syncMutants: readonly Mutant[] = [
     ...sync,
     name: "an index is written though nothing is new",
     scenarios: [71],
-    from: `before !== undefined && isSameIndex(before.body, body)`,
-    to: `before !== undefined && before.body === body`,
+    from: `before?.body.startsWith(indexStart) === true && before.body.endsWith(entries)`,
+    to: `before?.body === entries`,
     test: "is left as it is where nothing is new",
+  },
+  {
+    ...sync,
+    name: "what stands where the list is cut is in no part of it",
+    scenarios: [65],
+    from: `compareCodePoints(info.path, until) > 0`,
+    to: `compareCodePoints(info.path, until) >= 0`,
+    test: "of a large bucket is made from lists of its parts",
+  },
+  {
+    ...turns,
+    name: "who comes while the index is made takes that one for its own",
+    scenarios: [65, 73],
+    from: `const wanted = seen.turn.begun + 1;`,
+    to: `const wanted = seen.turn.begun;`,
+    test: "at once, one makes it for those who came before it began",
+  },
+  {
+    ...turns,
+    name: "everybody who comes makes the index",
+    scenarios: [80],
+    from: `if (turn.by === undefined || `,
+    to: `if (turn.by !== nonce || `,
+    test: "at once, one makes it for those who came before it began",
+  },
+  {
+    ...turns,
+    name: "who died while it made the index is waited for without end",
+    scenarios: [80],
+    from: `clock.monotonic() - changedAt >= quietMs`,
+    to: `clock.monotonic() < 0`,
+    test: "and died is waited for until it was quiet for ten seconds",
+  },
+  {
+    ...turns,
+    name: "who is long at making the index is taken for dead",
+    scenarios: [],
+    from: `if (now.etag !== seen.etag) changedAt`,
+    to: `if (now.etag === undefined) changedAt`,
+    test: "is waited for as long as it shows that it lives",
+  },
+  {
+    ...turns,
+    name: "who failed to make the index is waited for",
+    scenarios: [80],
+    from: `return isOurs(turn) ? free : undefined;`,
+    to: `return undefined;`,
+    test: "and fails is waited for by nobody",
+  },
+  {
+    ...turns,
+    name: "who was taken for dead gives up the turn of another",
+    scenarios: [],
+    from: `const rest = isOurs(turn) ? free : turn;`,
+    to: `const rest = free;`,
+    test: "and was taken for dead ends beside the other",
+  },
+  {
+    ...turns,
+    name: "an index that was begun earlier and ended last is taken for the newest",
+    scenarios: [65],
+    from: `done !== undefined && turn.ended < number`,
+    to: `done !== undefined`,
+    test: "ends last though it began first, and takes back nothing",
+  },
+  {
+    ...turns,
+    name: "who can't take a turn takes the index for made",
+    scenarios: [80],
+    from: `    }
+    return publish();`,
+    to: `    }
+    return { files: 0, errors: [] };`,
+    test: "since nothing can be written there, each publishes",
   },
   {
     ...sync,
     name: "what the older program left is thrown out before any head names it",
     scenarios: [],
-    from: `if ((await this.#parts.heads.read(model)) === undefined) return;`,
-    to: ``,
+    from: `if (head === undefined) return;
+      this.#parts.versions.learn(model, head);`,
+    to: `if (head !== undefined) this.#parts.versions.learn(model, head);`,
     test: "what the older program left, of models that no head names yet",
   },
   {

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { parseYaml } from "../../src/repo/yaml.ts";
 import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
+import { until } from "../support/cli.ts";
 import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
+
 import { type S3Machine, type S3World, s3World } from "../support/s3-machine.ts";
 import { type Passing, type S3Proxy, startProxy } from "../support/s3-proxy.ts";
 
@@ -156,6 +158,70 @@ describe("for older programs", () => {
     expect((await paths("")).filter((path) => !path.startsWith(".fen/"))).toEqual(
       before.filter((path) => !path.startsWith(".fen/")),
     );
+  });
+});
+
+describe("an index that several want at once", () => {
+  const isIndex = ({ path }: Passing) => path.includes("/.datastore-index.json");
+  const isTurn = ({ method, path }: Passing) => method === "PUT" && path.includes("/.fen/publication.json");
+  const names = async (model: string) =>
+    (await index()).some((path) => path.startsWith(`data/command/shell/${model}/`));
+
+  test("lock-81: is made by one of them for those who came before it began, and once more at most for all others", async () => {
+    await one.fen(...run());
+    proxy.options = { latencyMs: 500 }; // all of them come while the first is at work
+    const machines = Array.from({ length: 5 }, () => world.machine(proxy));
+    const before = proxy.passed.length;
+    const told = await Promise.all(machines.map((machine) => sync(machine, "--push")));
+    expect(told.every(({ errors }) => errors.length === 0)).toBe(true);
+    expect(await names(id)).toBe(true);
+    const puts = proxy.passed.slice(before).filter((one) => isIndex(one) && one.method === "PUT");
+    const gets = proxy.passed.slice(before).filter((one) => isIndex(one) && one.method === "GET");
+    expect(puts).toHaveLength(1);
+    expect(gets.length).toBeLessThan(machines.length);
+  });
+
+  test("lock-80: of one that was killed at it, others wait for ten seconds and make it", async () => {
+    await one.fen(...run());
+    proxy.options.fault = (passing) => (isIndex(passing) && passing.method === "PUT" ? "hang" : undefined);
+    const dying = one.start("datastore", "sync", "--push");
+    await until(
+      () => proxy.passed.some((passing) => isIndex(passing) && passing.method === "PUT"),
+      () => "the index",
+    );
+    dying.kill("SIGKILL");
+    await dying.done;
+    const start = performance.now();
+    await sync(two, "--push");
+    expect(await names(id)).toBe(true);
+    expect(performance.now() - start).toBeLessThan(20_000);
+    const again = performance.now();
+    await sync(two, "--push");
+    expect(performance.now() - again).toBeLessThan(8000);
+  });
+
+  test("is made whatever becomes of the turns: refused, lost, nonsense", async () => {
+    for (const fault of [503, 500, "lost request", "lost answer", "done 500", "cut answer"] as const) {
+      await one.fen(...run());
+      proxy.options.fault = (passing) => (isTurn(passing) ? fault : undefined);
+      await sync(one, "--push");
+      expect((await index()).filter((path) => path.startsWith("data/"))).toEqual(await paths("data"));
+      proxy.options = {};
+    }
+    await objects.put(".fen/publication.json", new TextEncoder().encode("[nonsense"));
+    await one.fen(...run());
+    await sync(one, "--push");
+    expect((await index()).filter((path) => path.startsWith("data/"))).toEqual(await paths("data"));
+  });
+
+  test("one whose publication fails keeps nobody waiting", async () => {
+    await one.fen(...run());
+    proxy.options.fault = (passing) => (isIndex(passing) ? 503 : undefined);
+    expect((await one.fen("datastore", "sync", "--push")).exitCode).toBe(69);
+    const start = performance.now();
+    await sync(two, "--push");
+    expect(performance.now() - start).toBeLessThan(8000);
+    expect(await names(id)).toBe(true);
   });
 });
 

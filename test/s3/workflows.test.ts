@@ -91,8 +91,19 @@ test("what died on one machine goes on at another: nothing that had ended is don
     expect(await stepsOf(machine)).toEqual(["succeeded", "succeeded", "succeeded"]);
     expect(await versions(machine, "quick")).toBe(1);
   }
-  // What the first one had said of it is kept with what the second one says.
+  // The record of the step that had ended is there, though the machine that has it isn't; once it is back, its own is in the same place.
+  const [first] = (await two.fen("workflow", "history", "get", "deploy", "--json")).json().jobs[0].steps;
+  const record = async () => (await two.fen("model", "output", "get", first.outputId, "--json")).json();
+  const brought = await record();
+  expect(brought).toMatchObject({ status: "succeeded", modelName: "quick", methodName: "execute" });
+  expect(brought.artifacts.dataArtifacts.map((made: { name: string }) => made.name).sort()).toEqual(["log", "result"]);
+  expect(brought.provenance.definitionHash).toBeUndefined();
   expect((await one.fen("datastore", "sync", "--push", "--json")).exitCode).toBe(0);
+  const { provenance, durationMs: _ms, completedAt: _at, ...own } = await record();
+  expect(provenance.definitionHash).toBeDefined();
+  const { provenance: _brought, durationMs: _ours, completedAt: _then, ...ours } = brought;
+  expect(own).toEqual(ours);
+  // What the first one had said of it is kept with what the second one says.
   const { stdout } = await two.fen("workflow", "history", "logs", "deploy");
   expect(stdout).toMatch(/quick[^]*at work[^]*done[^]*last/);
 });

@@ -1,5 +1,8 @@
 /** Machines on one datastore of objects in memory, with the production code above: each with its own files and cache. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { onTestFinished } from "vitest";
 import { ContentCache } from "../../src/data/objects/content-cache.ts";
 import { CasHeads } from "../../src/data/objects/heads.ts";
 import { ObjectVersions } from "../../src/data/objects/object-versions.ts";
@@ -28,6 +31,8 @@ export const webFolder = `data/${web.type}/${web.id}`;
 interface Own {
   readonly objects?: ObjectStore;
   readonly index?: ConditionalStore;
+  /** Another one than that of the others: it publishes beside them. */
+  readonly turns?: ConditionalStore;
   readonly isStill?: boolean;
   /** Stands before its files. */
   around?(real: LocalFiles): LocalFiles;
@@ -65,6 +70,13 @@ export class ObjectWorld {
   }
 }
 
+/** In a folder that goes with the test that asks for it. */
+export function freshWorld(): ObjectWorld {
+  const root = mkdtempSync(join(tmpdir(), "fen-world-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  return new ObjectWorld(root);
+}
+
 export class ObjectMachine {
   readonly versions: ObjectVersions;
   readonly sync: ObjectSync;
@@ -88,6 +100,7 @@ export class ObjectMachine {
     });
     this.sync = new ObjectSync({
       ...{ machine, objects, heads, cache: this.cache, versions: this.versions, conditional: index },
+      turns: own.turns ?? store,
       keyOf: (path) => `prefix/${path}`,
     });
     const files = new ObjectFiles(objects, local);

@@ -1,18 +1,12 @@
 /** What others may have put into a bucket: keys that no version, lock or record of ours has. They are passed over, and stop nobody. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
+import { beforeEach, expect, test } from "vitest";
+import { freshWorld, type ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
 import { DataVersions } from "../versions.ts";
 
-let root: string;
 let world: ObjectWorld;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-hostile-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const put = (path: string, text = "?") => world.objects.put(path, Buffer.from(text));
 

@@ -1,19 +1,15 @@
 /** Reading what is there, in memory: adopted buckets, the cache, pages, and what nobody committed. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
+import { writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { freshWorld, type ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
 import { makeFolder } from "../../kernel/files.ts";
 import { FenError } from "../../kernel/errors.ts";
 
-let root: string;
 let world: ObjectWorld;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-object-versions-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const limit = { maxBytes: 1000 };
 

@@ -76,6 +76,13 @@ export class ObjectVersions implements VersionStore {
     return this.manifest(model);
   }
 
+  /** Takes what was read of the head just now for the newest. */
+  learn(model: ModelRef, head: string): void {
+    const folder = modelFolder(model);
+    const manifest = Promise.resolve(parseManifest(head, folder));
+    this.#known.set(folder, { manifest, until: this.#parts.machine.clock.monotonic() + freshMs });
+  }
+
   async #read(model: ModelRef, held?: Held): Promise<Manifest> {
     const head = await this.#parts.heads.read(model, held);
     return head === undefined ? adopted(this.#parts.objects, model) : parseManifest(head, modelFolder(model));

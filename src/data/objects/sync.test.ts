@@ -1,24 +1,25 @@
 /** What `datastore sync` writes for older programs and brings into the cache, on objects in memory. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { machine, type ObjectMachine, ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  freshWorld,
+  machine,
+  type ObjectMachine,
+  type ObjectWorld,
+  web,
+  webFolder,
+} from "../../../test/support/object-world.ts";
 import { FenError } from "../../kernel/errors.ts";
 import type { ConditionalStore } from "../../store/conditional.ts";
-import { MemoryConditionalStore } from "../../store/drivers/memory/conditional.ts";
+import { MemoryBucket, MemoryConditionalStore } from "../../store/drivers/memory/conditional.ts";
 import type { ObjectInfo } from "../../store/objects.ts";
 import { indexPath } from "./sync.ts";
 
-let root: string;
 let world: ObjectWorld;
 let one: ObjectMachine;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "fen-sync-"));
-  world = new ObjectWorld(root);
+  world = freshWorld();
   one = world.machine("one");
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 function named(): string[] {
   const body = world.index.objects.get(indexPath)?.body ?? '{"entries":{}}';
@@ -43,6 +44,11 @@ function interrupted(step: () => Promise<void>): ConditionalStore {
   };
 }
 
+/** One that waits for nobody who publishes. */
+function beside(name: string): ObjectMachine {
+  return world.machine(name, { turns: new MemoryConditionalStore(new MemoryBucket()) });
+}
+
 describe("the index", () => {
   test("names what both have put, of two that write it at once: the last writer loses nothing", async () => {
     await one.run("1", "a");
@@ -52,7 +58,7 @@ describe("the index", () => {
     const index = new MemoryConditionalStore(world.index);
     await index.remove(indexPath);
     await index.put(indexPath, `{"version":1,"entries":{}}`, { ifAbsent: true });
-    const two = world.machine("two");
+    const two = beside("two");
     const steps = [
       async () => {
         await world.objects.put("outputs/b.yaml", Buffer.from("b: 1"));
@@ -73,7 +79,7 @@ describe("the index", () => {
   });
 
   test("names what others committed a moment ago, though what was read of the heads before is still at hand", async () => {
-    const two = world.machine("two");
+    const two = beside("two");
     const slow = world.machine("slow", {
       isStill: true,
       index: interrupted(async () => {
@@ -137,6 +143,30 @@ describe("the index", () => {
       await world.objects.put(path, Buffer.from("?"));
     await one.sync.publish();
     expect(named()).toEqual(["latest", "1/metadata.yaml", "1/raw"].map((rest) => `${webFolder}/a/${rest}`).sort());
+  });
+
+  test("of a large bucket is made from lists of its parts, wherever the last one would cut it, and names all of it", async () => {
+    const padded = (number: number) => `data/older/${String(number).padStart(5, "0")}-${"x".repeat(150)}`;
+    for (let number = 0; number < 8000; number++) await world.objects.put(padded(number), Buffer.from("x"));
+    await one.sync.publish();
+    const asked: string[] = [];
+    const watched = Object.assign(Object.create(world.objects), {
+      list: (folder: string, options: { readonly after?: string } = {}) => {
+        if (options.after !== undefined) asked.push(options.after);
+        return world.objects.list(folder, options);
+      },
+    });
+    await one.run("1", "a");
+    for (const path of ["data/0", padded(9000), "outputs/1", `${padded(4000)}/1`])
+      await world.objects.put(path, Buffer.from("x"));
+    await world.machine("two", { objects: watched }).sync.publish();
+    expect(asked.length).toBeGreaterThan(2);
+    expect([...asked].sort()).toEqual(asked.filter((path) => world.objects.objects.has(path)));
+    expect(named()).toEqual([...world.objects.objects.keys()].sort());
+    // Where what stood at a cut is gone, the parts are still the whole.
+    await world.objects.removeAll(asked);
+    await world.machine("three").sync.publish();
+    expect(named()).toEqual([...world.objects.objects.keys()].sort());
   });
 
   test("is left as it is where nothing is new", async () => {

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
+import { compareCodePoints } from "../../kernel/order.ts";
 import { several } from "../../kernel/several.ts";
 import type { ConditionalStore } from "../../store/conditional.ts";
 import type { ObjectInfo, ObjectStore } from "../../store/objects.ts";
@@ -19,9 +20,12 @@ import type { ContentCache } from "./content-cache.ts";
 import type { Heads } from "./heads.ts";
 import { numbersOf } from "./manifest.ts";
 import type { ObjectVersions } from "./object-versions.ts";
+import { Publications } from "./publications.ts";
 import { contentPath, folderOf } from "./parts.ts";
 
 export const indexPath = ".datastore-index.json";
+/** Of one that we have written. */
+const indexStart = `{"version":1,"lastPulled":`;
 
 /** What older programs keep in a datastore; everything else is none of their business. */
 const theirs = [
@@ -31,6 +35,9 @@ const theirs = [
 const atOnce = 8;
 const maxTurns = 20;
 const maxLatestBytes = 64;
+const maxPathChars = 2000;
+/** Of an index: a few thousand objects. */
+const worthListingBytes = 1024 * 1024;
 
 export interface SyncParts {
   readonly machine: Machine;
@@ -42,15 +49,24 @@ export interface SyncParts {
   keyOf(path: string): string;
   /** Over the whole datastore. */
   readonly conditional: Pick<ConditionalStore, "get" | "put">;
+  /** Where locks are: small and urgent. */
+  readonly turns: Pick<ConditionalStore, "get" | "put">;
 }
 
 type Listing = ReadonlyMap<string, ObjectInfo>;
 
+interface Described {
+  readonly written: number;
+  readonly errors: readonly string[];
+}
+
 export class ObjectSync implements DataSync {
   readonly #parts: SyncParts;
+  readonly #publications: Publications;
 
   constructor(parts: SyncParts) {
     this.#parts = parts;
+    this.#publications = new Publications({ machine: parts.machine, store: parts.turns });
   }
 
   async pull(): Promise<Transfer> {
@@ -87,16 +103,22 @@ export class ObjectSync implements DataSync {
         for (const number of await versions.numbers(model, name)) yield { model, name, number };
   }
 
-  async publish(): Promise<Transfer> {
+  /** Of many that ask at once, in whatever place, one works for all who came before it began (`Publications`). */
+  publish({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Transfer> {
+    return this.#publications.join(() => this.#publish(), signal);
+  }
+
+  async #publish(): Promise<Transfer> {
     const { conditional, machine } = this.#parts;
     let files = 0;
     for (let turn = 0; turn < maxTurns; turn++) {
       const before = await conditional.get(indexPath);
-      const { entries, written, errors } = await this.#describe();
+      const { listed, written, errors } = await this.#describe(before?.body);
       files += written;
-      if (written > 0) continue; // as the store lists it
-      const body = this.#indexText(entries);
-      if (before !== undefined && isSameIndex(before.body, body)) return { files, errors };
+      const entries = this.#entriesText(listed);
+      // But for the time at which it was made.
+      if (before?.body.startsWith(indexStart) === true && before.body.endsWith(entries)) return { files, errors };
+      const body = `${indexStart}${JSON.stringify(new Date(machine.clock.now()))}${entries}`;
       const condition = before === undefined ? ({ ifAbsent: true } as const) : { ifMatch: before.etag };
       if (await this.#isPut(body, condition)) return { files: files + 1, errors };
       await machine.clock.sleep(turn * 20);
@@ -117,31 +139,37 @@ export class ObjectSync implements DataSync {
   }
 
   /** Writes what is missing beside versions; gives what is in the datastore then, without what no head names. */
-  async #describe(): Promise<{ entries: Listing; written: number; errors: readonly string[] }> {
-    const listed = await this.#list();
+  async #describe(index: string | undefined): Promise<Described & { readonly listed: Listing }> {
+    const listed = await this.#list(cutsIn(index ?? ""));
     const below = byModel(listed.keys());
     const errors: string[] = [];
     let written = 0;
     await several(await this.#parts.heads.models(), atOnce, async (model) => {
-      // What the older program left, and no head names yet, is as that program wants it.
-      if ((await this.#parts.heads.read(model)) === undefined) return;
       // After the index was read: what that one names because others have committed it is named by this one, too.
-      await this.#parts.versions.refresh(model);
-      await this.#leaveOut(model, listed, below.get(modelFolder(model)) ?? []);
-      const result = await this.#describeModel(model, listed);
+      const head = await this.#parts.heads.read(model);
+      // What the older program left, and no head names yet, is as that program wants it.
+      if (head === undefined) return;
+      this.#parts.versions.learn(model, head);
+      const result = await this.#describeModel(model, listed, below.get(modelFolder(model)) ?? []);
       written += result.written;
       errors.push(...result.errors);
     });
-    return { entries: listed, written, errors };
+    return { listed, written, errors };
   }
 
-  async #list(): Promise<Map<string, ObjectInfo>> {
-    const listed = new Map<string, ObjectInfo>();
+  /** In parts that are listed beside each other: each is a row of requests, and a bucket has many rows of them. */
+  async #list(cuts: readonly string[]): Promise<Map<string, ObjectInfo>> {
     const { folders } = await this.#parts.objects.entries("");
-    for (const folder of folders.filter((name) => theirs.includes(name)))
-      for await (const info of this.#parts.objects.list(folder))
-        if (info.path.split("/").every((name) => !name.startsWith("."))) listed.set(info.path, info);
-    return listed;
+    const parts = folders.filter((name) => theirs.includes(name)).flatMap((folder) => partsOf(folder, cuts));
+    await several(parts, atOnce, (part) => this.#listPart(part));
+    return new Map(parts.flatMap(({ found }) => found.map((info) => [info.path, info] as const)));
+  }
+
+  async #listPart({ folder, after, until, found }: Part): Promise<void> {
+    for await (const info of this.#parts.objects.list(folder, after === undefined ? {} : { after })) {
+      if (until !== undefined && compareCodePoints(info.path, until) > 0) break;
+      if (!isHidden(info.path)) found.push(info);
+    }
   }
 
   /** What isn't committed isn't in the index; a `latest` of a name that is gone is removed. */
@@ -163,10 +191,25 @@ export class ObjectSync implements DataSync {
     await objects.removeAll(stale);
   }
 
-  async #describeModel(
-    model: ModelRef,
-    listed: Map<string, ObjectInfo>,
-  ): Promise<{ written: number; errors: readonly string[] }> {
+  /** Until nothing of it is missing. What was written is listed again: the index says of everything what the store does. */
+  async #describeModel(model: ModelRef, listed: Map<string, ObjectInfo>, below: readonly string[]): Promise<Described> {
+    let paths = below;
+    let written = 0;
+    for (let turn = 0; ; turn++) {
+      await this.#leaveOut(model, listed, paths);
+      const missing = await this.#writeMissing(model, listed);
+      written += missing.written;
+      if (missing.written === 0 || turn === maxTurns) return { ...missing, written };
+      const now = new Map<string, ObjectInfo>();
+      for await (const info of this.#parts.objects.list(modelFolder(model)))
+        if (!isHidden(info.path)) now.set(info.path, info);
+      for (const path of paths) listed.delete(path);
+      for (const [path, info] of now) listed.set(path, info);
+      paths = [...now.keys()];
+    }
+  }
+
+  async #writeMissing(model: ModelRef, listed: Listing): Promise<Described> {
     const { versions } = this.#parts;
     const errors: string[] = [];
     let written = 0;
@@ -184,44 +227,67 @@ export class ObjectSync implements DataSync {
     return { written, errors };
   }
 
-  async #describeVersion(version: VersionRef, listed: Map<string, ObjectInfo>): Promise<number> {
+  async #describeVersion(version: VersionRef, listed: Listing): Promise<number> {
     const path = `${folderOf(version)}/metadata.yaml`;
     if (listed.has(path)) return 0;
     const metadata = await this.#parts.versions.metadata(version);
     if (metadata === undefined) return 0; // removed meanwhile
-    await this.#put(path, stringifyMetadata(metadata), listed);
+    await this.#put(path, stringifyMetadata(metadata));
     return 1;
   }
 
-  async #tellLatest(path: string, number: number, listed: Map<string, ObjectInfo>): Promise<number> {
+  async #tellLatest(path: string, number: number, listed: Listing): Promise<number> {
     const text = String(number);
     const there = listed.get(path);
     if (there !== undefined && there.etag === createHash("md5").update(text).digest("hex")) return 0;
     const said = there === undefined ? undefined : await this.#parts.objects.get(path, { maxBytes: maxLatestBytes });
     if (said !== undefined && new TextDecoder().decode(said) === text) return 0;
-    await this.#put(path, text, listed);
+    await this.#put(path, text);
     return 1;
   }
 
-  async #put(path: string, text: string, listed: Map<string, ObjectInfo>): Promise<void> {
-    const bytes = new TextEncoder().encode(text);
-    await this.#parts.objects.put(path, bytes, { contentType: "application/yaml" });
-    listed.set(path, { path, size: bytes.length, modifiedAt: this.#parts.machine.clock.now() });
+  #put(path: string, text: string): Promise<void> {
+    return this.#parts.objects.put(path, new TextEncoder().encode(text), { contentType: "application/yaml" });
   }
 
-  #indexText(entries: Listing): string {
-    const { machine } = this.#parts;
-    const rows = [...entries.values()].map(({ path, size, modifiedAt }) => [
-      path,
-      {
-        key: this.#parts.keyOf(path),
-        size,
-        lastModified: new Date(Number.isNaN(modifiedAt) ? 0 : modifiedAt).toISOString(),
-      },
-    ]);
-    const lastPulled = new Date(machine.clock.now()).toISOString();
-    return JSON.stringify({ version: 1, lastPulled, entries: Object.fromEntries(rows.sort(byPath)) });
+  /** The rest of an index, after the time at which it was made. */
+  #entriesText(listed: Listing): string {
+    const rows = [...listed.values()].sort(byPath).map(({ path, size, modifiedAt }) => {
+      const [name, key] = [path, this.#parts.keyOf(path)].map((one) => JSON.stringify(one));
+      const lastModified = new Date(Number.isNaN(modifiedAt) ? 0 : modifiedAt).toISOString();
+      return `${name}:{"key":${key},"size":${size},"lastModified":"${lastModified}"}`;
+    });
+    return `,"entries":{${rows.join(",")}}}`;
   }
+}
+
+/** What is in a folder after one path, up to and with another. */
+interface Part {
+  readonly folder: string;
+  readonly after: string | undefined;
+  readonly until: string | undefined;
+  readonly found: ObjectInfo[];
+}
+
+function partsOf(folder: string, cuts: readonly string[]): Part[] {
+  const within = cuts.filter((path) => path.startsWith(`${folder}/`));
+  return [...within, undefined].map((until, at) => ({ folder, after: within[at - 1], until, found: [] }));
+}
+
+/** Paths that cut the list of a large bucket into parts of about one size, as the index that is there has it. Wherever they are, the parts are the whole. */
+function cutsIn(index: string): readonly string[] {
+  const parts = Math.min(atOnce, Math.ceil(index.length / worthListingBytes));
+  const cuts = Array.from({ length: Math.max(0, parts - 1) }, (_, number) => {
+    const at = index.indexOf(`},"`, Math.floor((index.length * (number + 1)) / parts));
+    const [, path] = /^\},("[^"\\]+"):/.exec(index.slice(at, at + maxPathChars)) ?? [];
+    return path === undefined ? [] : [String(JSON.parse(path))];
+  });
+  return [...new Set(cuts.flat())].sort(compareCodePoints);
+}
+
+/** What begins with a dot is of locks, and of our own. */
+function isHidden(path: string): boolean {
+  return /(?:^|\/)\./.test(path);
 }
 
 /** Paths by the folder of their model. */
@@ -237,14 +303,8 @@ function byModel(paths: Iterable<string>): ReadonlyMap<string, readonly string[]
   return found;
 }
 
-function byPath([a]: readonly unknown[], [b]: readonly unknown[]): number {
-  return String(a) < String(b) ? -1 : 1;
-}
-
-/** But for the time at which it was made. */
-function isSameIndex(before: string, after: string): boolean {
-  const withoutTime = (text: string) => text.replace(/"lastPulled":"[^"]*"/, "");
-  return withoutTime(before) === withoutTime(after);
+function byPath(a: ObjectInfo, b: ObjectInfo): number {
+  return a.path < b.path ? -1 : 1;
 }
 
 /** A damaged version is told; a store that fails ends the command. */

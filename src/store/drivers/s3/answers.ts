@@ -24,7 +24,8 @@ export interface ListPage {
 export function readListPage(body: Uint8Array, now = Number.NaN): ListPage {
   const root = named(body, "ListBucketResult");
   const isEncoded = textOf(root, "EncodingType") === "url";
-  const decode = (text: string): string => (isEncoded ? decodeURIComponent(text.replaceAll("+", " ")) : text);
+  const decode = (text: string): string =>
+    isEncoded && /[%+]/.test(text) ? decodeURIComponent(text.replaceAll("+", " ")) : text;
   const next = textOf(root, "NextContinuationToken");
   if (textOf(root, "IsTruncated") === "true" && next === undefined) throw strange("a list that goes on nowhere");
   return {

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { FenError } from "../../../kernel/errors.ts";
 import type { Content, ObjectInfo, ObjectStore } from "../../objects.ts";
-import { bareEtag, type ListedObject, readDeletion } from "./answers.ts";
+import { bareEtag, readDeletion } from "./answers.ts";
 import type { S3Client, S3Request } from "./client.ts";
 import { downloadTo } from "./download.ts";
 import { corrupt } from "./refusals.ts";
@@ -100,14 +100,11 @@ export class S3Objects implements ObjectStore {
   }
 
   /** What is below a folder of the datastore (all of it, if empty), in the order of keys; one request per thousand. Keys that can't be paths are left out. */
-  async *list(
-    folder: string,
-    { after }: { readonly after?: string } = {},
-  ): AsyncIterable<ListedObject & { readonly path: string }> {
+  async *list(folder: string, { after }: { readonly after?: string } = {}): AsyncIterable<ObjectInfo> {
     const from = after === undefined ? {} : { "start-after": this.#key(after) };
-    for await (const listed of listAll(this.#client, this.#start(folder), from)) {
-      const path = pathOf(this.#client.place.prefix, listed.key);
-      if (path !== undefined) yield { ...listed, path };
+    for await (const { key, etag, size, modifiedAt } of listAll(this.#client, this.#start(folder), from)) {
+      const path = pathOf(this.#client.place.prefix, key);
+      if (path !== undefined) yield { path, etag, size, modifiedAt };
     }
   }
 
