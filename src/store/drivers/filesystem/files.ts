@@ -252,7 +252,7 @@ export class FilesystemFiles implements LocalFiles {
         facts: { path: full },
       });
     }
-    if (realRoot !== undefined) this.#inRoot.add(dirname(full));
+    if (folder !== undefined && isFolder(folder)) this.#inRoot.add(dirname(full)); // what isn't there yet may become a link
     return full;
   }
 
@@ -276,6 +276,15 @@ export class FilesystemFiles implements LocalFiles {
 
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return lstatSync(path).isDirectory();
+  } catch (error) {
+    if (isAbsence(error)) return false;
+    throw error;
+  }
 }
 
 /** A new file, durable, in a folder that is there; a failed one leaves nothing. */
