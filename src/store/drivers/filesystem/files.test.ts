@@ -43,3 +43,7 @@ test("below a file there is nothing, at the first look and at the next", async (
   await expect(files.adopt("from", "file/folder/one")).rejects.toMatchObject({ code: "store_unavailable" });
   expect(await files.adopt("absent", "file/folder/one")).toBe("absent");
 });
+
+test("a folder that can't be looked at is told as an error of the store", async () => {
+  await expect(look(`${"x".repeat(300)}/file`)).rejects.toMatchObject({ code: "store_unavailable" });
+});
