@@ -13,7 +13,7 @@ interface Ending {
   readonly committed: readonly Committed[];
   /** It is said ahead of the commit: as long as the lock is held, that may follow. */
   readonly isAhead?: boolean;
-  /** It is on the disk when it has been written; if not, `settle` sees to that. Default true. */
+  /** It is on the disk when it has been written; if not, `settle` sees to that, where that is this machine's. Default true. */
   readonly isDurable?: boolean;
 }
 
@@ -67,7 +67,10 @@ export class MethodRecord {
     this.#isClosed = false;
     logEnd(step?.log ?? this.#log, ending);
     const record = this.#record(ending);
-    this.#isDurable = step !== undefined || ending.isDurable !== false; // the run of a step sees to its records itself
+    // Where files are elsewhere, only what is durable can be seen, or deleted with the model, by whoever has the lock next.
+    const { files, local } = this.#workspace.datastore;
+    const isDurable = ending.isDurable !== false || files !== local;
+    this.#isDurable = step !== undefined || isDurable; // the run of a step sees to its records itself
     const durable = step === undefined && this.#isDurable;
     const writing = this.#workspace.outputs.write(this.#stem, record, { durable });
     const closing = this.close();

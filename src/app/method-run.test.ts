@@ -24,7 +24,7 @@ const type: ModelType = {
 };
 
 /** Calls the method; tells what was asked of the store and of the lock, in order. */
-async function called({ fails = false } = {}) {
+async function called({ fails = false, isFar = false, isStopped = false } = {}) {
   const machine = systemMachine("fen");
   const { signal } = new AbortController();
   const context: AppContext = { ...{ machine, signal, repoDir: "/memory" }, lockTimeoutMs: 0, emit: () => undefined };
@@ -47,11 +47,23 @@ async function called({ fails = false } = {}) {
   const request = { method: "execute", inputs: {}, tags: {} };
   const prepared = await prepareMethod(context, workspace, loaded, request);
   const lease = await workspace.lock([modelLock(loaded)]);
-  const run = new MethodRun(machine, workspace, {
-    ...{ ...request, ...prepared, id: machine.random.uuid(), lease, signal },
-    emit: () => undefined,
-  });
-  await run.execute();
+  const stop = new FenError("interrupted", "It was stopped.");
+  const place = isFar ? { ...workspace.datastore, local: Object.create(files) } : workspace.datastore;
+  const run = new MethodRun(
+    machine,
+    { ...workspace, datastore: place },
+    {
+      ...{ ...request, ...prepared, id: machine.random.uuid(), lease },
+      signal: isStopped ? AbortSignal.abort(stop) : signal,
+      emit: () => undefined,
+    },
+  );
+  const executing = run.execute();
+  if (isStopped) {
+    await expect(executing).rejects.toBe(stop);
+    return order;
+  }
+  await executing;
   await lease.release();
   order.push("released");
   await run.settle();
@@ -72,4 +84,12 @@ test("a record that can't be made durable is an error, which says that the data 
     code: "disk_full",
     message: "The method succeeded and its data is kept, but not its record. No space is left.",
   });
+});
+
+test("elsewhere a record is there before the lock is given back: whoever deletes the model next deletes it too", async () => {
+  expect(await called({ isFar: true })).toEqual(["written: running", "on the disk: succeeded", "released"]);
+});
+
+test("the record of a call that was stopped is on the disk before the error is thrown", async () => {
+  expect(await called({ isStopped: true })).toEqual(["written: running", "on the disk: cancelled"]);
 });

@@ -159,7 +159,7 @@ export class MethodRun {
         durationMs,
         committed: resourcesFirst(now),
         isAhead,
-        isDurable: isAhead,
+        isDurable: isAhead || stopped !== undefined, // who is stopped gets an error, and doesn't come to `settle`
       });
     };
     const beside = (now: readonly Committed[]) => tell(now, { isAhead: true });

@@ -21,6 +21,7 @@ export interface ChildEvents {
   failed(error: unknown): void;
   /** Before `closed`; after `ended` too, where others have the pipes. */
   output(stream: OutputStream, chunk: Uint8Array): void;
+  /** Both are null where how it ended can't be known. */
   ended(code: number | null, signal: NodeJS.Signals | null): void;
   /** It has ended, and its output has come to an end. */
   closed(): void;

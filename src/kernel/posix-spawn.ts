@@ -30,6 +30,8 @@ interface Koffi {
 const flags = { setSignalDefaults: 0x04, setSignalMask: 0x08, setSession: 0x80 };
 const closeOnExec = 0x80000;
 const noHang = 1;
+/** What `waitpid` says of a process that was stopped. */
+const stopped = 0x7f;
 /** More than any C library's `posix_spawnattr_t`, `posix_spawn_file_actions_t` (80 to 336 bytes) or `sigset_t` (128). */
 const opaqueBytes = 1024;
 
@@ -97,11 +99,17 @@ export class PosixSpawn {
     }
   }
 
-  /** Undefined while it lives; after its end has been told, it is forgotten. */
+  /**
+   * Undefined while it lives, also where it stands still; after its end has been told, it is forgotten. Code and signal are both null where how it ended
+   * can't be known: by a signal without a name, or somebody else in this process has asked before us.
+   */
   ended(pid: number): Exit | undefined {
     const status = new Int32Array(1);
-    if (this.#c.wait(pid, status, noHang) === 0) return undefined;
+    const found = this.#c.wait(pid, status, noHang);
+    if (found === 0) return undefined;
+    if (found < 0) return { code: null, signal: null };
     const [value = 0] = status;
+    if ((value & 0xff) === stopped) return undefined; // one that wants to be traced by its parent, which we don't do
     const number = value & 0x7f;
     return number === 0 ? { code: (value >> 8) & 0xff, signal: null } : { code: null, signal: signalName(number) };
   }

@@ -1,9 +1,10 @@
 /** Children, started by `posix_spawn` and by Node: the same must come of them (decision 0009). */
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Children, nodeChildren, posixChildren, systemChildren } from "../../src/kernel/children.ts";
+import { PosixSpawn } from "../../src/kernel/posix-spawn.ts";
 import { groupLives } from "../../src/kernel/process-group.ts";
 import { until } from "../support/cli.ts";
 import { after, step, workflowRepo } from "../support/workflow-repo.ts";
@@ -194,6 +195,34 @@ describe.each([
     expect(told.out.reduce((sum, chunk) => sum + chunk.length, 0)).toBe(64 * 1024 * 1024);
     expect(text(told.err)).toBe("end\n");
   });
+});
+
+describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
+  const children = () => posixChildren() ?? nodeChildren();
+
+  test("isn't a success where somebody else was told it", async () => {
+    const other = new PosixSpawn();
+    const { told, done } = start(children(), "exit 3");
+    while (other.ended(told.pid ?? 0) === undefined); // before we come to ask
+    await done;
+    expect(told.order).toEqual(["started", "ended null", "closed"]);
+  });
+
+  test.runIf(existsSync("/usr/bin/perl"))(
+    "isn't told of one that stands still because it wants to be traced",
+    async () => {
+      const ptrace = process.arch === "x64" ? 101 : 117;
+      const call = `syscall(${ptrace}, 0, 0, 0, 0); kill "STOP", $$; exit 5`; // PTRACE_TRACEME
+      const { told, done } = start(children(), `exec /usr/bin/perl -e '${call}'`);
+      const stands = () => /^State:\tt/m.test(readFileSync(`/proc/${told.pid}/status`, "utf8"));
+      await until(stands, () => "its standing still");
+      process.emit("SIGCHLD", "SIGCHLD"); // somebody looks
+      expect(told.order).toEqual(["started"]);
+      process.kill(told.pid ?? 0, "SIGKILL");
+      await done;
+      expect(told.order).toEqual(["started", "ended SIGKILL", "closed"]);
+    },
+  );
 });
 
 test("a run of many steps that is cancelled ends what it has started", async () => {

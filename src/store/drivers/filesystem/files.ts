@@ -14,6 +14,7 @@ import {
   readdirSync,
   realpathSync,
   renameSync,
+  type Stats,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
@@ -252,7 +253,7 @@ export class FilesystemFiles implements LocalFiles {
         facts: { path: full },
       });
     }
-    if (realRoot !== undefined) this.#inRoot.add(dirname(full));
+    if (folder !== undefined && infoOf(folder)?.isDirectory() === true) this.#inRoot.add(dirname(full)); // what isn't there yet may become a link
     return full;
   }
 
@@ -262,7 +263,7 @@ export class FilesystemFiles implements LocalFiles {
     if (folder.length <= this.#root.length) return false;
     const above = dirname(folder);
     if (!this.#inRoot.has(above) && !this.#isBelowReal(above)) return false;
-    const info = lstatSync(folder, { throwIfNoEntry: false });
+    const info = infoOf(folder);
     if (info?.isDirectory() === false) return false;
     if (info !== undefined) this.#inRoot.add(folder);
     return true;
@@ -276,6 +277,15 @@ export class FilesystemFiles implements LocalFiles {
 
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+function infoOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isAbsence(error)) return undefined;
+    throw storeError(error, "the folder", path);
+  }
 }
 
 /** A new file, durable, in a folder that is there; a failed one leaves nothing. */

@@ -1,0 +1,49 @@
+/** What leads out of a datastore, or is no folder, however it comes there while a command is at work. */
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { systemMachine } from "../../../kernel/machine.ts";
+import type { LocalFiles } from "../../contract.ts";
+import { openFilesystemDatastore } from "./datastore.ts";
+
+let base: string;
+let files: LocalFiles;
+beforeEach(() => {
+  base = mkdtempSync(join(tmpdir(), "fen-files-"));
+  mkdirSync(join(base, "root"));
+  files = openFilesystemDatastore(join(base, "root"), systemMachine("fen")).local;
+});
+afterEach(() => rmSync(base, { recursive: true }));
+
+const look = (path: string) => files.read(path, { maxBytes: 10 });
+
+test("a link to what isn't there yet is looked at again: when its target is there, it leads out", async () => {
+  symlinkSync(join(base, "later"), join(base, "root", "link"));
+  expect(await look("link/file")).toBeUndefined();
+  mkdirSync(join(base, "later"));
+  for (const path of ["link/file", "link/folder/file"])
+    await expect(files.write(path, "x")).rejects.toMatchObject({ code: "path_escapes" });
+  expect(readdirSync(join(base, "later"))).toEqual([]);
+});
+
+test("where nothing was at the first look, a link that leads out is refused later", async () => {
+  expect(await look("folder/below/file")).toBeUndefined();
+  mkdirSync(join(base, "outside"));
+  symlinkSync(join(base, "outside"), join(base, "root", "folder"));
+  await expect(files.write("folder/below/file", "x")).rejects.toMatchObject({ code: "path_escapes" });
+  expect(readdirSync(join(base, "outside"))).toEqual([]);
+});
+
+test("below a file there is nothing, at the first look and at the next", async () => {
+  writeFileSync(join(base, "root", "file"), "");
+  expect(await look("file/one")).toBeUndefined();
+  expect(await look("file/folder/one")).toBeUndefined();
+  mkdirSync(join(base, "root", "from"));
+  await expect(files.adopt("from", "file/folder/one")).rejects.toMatchObject({ code: "store_unavailable" });
+  expect(await files.adopt("absent", "file/folder/one")).toBe("absent");
+});
+
+test("a folder that can't be looked at is told as an error of the store", async () => {
+  await expect(look(`${"x".repeat(300)}/file`)).rejects.toMatchObject({ code: "store_unavailable" });
+});
