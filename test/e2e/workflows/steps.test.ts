@@ -255,13 +255,13 @@ describe("data", () => {
     expect(repo.record(id).tags).toEqual({ team: "sre", day: "today" });
   });
 
-  test("steps of a fan-out over maps are named by their text, none like another", async () => {
+  test("steps of a fan-out over maps are named by their text, none like another and none empty", async () => {
     repo.model("any", "true");
     const list = "${{ [{'a': 1}, {'a': 1}, null, 'x', 'x', ''] }}";
     repo.workflow("named", [step("${{ self.x }}", "any", { forEach: { item: "x", in: list } })]);
     const { jobs } = await documentOf(repo, "workflow run named");
     const names = jobs[0].steps.map((one: Step) => one.name);
-    expect(names).toEqual(['{"a":1}', '{"a":1}-2', "null", "x", "x-2", ""]);
+    expect(names).toEqual(['{"a":1}', '{"a":1}-2', "null", "x", "x-2", "step-5"]);
   });
 
   test("defect-12: what a step is given stays with it", async () => {
