@@ -169,6 +169,25 @@ describe("the index", () => {
     expect(named()).toEqual([...world.objects.objects.keys()].sort());
   });
 
+  test("is made anew whatever is in the one that is there", async () => {
+    await one.run("1", "a");
+    const asked: unknown[] = [];
+    const watched = Object.assign(Object.create(world.objects), {
+      list: (folder: string, options: { readonly after?: string } = {}) => {
+        asked.push(options.after);
+        return world.objects.list(folder, options);
+      },
+    });
+    for (const path of ["data/../../x", "/data", "data//x", "data/\u0001", "data/a\\b", `data/${"x".repeat(5000)}`]) {
+      const row = `${JSON.stringify(path)}:{"key":"x","size":1}`;
+      const body = `{"version":1,"lastPulled":"","entries":{${`${row},`.repeat(4_000_000 / row.length)}${row}}}`;
+      world.index.objects.set(indexPath, { body, etag: path });
+      await world.machine("two", { objects: watched }).sync.publish();
+      expect(named()).toContain(`${webFolder}/a/1/raw`);
+    }
+    expect(asked.filter((after) => after !== undefined)).toEqual([]);
+  });
+
   test("is left as it is where nothing is new", async () => {
     await one.run("1", "a");
     await one.sync.publish();

@@ -35,7 +35,8 @@ const theirs = [
 const atOnce = 8;
 const maxTurns = 20;
 const maxLatestBytes = 64;
-const maxPathChars = 2000;
+/** Longer paths are no good for cutting. */
+const maxCutChars = 600;
 /** Of an index: a few thousand objects. */
 const worthListingBytes = 1024 * 1024;
 
@@ -279,8 +280,8 @@ function cutsIn(index: string): readonly string[] {
   const parts = Math.min(atOnce, Math.ceil(index.length / worthListingBytes));
   const cuts = Array.from({ length: Math.max(0, parts - 1) }, (_, number) => {
     const at = index.indexOf(`},"`, Math.floor((index.length * (number + 1)) / parts));
-    const [, path] = /^\},("[^"\\]+"):/.exec(index.slice(at, at + maxPathChars)) ?? [];
-    return path === undefined ? [] : [String(JSON.parse(path))];
+    // Anybody may have written it: only what is plain.
+    return /^\},"((?:\w[\w@. -]*\/)+\w[\w@. -]*)":/.exec(index.slice(at, at + maxCutChars))?.[1] ?? [];
   });
   return [...new Set(cuts.flat())].sort(compareCodePoints);
 }
