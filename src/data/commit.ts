@@ -34,11 +34,25 @@ export async function commitFolder(data: FolderVersions, run: StagedRun, held: H
   const committing = `${run.folder}.commit`;
   const planned = await plan(data, run, { committing, held });
   await held.assertHeld();
-  if (planned.length > 0 && (await files.adopt(run.folder, committing)) !== "adopted") throw lostBefore();
+  if (planned.length > 0 && (await begin(files, run.folder, committing)) !== "adopted") throw lostBefore();
   const metadatas = await moveAll(data, run.model, planned);
   data.noteCommitted(run.model, metadatas, held);
-  if (planned.length > 0) await files.remove(committing);
+  if (planned.length > 0) await unlessStoreFails(files.remove(committing));
   return metadatas;
+}
+
+/** For what is left when the data is there: the next holder removes it. */
+export async function unlessStoreFails(removing: Promise<unknown>): Promise<void> {
+  await removing.catch((error: unknown) => {
+    if (!(error instanceof FenError)) throw error;
+  });
+}
+
+/** Where the disk fails after the folder has got its new name, it is committed all the same: the next holder finds it by that name. */
+async function begin(files: LocalFiles, from: string, to: string): ReturnType<LocalFiles["adopt"]> {
+  return files.adopt(from, to).catch(async (error: unknown) => {
+    throw (await files.stat(to)) === undefined ? error : completedLater(error);
+  });
 }
 
 async function plan(
@@ -68,13 +82,17 @@ async function moveAll(data: FolderVersions, model: ModelRef, planned: readonly 
     if (metadatas.length < moved.length) throw lostAfter();
     return metadatas;
   } catch (error) {
-    if (!(error instanceof FenError)) throw error;
-    throw new FenError(error.code, error.message, {
-      hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
-      facts: { ...error.facts, committed: true },
-      cause: error,
-    });
+    throw completedLater(error);
   }
+}
+
+function completedLater(error: unknown): unknown {
+  if (!(error instanceof FenError)) return error;
+  return new FenError(error.code, error.message, {
+    hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
+    facts: { ...error.facts, committed: true },
+    cause: error,
+  });
 }
 
 function lostBefore(): FenError {

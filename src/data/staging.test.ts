@@ -169,6 +169,26 @@ describe("a run that is killed", () => {
   });
 });
 
+describe("a run whose disk fails", () => {
+  test("at any change of a file, before or after its effect, says `committed` where its outputs are or become data, and only there", async () => {
+    const moments = await momentsOf((files) => run(files, "first"));
+    const told = new Set<string>();
+    for (let at = 0; at < moments; at++) {
+      const runId = `failed-${at}`;
+      const faulty = new FaultyFiles(real, async ({ number }) => {
+        if (number === at) throw new FenError("disk_full", "No room left.");
+      });
+      const error = await outcomeOf(run(faulty.files, runId));
+      faulty.die();
+      await new FolderVersions(real).settle(model);
+      const says = error === undefined || (error instanceof FenError && error.facts["committed"] === true);
+      expect({ at, step: faulty.steps[at], says }).toEqual({ at, step: faulty.steps[at], says: isData(runId) });
+      told.add(`${says}, ${error instanceof FenError ? error.code : "nothing"}`);
+    }
+    expect([...told].sort()).toEqual(["false, disk_full", "true, disk_full", "true, nothing"]);
+  });
+});
+
 describe("a holder whose lock is taken away while it is paused", () => {
   test("at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence", async () => {
     const moments = await momentsOf((files) => run(files, "first"));

@@ -6,7 +6,7 @@ import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
-import { asideFolder, ownerFile, putAside } from "./commit.ts";
+import { asideFolder, ownerFile, putAside, unlessStoreFails } from "./commit.ts";
 import type { CommitOptions, Draft, Held, VersionStore } from "./contract.ts";
 import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
 import type { Metadata, Owner } from "./metadata.ts";
@@ -145,7 +145,7 @@ export class Staging {
       );
       throw await this.#keepAside(cause);
     }
-    await this.discard();
+    await unlessStoreFails(this.discard());
     return this.#committed(metadatas);
   }
 
