@@ -224,6 +224,13 @@ describe("a holder whose lock is taken away while it is paused", () => {
     expect([...outcomes].sort()).toEqual(["committed, data", "lost, aside", "lost, data"]);
   });
 
+  test("commits nothing, also where nobody has come after it", async () => {
+    const error = await outcomeOf(run(real, "late", () => false));
+    expect(error).toMatchObject({ code: "lock_lost", facts: { keptAside: join(root, ".fen/aside/late") } });
+    expect(isData("late")).toBe(false);
+    expect(aside("late")).toEqual(names);
+  });
+
   test("between the check and its commit finds its folder gone", async () => {
     const faulty = new FaultyFiles(real, async ({ method, when }) => {
       if (method === "adopt" && when === "before" && !existsSync(join(root, ".fen/aside")))

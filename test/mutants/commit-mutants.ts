@@ -13,7 +13,7 @@ export const commitMutants: readonly Mutant[] = [
   if (planned`,
     to: `  if (planned`,
     check,
-    test: eachStep,
+    test: "commits nothing, also where nobody has come after it",
   },
   {
     name: "a commit whose folder was taken away is thought done",

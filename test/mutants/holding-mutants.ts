@@ -429,15 +429,6 @@ const told: readonly Mutant[] = [
     test: "one of those who shared, released when another already was",
   },
   {
-    name: "a model that is held makes the record of a dead structural command an orphan's",
-    scenarios: [58],
-    file: `${here}/lock-table.ts`,
-    from: `resource.kind === "datastore" ? [{ start: 0, length: 1 }]`,
-    to: `resource.kind === "datastore" ? [{ start: 0, length: 2 ** 51 }]`,
-    check: `${here}/locks`,
-    test: "the record of a structural command that died while it was at work",
-  },
-  {
     name: "break-glass leaves the former holder's place in the queue",
     scenarios: [],
     file: `${here}/locks.ts`,
