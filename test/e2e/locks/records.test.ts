@@ -247,7 +247,7 @@ describe("an older client", () => {
       await client.says("held");
       const { acquire } = managerAt(1);
       await expect(acquire(key, 2000)).rejects.toEqual(timedOut);
-      client.child.kill("SIGKILL");
+      await killBetweenWrites(client.child, recordPath());
       await (await acquire(key, 3 * quick.ttlMs)).release();
     },
   );
