@@ -1,6 +1,6 @@
 /** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
 import type { Owner } from "../data/metadata.ts";
-import { isoTime, type RunStatus } from "../data/outputs.ts";
+import { isoTime, resourcesFirst, type RunStatus } from "../data/outputs.ts";
 import type { RunLog } from "../data/run-log.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { asError, FenError } from "../kernel/errors.ts";
@@ -294,9 +294,4 @@ function unrecorded(error: unknown, status: RunStatus): unknown {
     facts: { ...error.facts, status },
     cause: error,
   });
-}
-
-function resourcesFirst(committed: readonly Committed[]): Committed[] {
-  const isResource = ({ tags }: Committed) => tags["type"] === "resource";
-  return [...committed.filter(isResource), ...committed.filter((one) => !isResource(one))];
 }

@@ -3,7 +3,7 @@
  * with the run writes them from its journal, each under the name that it has there: if that machine does come back, its own, which says a little more, takes
  * the place. Not those of methods whose name is an expression, nor of models that are gone: the journal doesn't know enough of them.
  */
-import { isoTime, type OutputRecord } from "../data/outputs.ts";
+import { isoTime, type OutputRecord, resourcesFirst } from "../data/outputs.ts";
 import type { DataVersion } from "../data/versions.ts";
 import { hasExpression } from "../expression/template.ts";
 import { several } from "../kernel/several.ts";
@@ -74,6 +74,7 @@ function recordOf(
   { step, end: { at, data = [], error, s }, found, versions }: Known,
 ): Omit<OutputRecord, "id" | "logFile" | "methodName" | "startedAt"> {
   const tags = new Map(versions.map(({ metadata }) => [metadata.id, metadata.tags]));
+  const made = data.map(([dataId, name, version]) => ({ dataId, name, version, tags: tags.get(dataId) ?? {} }));
   const provenance = { triggeredBy: "workflow", workflowId: definition.id, workflowRunId, stepName: step.name };
   return {
     definitionId: found.definition.id,
@@ -81,9 +82,7 @@ function recordOf(
     status: s === "skipped" ? "interrupted" : s,
     retryCount: 0,
     provenance,
-    artifacts: {
-      dataArtifacts: data.map(([dataId, name, version]) => ({ dataId, name, version, tags: tags.get(dataId) ?? {} })),
-    },
+    artifacts: { dataArtifacts: resourcesFirst(made) },
     completedAt: isoTime(at),
     durationMs: Math.max(0, at - (step.attemptAt ?? at)),
     ...(error === undefined ? {} : { error: { message: error } }),

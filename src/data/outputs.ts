@@ -154,6 +154,12 @@ export class Outputs {
   }
 }
 
+/** The order in which records name what a run made. */
+export function resourcesFirst<T extends Pick<DataArtifact, "tags">>(made: readonly T[]): T[] {
+  const isResource = ({ tags }: T) => tags["type"] === "resource";
+  return [...made.filter(isResource), ...made.filter((one) => !isResource(one))];
+}
+
 /** Why a record couldn't be read: it is gone or damaged, and the store didn't fail. */
 export function isNoRecord(error: unknown): boolean {
   return error instanceof FenError && (error.code === "output_missing" || error.kind === "bad_data");
