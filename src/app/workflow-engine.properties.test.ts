@@ -5,7 +5,7 @@ import { type Call, type Law, lawOf, worldsOf } from "../../test/support/engine-
 import { sorted } from "../../test/support/random-graphs.ts";
 import { endsOfAll, Watched } from "../../test/support/watched-run.ts";
 
-const runs = 2000;
+const runs = 1500;
 const plain = (ends: Law["ends"]) => [...ends].map(([path, own]) => `${path}: ${sorted(own).join(" ")}`).sort();
 const inOrder = (calls: readonly Call[]) => calls.map(({ at, model, mode }) => `${at} ${model} ${mode}`).sort();
 
