@@ -128,7 +128,8 @@ function fileOf(check: string): string {
   return `src/${check}.test.ts`;
 }
 
-function patched(text: string, { name, file, from, to }: Mutant): string {
+/** The source with a bug. Throws where its text isn't there exactly once. */
+export function patched(text: string, { name, file, from, to }: Mutant): string {
   const parts = text.split(from);
   if (parts.length !== 2)
     throw new Error(`"${name}": its text must be in ${file} exactly once, but is there ${parts.length - 1} times`);
