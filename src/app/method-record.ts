@@ -29,7 +29,8 @@ export class MethodRecord {
   /** Its own; a step has none. */
   #log: RunLog | undefined;
   #isClosed = false;
-  #isDurable = true;
+  /** What was written last isn't on the disk: `settle` sees to that. */
+  #isForLater = false;
 
   constructor(machine: Machine, workspace: Workspace, parts: Parts) {
     this.#machine = machine;
@@ -69,9 +70,8 @@ export class MethodRecord {
     const record = this.#record(ending);
     // Where files are elsewhere, only what is durable can be seen, or deleted with the model, by whoever has the lock next.
     const { files, local } = this.#workspace.datastore;
-    const isDurable = ending.isDurable !== false || files !== local;
-    this.#isDurable = step !== undefined || isDurable; // the run of a step sees to its records itself
-    const durable = step === undefined && this.#isDurable;
+    this.#isForLater = step === undefined && ending.isDurable === false && files === local;
+    const durable = step === undefined && !this.#isForLater; // the run of a step sees to its records itself
     const writing = this.#workspace.outputs.write(this.#stem, record, { durable });
     const closing = this.close();
     await Promise.allSettled([writing, closing]);
@@ -82,9 +82,9 @@ export class MethodRecord {
 
   /** Makes durable what was written last. */
   async settle(): Promise<void> {
-    if (this.#isDurable) return;
+    if (!this.#isForLater) return;
     await this.#workspace.datastore.files.sync([`${this.#stem}.yaml`]);
-    this.#isDurable = true;
+    this.#isForLater = false;
   }
 
   /** Idempotent. */

@@ -14,6 +14,12 @@ export interface ChildOptions {
 
 export type OutputStream = "stdout" | "stderr";
 
+/** Both are null where how it ended can't be known. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
 export interface ChildEvents {
   /** The program runs, in a process group of its own that has this number. */
   started(pid: number): void;

@@ -19,6 +19,7 @@ import { dirname } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
 import { inFolder } from "./paths.ts";
 import { randomUuid } from "./random.ts";
+import { all } from "./several.ts";
 
 export interface WriteOptions {
   /** Survives a power cut once resolved. Default true. */
@@ -126,9 +127,7 @@ export function writeAll(fd: number, bytes: Uint8Array | string): void {
 
 /** Makes files and folders durable, all at the same time: together that costs little more than one of them. */
 export async function syncAll(paths: Iterable<string>): Promise<void> {
-  const results = await Promise.allSettled([...paths].map(syncOne));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
+  await all([...paths].map(syncOne));
 }
 
 async function syncOne(path: string): Promise<void> {

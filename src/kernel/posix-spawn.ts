@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import type { ChildOptions } from "./children.ts";
+import type { ChildOptions, Exit } from "./children.ts";
 import { loadNative, nativePath } from "./native.ts";
 
 export interface Spawned {
@@ -13,11 +13,6 @@ export interface Spawned {
   /** Our ends of its pipes; the caller closes them. */
   readonly stdout: number;
   readonly stderr: number;
-}
-
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
 }
 
 type CFunction = (...values: readonly unknown[]) => number;

@@ -3,7 +3,7 @@
  * A group outlives us if we are killed; what it inherits (a lock) lives as long as it does.
  */
 import { constants } from "node:os";
-import type { Child, ChildOptions, OutputStream } from "./children.ts";
+import type { Child, ChildOptions, Exit, OutputStream } from "./children.ts";
 import type { Machine } from "./machine.ts";
 import { systemErrorCode } from "./errors.ts";
 import { groupLives } from "./process-group.ts";
@@ -200,11 +200,6 @@ class Running {
     await closed;
     timer[Symbol.dispose]();
   }
-}
-
-interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
 }
 
 /** A promise that somebody else resolves. */

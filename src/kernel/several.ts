@@ -1,3 +1,11 @@
+/** Waits for all of them, also where one fails; then the first failure is thrown. */
+export async function all<T extends readonly unknown[]>(
+  works: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(works);
+  return Promise.all(works);
+}
+
 /** Works on many things, so many at a time. The first failure ends it: what has begun is waited for, nothing more is begun. */
 export async function several<T>(
   items: Iterable<T> | AsyncIterable<T>,

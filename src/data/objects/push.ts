@@ -5,7 +5,7 @@
  */
 import { FenError } from "../../kernel/errors.ts";
 import { sha256Hex } from "../../kernel/hash.ts";
-import { several } from "../../kernel/several.ts";
+import { all, several } from "../../kernel/several.ts";
 import type { LocalFiles } from "../../store/contract.ts";
 import { asideFolder, ownerFile, putAside } from "../commit.ts";
 import { hashOf, otherContent } from "../brought.ts";
@@ -257,12 +257,6 @@ export class Pushes {
       await local.remove(scratch);
     }
   }
-}
-
-/** Waits for all of them, also where one fails; then the first failure is thrown. */
-async function all<T extends readonly unknown[]>(works: T): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(works);
-  return Promise.all(works);
 }
 
 /** With the numbers that they get where nobody has left anything under those. */

@@ -3,6 +3,7 @@
  * a journal writes it once for a batch; one after the other each sync would write it again, and hold up all who make or rename files meanwhile.
  */
 import { syncAll } from "../../../kernel/files.ts";
+import { all } from "../../../kernel/several.ts";
 
 interface Batch {
   readonly begins: Promise<void>;
@@ -16,9 +17,7 @@ export class Syncs {
 
   /** Resolves when everything that was written to the files, and every name that is in the folders, survives a power cut. */
   async sync(paths: Iterable<string>): Promise<void> {
-    const results = await Promise.allSettled([...paths].map((path) => this.#one(path)));
-    const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw failed.reason;
+    await all([...paths].map((path) => this.#one(path)));
   }
 
   #one(path: string): Promise<void> {
