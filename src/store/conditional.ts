@@ -5,6 +5,8 @@
  * Three answers, not two. A call that throws a retryable `FenError` is *unknown*: the change happened, didn't, or happens later; the caller reads again.
  * Reads and lists are strongly consistent: they show every change that was answered before they began.
  */
+import { FenError } from "../kernel/errors.ts";
+
 export interface Versioned {
   readonly body: string;
   /** Changes with every change of the body. Equal bodies may have equal etags. */
@@ -33,4 +35,22 @@ export interface ConditionalStore {
   list(prefix: string): Promise<readonly Listed[]>;
   /** Unconditional, since some stores ignore a condition here: only for names that are used once. No error where there is nothing. */
   remove(key: string): Promise<void>;
+}
+
+/**
+ * Puts where the object is still what was seen: with this etag, or absent where there is none. False where that was refused, or nobody knows whether it was done:
+ * then the next look tells.
+ */
+export async function putOver(
+  store: Pick<ConditionalStore, "put">,
+  key: string,
+  { body, etag }: { readonly body: string; readonly etag: string | undefined },
+): Promise<boolean> {
+  const condition = etag === undefined ? ({ ifAbsent: true } as const) : { ifMatch: etag };
+  try {
+    return (await store.put(key, body, condition)).outcome === "done";
+  } catch (error) {
+    if (error instanceof FenError && error.retryable) return false;
+    throw error;
+  }
 }

@@ -7,7 +7,7 @@ import type { Machine } from "../../kernel/machine.ts";
 import { recordPath } from "../../lock/cas/objects.ts";
 import { freshState } from "../../lock/cas/record.ts";
 import { isRecord } from "../../repo/yaml.ts";
-import type { ConditionalStore } from "../../store/conditional.ts";
+import { type ConditionalStore, putOver } from "../../store/conditional.ts";
 import { type Grant, type Resource, resourceKey } from "../../store/contract.ts";
 import type { Held } from "../contract.ts";
 import { type ModelRef, modelRefOf } from "../layout.ts";
@@ -93,13 +93,7 @@ export class CasHeads implements Heads {
   async #put(model: ModelRef, record: HeadRecord | undefined, head: string): Promise<boolean> {
     const { state = { ...freshState }, etag } = record ?? {};
     const body = JSON.stringify({ ...state, head, stamp: this.#machine.random.uuid() });
-    const condition = etag === undefined ? ({ ifAbsent: true } as const) : { ifMatch: etag };
-    try {
-      return (await this.#store.put(recordPath(keyOf(model)), body, condition)).outcome === "done";
-    } catch (error) {
-      if (error instanceof FenError && error.retryable) return false;
-      throw error;
-    }
+    return putOver(this.#store, recordPath(keyOf(model)), { body, etag });
   }
 
   async #record(model: ModelRef): Promise<HeadRecord | undefined> {

@@ -8,7 +8,7 @@
 import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import { isRecord } from "../../repo/yaml.ts";
-import type { ConditionalStore } from "../../store/conditional.ts";
+import { type ConditionalStore, putOver } from "../../store/conditional.ts";
 import type { Transfer } from "../sync.ts";
 
 const turnKey = "publication.json";
@@ -126,14 +126,8 @@ export class Publications {
   }
 
   /** False where it was refused, or nobody knows. */
-  async #put({ etag }: Seen, turn: Turn): Promise<boolean> {
-    const condition = etag === undefined ? ({ ifAbsent: true } as const) : { ifMatch: etag };
-    try {
-      return (await this.#parts.store.put(turnKey, JSON.stringify(turn), condition)).outcome === "done";
-    } catch (error) {
-      if (error instanceof FenError && error.retryable) return false;
-      throw error;
-    }
+  #put({ etag }: Seen, turn: Turn): Promise<boolean> {
+    return putOver(this.#parts.store, turnKey, { body: JSON.stringify(turn), etag });
   }
 }
 

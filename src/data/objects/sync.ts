@@ -10,7 +10,7 @@ import { FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import { compareCodePoints } from "../../kernel/order.ts";
 import { several } from "../../kernel/several.ts";
-import type { ConditionalStore } from "../../store/conditional.ts";
+import { type ConditionalStore, putOver } from "../../store/conditional.ts";
 import type { ObjectInfo, ObjectStore } from "../../store/objects.ts";
 import type { VersionRef } from "../contract.ts";
 import { dataFolder, modelFolder, type ModelRef } from "../layout.ts";
@@ -120,23 +120,13 @@ export class ObjectSync implements DataSync {
       // But for the time at which it was made.
       if (before?.body.startsWith(indexStart) === true && before.body.endsWith(entries)) return { files, errors };
       const body = `${indexStart}${JSON.stringify(new Date(machine.clock.now()))}${entries}`;
-      const condition = before === undefined ? ({ ifAbsent: true } as const) : { ifMatch: before.etag };
-      if (await this.#isPut(body, condition)) return { files: files + 1, errors };
+      const etag = before?.etag;
+      if (await putOver(conditional, indexPath, { body, etag })) return { files: files + 1, errors };
       await machine.clock.sleep(turn * 20);
     }
     throw new FenError("store_unavailable", "Others write the index all the time.", {
       hint: "Run it again: fen datastore sync --push",
     });
-  }
-
-  /** False where it was refused, or nobody knows: then the next turn tells. */
-  async #isPut(body: string, condition: { readonly ifAbsent: true } | { readonly ifMatch: string }): Promise<boolean> {
-    try {
-      return (await this.#parts.conditional.put(indexPath, body, condition)).outcome === "done";
-    } catch (error) {
-      if (error instanceof FenError && error.retryable) return false;
-      throw error;
-    }
   }
 
   /** Writes what is missing beside versions; gives what is in the datastore then, without what no head names. */
