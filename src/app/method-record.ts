@@ -17,7 +17,7 @@ interface Ending {
   readonly isDurable?: boolean;
 }
 
-type Parts = Pick<MethodRunParts, "definitionHash" | "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
+type Parts = Pick<MethodRunParts, "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
   readonly startedAt: string;
 };
 
@@ -96,7 +96,7 @@ export class MethodRecord {
 
   #record(now: { readonly status: RunStatus } & Partial<Ending>): OutputRecord {
     const { host } = this.#machine;
-    const { definitionHash, id, lease, loaded, method, startedAt, step, type } = this.#parts;
+    const { id, lease, loaded, method, startedAt, step, type } = this.#parts;
     const { status, durationMs, message, committed = [], isAhead = false } = now;
     const lockNonce = lease.grants[0]?.nonce ?? "";
     return {
@@ -107,7 +107,7 @@ export class MethodRecord {
       startedAt,
       retryCount: 0,
       provenance: {
-        definitionHash: definitionHash(),
+        definitionHash: loaded.hash(),
         modelVersion: loaded.definition.typeVersion ?? type.version,
         ...(step === undefined ? { triggeredBy: "manual" } : step.provenance),
       },

@@ -4,7 +4,6 @@ import { asSchema } from "../expression/schema.ts";
 import { resolveArguments, type Resolved } from "../expression/resolve.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
-import { definitionHash } from "../model/definition.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import { checkArguments } from "../model/runner.ts";
 import { findMethod, type ModelType, onlyReads } from "../model/type.ts";
@@ -18,8 +17,6 @@ export interface PreparedMethod {
   readonly type: ModelType;
   readonly resolved: Resolved;
   readonly mode: LockMode;
-  /** Made when it is first asked for: not before the lock is waited for. */
-  definitionHash(): string;
 }
 
 interface MethodInputs {
@@ -65,8 +62,7 @@ export async function prepareMethod(
   });
   checkArguments({ type, method, arguments: resolved.arguments });
   const mode = onlyReads(kind) ? "shared" : "exclusive";
-  let hash: string | undefined;
-  return { loaded, type, resolved, mode, definitionHash: () => (hash ??= definitionHash(loaded.definition)) };
+  return { loaded, type, resolved, mode };
 }
 
 /** What is meant for a container must not run here instead. */

@@ -51,11 +51,14 @@ export function systemChildren(): Children {
 
 const nothing: Child = { letGo: () => undefined };
 
+/** What starts children and says how they ended. */
+export type ChildSystem = Pick<PosixSpawn, "spawn" | "ended">;
+
 /** Undefined where the system has no library for it. */
-export function posixChildren(): Children | undefined {
+export function posixChildren(system?: ChildSystem): Children | undefined {
   if (process.platform !== "linux") return undefined;
   try {
-    return new PosixChildren(new PosixSpawn());
+    return new PosixChildren(system ?? new PosixSpawn());
   } catch {
     return undefined; // another processor, another C library, or a package that was left out
   }
@@ -65,34 +68,40 @@ export function posixChildren(): Children | undefined {
 const lookMs = 1000;
 
 class PosixChildren implements Children {
-  readonly #system: PosixSpawn;
+  readonly #system: ChildSystem;
   readonly #living = new Map<number, (code: number | null, signal: NodeJS.Signals | null) => void>();
+  #starting = 0;
+  #listens = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(system: PosixSpawn) {
+  constructor(system: ChildSystem) {
     this.#system = system;
   }
 
   start(options: ChildOptions, events: ChildEvents): Child {
+    this.#starting++;
     this.#beginLooking();
-    try {
-      const { pid, stdout, stderr } = this.#system.spawn(options);
-      let open = 3;
-      const close = () => {
-        if (--open === 0) events.closed();
-      };
-      this.#living.set(pid, (code, signal) => {
-        events.ended(code, signal);
-        close();
+    let pipes: readonly Readable[] = [];
+    void this.#system
+      .spawn(options)
+      .then(({ pid, stdout, stderr }) => {
+        let open = 3;
+        const close = () => {
+          if (--open === 0) events.closed();
+        };
+        this.#living.set(pid, (code, signal) => {
+          events.ended(code, signal);
+          close();
+        });
+        pipes = [pipe(stdout, "stdout", events, close), pipe(stderr, "stderr", events, close)];
+        events.started(pid);
+      })
+      .catch((error: unknown) => events.failed(error))
+      .finally(() => {
+        this.#starting--;
+        this.#look(); // its signal may have come before we knew its number
       });
-      const pipes = [pipe(stdout, "stdout", events, close), pipe(stderr, "stderr", events, close)];
-      events.started(pid);
-      return { letGo: () => pipes.forEach((one) => one.destroy()) };
-    } catch (error) {
-      this.#endLooking();
-      events.failed(error);
-      return nothing;
-    }
+    return { letGo: () => pipes.forEach((one) => one.destroy()) };
   }
 
   readonly #look = () => {
@@ -107,13 +116,13 @@ class PosixChildren implements Children {
 
   #beginLooking(): void {
     if (this.#timer !== undefined) return;
-    process.on("SIGCHLD", this.#look);
+    if (!this.#listens) process.on("SIGCHLD", this.#look); // for good: to come and go with each child would cost more than the child's end
+    this.#listens = true;
     this.#timer = setInterval(this.#look, lookMs); // keeps the process alive too, as a child does
   }
 
   #endLooking(): void {
-    if (this.#living.size > 0 || this.#timer === undefined) return;
-    process.off("SIGCHLD", this.#look);
+    if (this.#living.size + this.#starting > 0 || this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

@@ -18,7 +18,7 @@ import {
 import { dirname } from "node:path";
 import { FenError, storeError, systemErrorCode } from "./errors.ts";
 import { inFolder } from "./paths.ts";
-import { randomUuid } from "./random.ts";
+import { likelyUuid } from "./random.ts";
 import { all } from "./several.ts";
 
 export interface WriteOptions {
@@ -55,9 +55,9 @@ export async function writeFileAtomic(
   }
 }
 
-/** A name for a temporary file in the same folder, never used before. */
+/** A name for a temporary file in the same folder, never used before. It needn't be hard to guess: who makes the file demands that there is none. */
 export function asidePath(path: string): string {
-  return inFolder(dirname(path), `.${randomUuid()}.tmp`);
+  return inFolder(dirname(path), `.${likelyUuid()}.tmp`);
 }
 
 /** As `writeFileAtomic`, without leaving the current turn of the event loop (small files: locks, records). */
@@ -236,7 +236,7 @@ export async function readTextFile(path: string, maxBytes: number): Promise<stri
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
-/** To the end, whatever the size says: a pipe or a device says 0 and may never end. */
+/** As much as the size says, or to the end: a pipe or a device says 0 and may never end. */
 function readAll(
   fd: number,
   path: string,
@@ -248,6 +248,7 @@ function readAll(
     const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);
     if (bytesRead === 0) return bytes.subarray(0, length);
     length += bytesRead;
+    if (length === limits.expected) return bytes.subarray(0, length);
     if (length > limits.maxBytes) throw tooLarge(path, `more than ${limits.maxBytes} bytes`, limits.maxBytes);
     if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytes.length * 2, limits.maxBytes + 1));
   }

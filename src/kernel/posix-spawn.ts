@@ -15,7 +15,11 @@ export interface Spawned {
   readonly stderr: number;
 }
 
-type CFunction = (...values: readonly unknown[]) => number;
+interface CFunction {
+  (...values: readonly unknown[]): number;
+  /** In another thread; the last value is called with the result. */
+  async(...values: readonly unknown[]): void;
+}
 
 interface Koffi {
   load(path: null): { func(declaration: string): CFunction };
@@ -77,14 +81,17 @@ export class PosixSpawn {
     this.#check("posix_spawnattr_setflags", this.#c.setFlags(this.#attributes, wanted));
   }
 
-  /** Returns when the program runs. Its path must be absolute. Throws as Node's own `spawn` does: system errors, and `ERR_INVALID_ARG_VALUE` for a NUL. */
-  spawn(options: ChildOptions): Spawned {
+  /**
+   * Resolves when the program runs: the system has it start before it answers, so that is waited for in another thread. Its path must be absolute. Rejects as
+   * Node's own `spawn` throws: system errors, and `ERR_INVALID_ARG_VALUE` for a NUL.
+   */
+  async spawn(options: ChildOptions): Promise<Spawned> {
     const argv = [...options.command];
     const env = Object.entries(options.env).flatMap(([name, value]) => (value === undefined ? [] : `${name}=${value}`));
     if ([...argv, ...env, options.cwd].some((text) => text.includes("\0"))) throw holdsNul();
     const [out, err] = this.#pipes();
     try {
-      const pid = this.#run(options, { argv, env, descriptors: [out.write, err.write, ...options.inherit] });
+      const pid = await this.#run(options, { argv, env, descriptors: [out.write, err.write, ...options.inherit] });
       return { pid, stdout: out.read, stderr: err.read };
     } catch (error) {
       for (const { read } of [out, err]) this.#c.close(read);
@@ -128,14 +135,14 @@ export class PosixSpawn {
   }
 
   /** `descriptors` become 1, 2, 3, ... in the child. */
-  #run(
+  async #run(
     { command: [path], cwd }: ChildOptions,
     {
       argv,
       env,
       descriptors,
     }: { readonly argv: string[]; readonly env: string[]; readonly descriptors: readonly number[] },
-  ): number {
+  ): Promise<number> {
     const actions = Buffer.alloc(opaqueBytes);
     this.#check("posix_spawn_file_actions_init", this.#c.initActions(actions));
     try {
@@ -143,7 +150,10 @@ export class PosixSpawn {
       this.#check("posix_spawn_file_actions_addopen", this.#c.addOpen(actions, 0, "/dev/null", 0, 0));
       this.#addDescriptors(actions, descriptors);
       const pid = new Int32Array(1);
-      const result = this.#c.spawn(pid, path, actions, this.#attributes, [...argv, null], [...env, null]);
+      const values = [pid, path, actions, this.#attributes, [...argv, null], [...env, null]];
+      const result = await new Promise<number>((resolve, reject) =>
+        this.#c.spawn.async(...values, (error: unknown, value: number) => (error ? reject(error) : resolve(value))),
+      );
       this.#check(`spawn ${path}`, result);
       return pid[0] ?? 0;
     } finally {

@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
-import { randomBytes, randomUuid, systemRandom } from "./random.ts";
+import { likelyUuid, randomBytes, randomUuid, systemRandom } from "./random.ts";
 
-test("A random UUID is of version 4, and none comes twice", () => {
-  const uuids = Array.from({ length: 2000 }, () => randomUuid());
+test.each([
+  ["from the system", () => randomUuid()],
+  ["that may be guessed", () => likelyUuid()],
+])("A random UUID %s is of version 4, and none comes twice", (_, make) => {
+  const uuids = Array.from({ length: 2000 }, () => make());
   for (const uuid of uuids)
     expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect(new Set(uuids).size).toBe(uuids.length);

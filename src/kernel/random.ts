@@ -34,6 +34,11 @@ export function randomUuid(bytes: Uint8Array = randomBytes(16)): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }
 
+/** As `randomUuid`, without asking the system (three calls): for names that must differ, but may be guessed. */
+export function likelyUuid(): string {
+  return randomUuid(Uint8Array.from({ length: 16 }, () => Math.random() * 256));
+}
+
 /** Undefined where the system has no such device, or it can't be opened. */
 function fromDevice(length: number): Uint8Array | undefined {
   let fd: number | undefined;

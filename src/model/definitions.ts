@@ -20,7 +20,7 @@ import {
 } from "../repo/named-files.ts";
 import type { Layout } from "../repo/repository.ts";
 import { parseYaml, stringifyYaml } from "../repo/yaml.ts";
-import { checkDefinition, type CheckedDefinition, type ModelDefinition } from "./definition.ts";
+import { checkDefinition, type CheckedDefinition, definitionHash, type ModelDefinition } from "./definition.ts";
 
 export interface LoadedDefinition {
   readonly definition: ModelDefinition;
@@ -28,6 +28,8 @@ export interface LoadedDefinition {
   readonly file: string;
   readonly text: string;
   readonly warnings: readonly Problem[];
+  /** `definitionHash`, made when it is first asked for. */
+  hash(): string;
 }
 
 export interface DefinitionSummary {
@@ -115,7 +117,9 @@ export class Definitions {
     const checked = this.check(text, file);
     const problems = await locateFindings(text, file, checked.findings);
     if (checked.definition === undefined) throw invalidFile(text, file, { problems, code: "definition_invalid", hint });
-    return { definition: checked.definition, file, text, warnings: problems };
+    const { definition } = checked;
+    let hash: string | undefined;
+    return { definition, file, text, warnings: problems, hash: () => (hash ??= definitionHash(definition)) };
   }
 
   check(text: string, file: string): CheckedDefinition {

@@ -54,10 +54,10 @@ export class MapReader {
 
   /** One of some words. */
   choice<const Word extends string>(key: string, words: readonly Word[], need: Need = {}): Word | undefined {
-    const hint = typeof this.map[key] === "string" ? suggestWord(this.map[key], words) : undefined;
-    return this.read(key, { ...(hint === undefined ? {} : { hint }), ...need }, `one of ${words.join(", ")}`, (value) =>
-      words.find((word) => word === value),
-    );
+    const wordOf = (value: unknown) => words.find((word) => word === value);
+    const given = this.map[key];
+    const hint = typeof given === "string" && wordOf(given) === undefined ? suggestWord(given, words) : undefined;
+    return this.read(key, { ...(hint === undefined ? {} : { hint }), ...need }, `one of ${words.join(", ")}`, wordOf);
   }
 
   record(key: string, need: Need = {}): Readonly<Record<string, unknown>> | undefined {

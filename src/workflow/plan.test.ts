@@ -78,6 +78,7 @@ function sourcesOf(calls: readonly (readonly Call[])[], cel: Cel): PlanSources {
       file: `${name}.yaml`,
       text: "",
       warnings: [],
+      hash: () => "",
     }),
     check: async () => undefined,
     pause: async () => undefined,

@@ -23,7 +23,10 @@ interface Told {
 function start(
   children: Children,
   script: string,
-  more: { readonly cwd?: string; readonly inherit?: number[]; readonly env?: Record<string, string> } = {},
+  {
+    started = () => undefined,
+    ...more
+  }: { cwd?: string; inherit?: number[]; env?: Record<string, string>; started?: (pid: number) => void } = {},
 ) {
   const told: Told = { order: [], out: [], err: [] };
   const { promise, resolve } = withResolver();
@@ -33,6 +36,7 @@ function start(
       started: (pid) => {
         told.pid = pid;
         told.order.push("started");
+        started(pid);
       },
       failed: (error) => {
         told.error = error;
@@ -56,6 +60,9 @@ function withResolver() {
 }
 
 const text = (chunks: readonly Uint8Array[]) => Buffer.concat(chunks).toString();
+
+/** False where it has ended, and nobody has asked how yet. */
+const isAlive = (pid: number) => !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
 
 const isLinux = process.platform === "linux";
 
@@ -202,10 +209,35 @@ describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
 
   test("isn't a success where somebody else was told it", async () => {
     const other = new PosixSpawn();
-    const { told, done } = start(children(), "exit 3");
-    while (other.ended(told.pid ?? 0) === undefined); // before we come to ask
+    const asksFirst = (pid: number) => {
+      while (other.ended(pid) === undefined);
+    };
+    const { told, done } = start(children(), "exit 3", { started: asksFirst });
     await done;
     expect(told.order).toEqual(["started", "ended null", "closed"]);
+  });
+
+  test("is told at once where it ended before its number was known", async () => {
+    const system = new PosixSpawn();
+    const asked: number[] = [];
+    const late = posixChildren({
+      spawn: async (options) => {
+        const spawned = await system.spawn(options);
+        await until(
+          () => !isAlive(spawned.pid),
+          () => "its end",
+        ); // its signal has come and gone
+        return spawned;
+      },
+      ended: (pid) => {
+        asked.push(pid);
+        return system.ended(pid);
+      },
+    });
+    const { told, done } = start(late ?? nodeChildren(), "exit 3", { started: () => asked.splice(0) });
+    await done;
+    expect(told.order).toEqual(["started", "ended 3", "closed"]);
+    expect(asked).toEqual([told.pid]);
   });
 
   test.runIf(existsSync("/usr/bin/perl"))(
@@ -214,7 +246,8 @@ describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
       const ptrace = process.arch === "x64" ? 101 : 117;
       const call = `syscall(${ptrace}, 0, 0, 0, 0); kill "STOP", $$; exit 5`; // PTRACE_TRACEME
       const { told, done } = start(children(), `exec /usr/bin/perl -e '${call}'`);
-      const stands = () => /^State:\tt/m.test(readFileSync(`/proc/${told.pid}/status`, "utf8"));
+      const stands = () =>
+        told.pid !== undefined && /^State:\tt/m.test(readFileSync(`/proc/${told.pid}/status`, "utf8"));
       await until(stands, () => "its standing still");
       process.emit("SIGCHLD", "SIGCHLD"); // somebody looks
       expect(told.order).toEqual(["started"]);

@@ -65,7 +65,7 @@ class MemoryDefinitions extends Definitions {
         name,
         {
           definition: { id: idOf(number), name, version: 1, type, tags: {}, globalArguments: {}, methods: {} },
-          ...{ file: name, text: "", warnings: [] },
+          ...{ file: name, text: "", warnings: [], hash: () => "" },
         },
       ]),
     );

@@ -114,7 +114,7 @@ export class FilesystemGrant implements Grant {
   rest(): void {
     // Locks of Windows can't be turned from exclusive to shared; those who share a holding have one each.
     const isPossible = this.#folder.machine.host.platform !== "win32" && this.#held.under === undefined;
-    if (this.#isResting || this.#released || !isPossible || !this.#folder.table.isCurrent(this.#fd)) return;
+    if (this.#isResting || this.#released || !isPossible) return;
     const own = this.#fd;
     this.#move(this.#folder.commonDescriptor);
     this.#isResting = true;
