@@ -9,6 +9,7 @@ import type { Appender } from "../store/contract.ts";
 import type { JournalEntry, RunEnd } from "../workflow/entries.ts";
 import { expansionsOf } from "../workflow/expansion.ts";
 import type { Journal } from "../workflow/journal.ts";
+import { Places } from "../workflow/places.ts";
 import { type PlannedCall, plannedCallOf, type PlannedRun, type PlannedStep } from "../workflow/plan.ts";
 import type { RunState, StepState } from "../workflow/run-state.ts";
 import { type Decision, Scheduler } from "../workflow/scheduler.ts";
@@ -56,6 +57,7 @@ export class WorkflowEngine {
   readonly #runner: StepRunner;
   readonly #jobSlots: readonly Slots<number>[];
   readonly #groupSlots = new Map<number, Slots<number>>();
+  readonly #places = new Places();
   readonly #atWork = new Set<Promise<void>>();
   readonly #fatal = new AbortController();
   readonly #signal: AbortSignal;
@@ -230,12 +232,22 @@ export class WorkflowEngine {
       }
       case "expand":
         return this.#track(this.#expand(this.parts.state.step(decision.step)));
-      case "start":
-        return this.#track(this.#runner.run(this.parts.state.step(decision.step)));
+      case "start": {
+        const step = this.parts.state.step(decision.step);
+        return this.#places.enter(this.#wantedAlone(step), (place) => {
+          if (!this.#signal.aborted) this.#track(this.#runner.run(step, place));
+        });
+      }
       case "end-run":
         this.#end = decision.status;
         this.#wake?.();
     }
+  }
+
+  /** The model that a step will have for itself, where that is known. */
+  #wantedAlone(step: StepState): string | undefined {
+    const target = this.plannedCall(step)?.target;
+    return target?.kind === "model" && target.mode === "exclusive" ? target.loaded.definition.id : undefined;
   }
 
   /** Work that the run waits for; what it throws ends the run. */

@@ -5,6 +5,7 @@ import type { Lease, LockRequest } from "../lock/lease.ts";
 import type { RetryCause } from "../workflow/definition.ts";
 import type { DataReference, EndStatus } from "../workflow/entries.ts";
 import { findNamedMethod, findTarget, type NamedTarget } from "../workflow/find-target.ts";
+import type { Place } from "../workflow/places.ts";
 import { asName, modeOf, taintedNames, targetOf } from "../workflow/plan.ts";
 import { backoffAfter } from "../workflow/retry.ts";
 import type { StepState } from "../workflow/run-state.ts";
@@ -39,7 +40,15 @@ export class StepRunner {
   }
 
   /** Resolves when the step has ended, or was stopped with the run. Rejects where the journal can't be written. */
-  async run(step: StepState): Promise<void> {
+  async run(step: StepState, place: Place): Promise<void> {
+    try {
+      await this.#untilItEnds(step, place);
+    } finally {
+      place.leave();
+    }
+  }
+
+  async #untilItEnds(step: StepState, place: Place): Promise<void> {
     const { retry } = step.definition;
     for (let attempt = step.attempt + 1; ; attempt++) {
       const result = await this.#attempt(step, attempt);
@@ -52,6 +61,7 @@ export class StepRunner {
         retry.on.includes(result.cause);
       if (!again) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
+      place.leave(); // others needn't wait for that
       const { clock } = this.#engine.parts.surroundings.machine;
       await clock.sleep(backoffAfter(retry, attempt), this.#signal);
     }

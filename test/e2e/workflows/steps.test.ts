@@ -139,6 +139,27 @@ jobs:
     expect((await errorOf(repo, "workflow run blocks")).message).toContain(place);
   });
 
+  test("steps that wait to be tried again keep no others from their model; a cancelled run begins none of those that wait for it", async () => {
+    repo.model("picky", "${{ inputs.run }}", { inputs: { properties: { run: { type: "string" } } } });
+    const bad = { inputs: { run: "exit 1" }, retry: { attempts: 2, backoff: 600_000, on: ["failure"] } };
+    const slow = { inputs: { run: "touch slow-began; sleep 60" } };
+    repo.workflow("crowd", [
+      ...["a", "b", "c"].map((name) => step(name, "picky", bad)),
+      step("d", "picky", slow),
+      ...["e", "f", "g"].map((name) => step(name, "picky", { inputs: { run: `touch ${name}-began` } })),
+    ]);
+    const run = repo.start("workflow", "run", "crowd", "--stream");
+    await repo.appears("slow-began");
+    run.kill("SIGTERM");
+    expect((await run.done).exitCode).toBe(143);
+    const [id = ""] = repo.runIds().filter((one) => repo.record(one).workflowName === "crowd");
+    const journal = repo.journal(id);
+    expect(journal.filter(({ e }) => e === "retry")).toHaveLength(3);
+    expect(journal.flatMap((entry) => (entry.e === "start" ? [entry.n] : []))).toEqual([0, 1, 2, 3]);
+    expect(["e", "f", "g"].filter((name) => repo.has(`${name}-began`))).toEqual([]);
+    await repo.expectNothingLeft();
+  });
+
   test("retry tries again after its back-off, only on what it names, and counts", async () => {
     repo.model("third", "echo x >> tries; [ $(wc -l < tries) -ge 3 ]");
     repo.model("once", "echo x >> once-tries; exit 1");
