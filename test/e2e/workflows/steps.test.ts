@@ -152,7 +152,7 @@ jobs:
     await repo.appears("slow-began");
     run.kill("SIGTERM");
     expect((await run.done).exitCode).toBe(143);
-    const [id = ""] = repo.runIds().filter((one) => repo.record(one).workflowName === "crowd");
+    const id = repo.runIds().find((one) => repo.record(one).workflowName === "crowd") ?? "";
     const journal = repo.journal(id);
     expect(journal.filter(({ e }) => e === "retry")).toHaveLength(3);
     expect(journal.flatMap((entry) => (entry.e === "start" ? [entry.n] : []))).toEqual([0, 1, 2, 3]);
