@@ -101,6 +101,32 @@ export const syncMutants: readonly Mutant[] = [
     test: "at once, one makes it for those who came before it began",
   },
   {
+    ...sync,
+    name: "an index is thought to name what was put while it was listed",
+    scenarios: [65],
+    from: `      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);
+      const { listed, written, errors } = await this.#describe(before?.body);`,
+    to: `      const { listed, written, errors } = await this.#describe(before?.body);
+      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);`,
+    test: "of a large bucket is that of all who came before its list was begun",
+  },
+  {
+    ...turns,
+    name: "who could not say that an index begins later gives it out for one that does",
+    scenarios: [65],
+    from: `if (await this.#change(raise, maxTries)) number = next;`,
+    to: `await this.#change(raise, maxTries); number = next;`,
+    test: "and could not say that it begins later than it came",
+  },
+  {
+    ...turns,
+    name: "who comes while an index is prepared takes it for one that began before",
+    scenarios: [80],
+    from: `begun: (next = turn.begun + 1)`,
+    to: `begun: (next = turn.begun)`,
+    test: "while one prepares it, that one makes it for all of them",
+  },
+  {
     ...turns,
     name: "everybody who comes makes the index",
     scenarios: [80],

@@ -169,6 +169,25 @@ describe("the index", () => {
     expect(named()).toEqual([...world.objects.objects.keys()].sort());
   });
 
+  test("of a large bucket is that of all who came before its list was begun, not only of those who came first", async () => {
+    const row = `"data/${"x".repeat(150)}":{"key":"x","size":1}`;
+    const body = `{"version":1,"lastPulled":"","entries":{${`${row},`.repeat(20_000)}${row}}}`;
+    world.index.objects.set(indexPath, { body, etag: "large" });
+    const turns = new MemoryBucket();
+    const turn = () => JSON.parse(turns.objects.get("publication.json")?.body ?? "{}");
+    const begun: number[] = [];
+    const watched = Object.assign(Object.create(world.objects), {
+      list: (folder: string) => {
+        begun.push(turn().begun);
+        return world.objects.list(folder);
+      },
+    });
+    await one.run("1", "a");
+    await world.machine("two", { objects: watched, turns: new MemoryConditionalStore(turns) }).sync.publish();
+    expect(begun[0]).toBe(2);
+    expect(turn()).toMatchObject({ begun: 2, ended: 2 });
+  });
+
   test("is made anew whatever is in the one that is there", async () => {
     await one.run("1", "a");
     const asked: unknown[] = [];

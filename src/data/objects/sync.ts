@@ -39,6 +39,9 @@ const maxLatestBytes = 64;
 const maxCutChars = 600;
 /** Of an index: a few thousand objects. */
 const worthListingBytes = 1024 * 1024;
+/** Of an index; it takes some ten times as long to make. */
+const gatherCharsPerMs = 100_000;
+const maxGatherMs = 1000;
 
 export interface SyncParts {
   readonly machine: Machine;
@@ -106,14 +109,15 @@ export class ObjectSync implements DataSync {
 
   /** Of many that ask at once, in whatever place, one works for all who came before it began (`Publications`). */
   publish({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Transfer> {
-    return this.#publications.join(() => this.#publish(), signal);
+    return this.#publications.join((begins) => this.#publish(begins), signal);
   }
 
-  async #publish(): Promise<Transfer> {
+  async #publish(begins: () => Promise<void>): Promise<Transfer> {
     const { conditional, machine } = this.#parts;
     let files = 0;
     for (let turn = 0; turn < maxTurns; turn++) {
       const before = await conditional.get(indexPath);
+      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);
       const { listed, written, errors } = await this.#describe(before?.body);
       files += written;
       const entries = this.#entriesText(listed);
@@ -127,6 +131,13 @@ export class ObjectSync implements DataSync {
     throw new FenError("store_unavailable", "Others write the index all the time.", {
       hint: "Run it again: fen datastore sync --push",
     });
+  }
+
+  /** A list that takes long is begun a little later, a tenth of what it takes: whoever comes at the same time needs no other one then. */
+  async #gather(indexChars: number, begins: () => Promise<void>): Promise<void> {
+    if (indexChars < worthListingBytes) return;
+    await this.#parts.machine.clock.sleep(Math.min(indexChars / gatherCharsPerMs, maxGatherMs));
+    await begins();
   }
 
   /** Writes what is missing beside versions; gives what is in the datastore then, without what no head names. */
