@@ -145,6 +145,15 @@ describe("the index", () => {
     expect(named()).toEqual(["latest", "1/metadata.yaml", "1/raw"].map((rest) => `${webFolder}/a/${rest}`).sort());
   });
 
+  test("says of each object the whole key, its size and when it was put", async () => {
+    await one.run("hello", "a");
+    await one.sync.publish();
+    const { entries } = JSON.parse(world.index.objects.get(indexPath)?.body ?? "");
+    for await (const { path, size, modifiedAt } of world.objects.list("data"))
+      expect(entries[path]).toEqual({ key: `prefix/${path}`, size, lastModified: new Date(modifiedAt).toISOString() });
+    expect(entries[`${webFolder}/a/1/raw`].size).toBe(5);
+  });
+
   test("of a large bucket is made from lists of its parts, wherever the last one would cut it, and names all of it", async () => {
     const padded = (number: number) => `data/older/${String(number).padStart(5, "0")}-${"x".repeat(150)}`;
     for (let number = 0; number < 8000; number++) await world.objects.put(padded(number), Buffer.from("x"));

@@ -49,8 +49,8 @@ export interface SyncParts {
   readonly heads: Heads;
   readonly cache: ContentCache;
   readonly versions: ObjectVersions;
-  /** As the store knows it. */
-  keyOf(path: string): string;
+  /** What stands before a path where the store names it. */
+  readonly keyPrefix: string;
   /** Over the whole datastore. */
   readonly conditional: Pick<ConditionalStore, "get" | "put">;
   /** Where locks are: small and urgent. */
@@ -164,7 +164,9 @@ export class ObjectSync implements DataSync {
     const { folders } = await this.#parts.objects.entries("");
     const parts = folders.filter((name) => theirs.includes(name)).flatMap((folder) => partsOf(folder, cuts));
     await several(parts, atOnce, (part) => this.#listPart(part));
-    return new Map(parts.flatMap(({ found }) => found.map((info) => [info.path, info] as const)));
+    const listed = new Map<string, ObjectInfo>();
+    for (const { found } of parts) for (const info of found) listed.set(info.path, info);
+    return listed;
   }
 
   async #listPart({ folder, after, until, found }: Part): Promise<void> {
@@ -254,10 +256,10 @@ export class ObjectSync implements DataSync {
 
   /** The rest of an index, after the time at which it was made. */
   #entriesText(listed: Listing): string {
+    const { keyPrefix } = this.#parts;
     const rows = [...listed.values()].sort(byPath).map(({ path, size, modifiedAt }) => {
-      const [name, key] = [path, this.#parts.keyOf(path)].map((one) => JSON.stringify(one));
       const lastModified = new Date(Number.isNaN(modifiedAt) ? 0 : modifiedAt).toISOString();
-      return `${name}:{"key":${key},"size":${size},"lastModified":"${lastModified}"}`;
+      return `${JSON.stringify(path)}:{"key":${JSON.stringify(keyPrefix + path)},"size":${size},"lastModified":"${lastModified}"}`;
     });
     return `,"entries":{${rows.join(",")}}}`;
   }
