@@ -104,10 +104,11 @@ export const syncMutants: readonly Mutant[] = [
     ...sync,
     name: "an index is thought to name what was put while it was listed",
     scenarios: [65],
-    from: `      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);
+    from: `await this.#gather(tookMs, begins);
       const { listed, written, errors } = await this.#describe(before?.body);`,
-    to: `      const { listed, written, errors } = await this.#describe(before?.body);
-      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);`,
+    to: `await this.#gather(tookMs, async () => undefined);
+      const { listed, written, errors } = await this.#describe(before?.body);
+      await begins();`,
     test: "of a large bucket is that of all who came before its list was begun",
   },
   {

@@ -39,8 +39,6 @@ const maxLatestBytes = 64;
 const maxCutChars = 600;
 /** Of an index: a few thousand objects. */
 const worthListingBytes = 1024 * 1024;
-/** Of an index; it takes some ten times as long to make. */
-const gatherCharsPerMs = 100_000;
 const maxGatherMs = 1000;
 
 export interface SyncParts {
@@ -116,8 +114,10 @@ export class ObjectSync implements DataSync {
     const { conditional, machine } = this.#parts;
     let files = 0;
     for (let turn = 0; turn < maxTurns; turn++) {
+      const start = machine.clock.monotonic();
       const before = await conditional.get(indexPath);
-      if (turn === 0) await this.#gather(before?.body.length ?? 0, begins);
+      const tookMs = machine.clock.monotonic() - start;
+      if (turn === 0 && (before?.body.length ?? 0) >= worthListingBytes) await this.#gather(tookMs, begins);
       const { listed, written, errors } = await this.#describe(before?.body);
       files += written;
       const entries = this.#entriesText(listed);
@@ -133,10 +133,12 @@ export class ObjectSync implements DataSync {
     });
   }
 
-  /** A list that takes long is begun a little later, a tenth of what it takes: whoever comes at the same time needs no other one then. */
-  async #gather(indexChars: number, begins: () => Promise<void>): Promise<void> {
-    if (indexChars < worthListingBytes) return;
-    await this.#parts.machine.clock.sleep(Math.min(indexChars / gatherCharsPerMs, maxGatherMs));
+  /**
+   * A list that takes long is begun a little later: whoever comes at the same time needs no other one then. Where it took longer to read what is there, in
+   * whatever way the machine or the store is slow, those others come later, too.
+   */
+  async #gather(tookMs: number, begins: () => Promise<void>): Promise<void> {
+    await this.#parts.machine.clock.sleep(Math.min(tookMs * 2, maxGatherMs));
     await begins();
   }
 
