@@ -180,7 +180,7 @@ export const syncMutants: readonly Mutant[] = [
     name: "who can't take a turn takes the index for made",
     scenarios: [80],
     from: `    }
-    return publish();`,
+    return publish(async () => undefined);`,
     to: `    }
     return { files: 0, errors: [] };`,
     test: "since nothing can be written there, each publishes",
