@@ -243,6 +243,7 @@ async function writeCodeCache() {
       "version",
     ])
       run(...command.split(" "));
+    await runOnS3("datastore", "sync", "--push");
     await runOnS3("model", "method", "run", "cache", "execute");
     writeFileSync(path, readFileSync(path, "utf8").replace("true ${{ self.name }}", "true"));
     waitForAnother(path, run, { cwd: scratch, env: { ...env, FEN_WRITE_CODE_CACHE: "0" } });

@@ -13,7 +13,6 @@ import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.t
 import { type ClientOptions, S3Client } from "../store/drivers/s3/client.ts";
 import { S3ConditionalStore } from "../store/drivers/s3/conditional.ts";
 import { credentialSource } from "../store/drivers/s3/credentials.ts";
-import { keyOf } from "../store/drivers/s3/keys.ts";
 import { S3Objects } from "../store/drivers/s3/objects.ts";
 import { placeOf, type S3Place, type S3Settings } from "../store/drivers/s3/place.ts";
 import {
@@ -71,9 +70,9 @@ export async function openS3Datastore(
   const heads = new CasHeads(conditional, machine);
   const versions = new ObjectVersions({ machine, local, objects, heads, cache });
   const root = new S3ConditionalStore(client(forContent), { etagForm, maxBytes: maxIndexBytes });
-  const keys = (path: string) => keyOf(place.prefix, path);
+  const keyPrefix = place.prefix === "" ? "" : `${place.prefix}/`;
   const parts = { machine, objects, heads, cache, versions, conditional: root, turns: conditional };
-  const sync = new ObjectSync({ ...parts, keyOf: keys });
+  const sync = new ObjectSync({ ...parts, keyPrefix });
   return { datastore, versions, sync };
 }
 

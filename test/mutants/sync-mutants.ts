@@ -101,6 +101,33 @@ export const syncMutants: readonly Mutant[] = [
     test: "at once, one makes it for those who came before it began",
   },
   {
+    ...sync,
+    name: "an index is thought to name what was put while it was listed",
+    scenarios: [65],
+    from: `await this.#gather(tookMs, begins);
+      const { listed, written, errors } = await this.#describe(before?.body);`,
+    to: `await this.#gather(tookMs, async () => undefined);
+      const { listed, written, errors } = await this.#describe(before?.body);
+      await begins();`,
+    test: "of a large bucket is that of all who came before its list was begun",
+  },
+  {
+    ...turns,
+    name: "who could not say that an index begins later gives it out for one that does",
+    scenarios: [65],
+    from: `if (await this.#change(raise, maxTries)) number = next;`,
+    to: `await this.#change(raise, maxTries); number = next;`,
+    test: "and could not say that it begins later than it came",
+  },
+  {
+    ...turns,
+    name: "who comes while an index is prepared takes it for one that began before",
+    scenarios: [80],
+    from: `begun: (next = turn.begun + 1)`,
+    to: `begun: (next = turn.begun)`,
+    test: "while one prepares it, that one makes it for all of them",
+  },
+  {
     ...turns,
     name: "everybody who comes makes the index",
     scenarios: [80],
@@ -153,7 +180,7 @@ export const syncMutants: readonly Mutant[] = [
     name: "who can't take a turn takes the index for made",
     scenarios: [80],
     from: `    }
-    return publish();`,
+    return publish(async () => undefined);`,
     to: `    }
     return { files: 0, errors: [] };`,
     test: "since nothing can be written there, each publishes",

@@ -101,7 +101,7 @@ export class ObjectMachine {
     this.sync = new ObjectSync({
       ...{ machine, objects, heads, cache: this.cache, versions: this.versions, conditional: index },
       turns: own.turns ?? store,
-      keyOf: (path) => `prefix/${path}`,
+      keyPrefix: "prefix/",
     });
     const files = new ObjectFiles(objects, local);
     const journals = new ObjectJournals({ objects, local, machine, quietMs: 10_000 });

@@ -49,10 +49,16 @@ async function publish(ms = takesMs, errors: readonly string[] = []) {
 }
 
 /** Comes after so long, with something new. What it had put is published when it is told so. */
-async function comes(afterMs: number, name: string, publications = on(), ms = takesMs) {
+async function comes(afterMs: number, name: string, publications = on(), ms = takesMs, prepareMs = 0) {
   await clock.sleep(afterMs);
   there.push(name);
-  const told = await publications.join(() => publish(ms));
+  const told = await publications.join(async (begins) => {
+    if (prepareMs > 0) {
+      await clock.sleep(prepareMs);
+      await begins();
+    }
+    return publish(ms);
+  });
   expect(published).toContain(name);
   return told;
 }
@@ -67,6 +73,13 @@ describe("of ten that want a publication", () => {
     const told = await clock.turnUntil(Promise.all(all));
     expect(counts).toEqual({ begun: 2, atWork: 0, mostAtWork: 1 });
     expect(told.filter(({ files }) => files === 1)).toHaveLength(2);
+  });
+
+  test("while one prepares it, that one makes it for all of them", async () => {
+    const all = Array.from({ length: 10 }, (_, index) => comes(index * 35, `${index}`, on(), takesMs, 400));
+    const told = await clock.turnUntil(Promise.all(all));
+    expect(counts).toEqual({ begun: 1, atWork: 0, mostAtWork: 1 });
+    expect(told.filter(({ files }) => files === 1)).toHaveLength(1);
   });
 
   test("one after the other, each makes its own, and none waits", async () => {
@@ -95,7 +108,7 @@ describe("of ten that want a publication", () => {
       // A read that failed so often ends the command.
       const reading = { get: (name: string) => plain().get(name) };
       const all = Array.from({ length: 6 }, (_, index) =>
-        comes(chance.below(4000), `${index}`, on(altered(reading, store)), chance.below(25_000)),
+        comes(chance.below(4000), `${index}`, on(altered(reading, store)), chance.below(25_000), chance.below(2) * 500),
       );
       await clock.turnUntil(Promise.all(all));
       begun += counts.begun;
@@ -150,6 +163,18 @@ describe("who publishes", () => {
     expect(turn()).toMatchObject({ begun: 2, ended: 1, by: expect.any(String) });
     await clock.turnUntil(other);
     expect(turn()).toEqual({ begun: 2, ended: 2, errors: [] });
+  });
+
+  test("and could not say that it begins later than it came is not that of those who came meanwhile", async () => {
+    const deaf = altered({
+      put: (name, body, condition) => {
+        const isDown = clock.monotonic() - start > 100 && clock.monotonic() - start < 1000;
+        return isDown ? Promise.reject(noAnswer()) : plain().put(name, body, condition);
+      },
+    });
+    const start = clock.monotonic();
+    await clock.turnUntil(Promise.all([comes(0, "a", on(deaf), takesMs, 400), comes(1000, "b")]));
+    expect(counts.begun).toBe(2);
   });
 
   test("ends last though it began first, and takes back nothing", async () => {

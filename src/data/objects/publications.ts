@@ -44,6 +44,12 @@ const longestPauseMs = 400;
 /** Others are faster now and then. */
 const maxTries = 5;
 
+/**
+ * Whoever prepares for long says by `begins` when it looks at what is there: it is resolved before that. So this publication is that of those who came in
+ * the meantime, too.
+ */
+type Publish = (begins: () => Promise<void>) => Promise<Transfer>;
+
 export class Publications {
   readonly #parts: Parts;
 
@@ -52,7 +58,7 @@ export class Publications {
   }
 
   /** Resolves when all that is there now is published: by `publish`, which is called at most once, or by somebody else's. */
-  async join(publish: () => Promise<Transfer>, signal?: AbortSignal): Promise<Transfer> {
+  async join(publish: Publish, signal?: AbortSignal): Promise<Transfer> {
     const { clock, random } = this.#parts.machine;
     const nonce = random.uuid();
     let seen = await this.#read();
@@ -75,14 +81,20 @@ export class Publications {
       if (now.etag !== seen.etag) changedAt = clock.monotonic();
       seen = now;
     }
-    return publish();
+    return publish(async () => undefined);
   }
 
   async #carryOut(
-    number: number,
-    { nonce, publish }: { readonly nonce: string; publish(): Promise<Transfer> },
+    taken: number,
+    { nonce, publish }: { readonly nonce: string; readonly publish: Publish },
   ): Promise<Transfer> {
     const isOurs = ({ by }: Turn) => by === nonce;
+    let number = taken;
+    const begins = async (): Promise<void> => {
+      let next = number;
+      const raise = (turn: Turn) => (isOurs(turn) ? { ...turn, begun: (next = turn.begun + 1) } : undefined);
+      if (await this.#change(raise, maxTries)) number = next;
+    };
     let beating: Promise<unknown> | undefined;
     const timer = this.#parts.machine.clock.every(quietMs / beatsInQuiet, () => {
       // One that fails is followed by the next.
@@ -92,7 +104,7 @@ export class Publications {
     });
     let done: Transfer | undefined;
     try {
-      done = await publish();
+      done = await publish(begins);
       return done;
     } finally {
       timer[Symbol.dispose]();
@@ -107,17 +119,19 @@ export class Publications {
     }
   }
 
-  /** Only a courtesy: where the store fails, others wait until it was quiet for long enough. */
-  async #change(change: (turn: Turn) => Turn | undefined, tries: number): Promise<void> {
+  /** Whether it was changed. Only a courtesy: where the store fails, others wait until it was quiet for long enough. */
+  async #change(change: (turn: Turn) => Turn | undefined, tries: number): Promise<boolean> {
     try {
       for (let attempt = 0; attempt < tries; attempt++) {
         const seen = await this.#read();
         const next = change(seen.turn);
-        if (next === undefined || (await this.#put(seen, next))) return;
+        if (next === undefined) return false;
+        if (await this.#put(seen, next)) return true;
       }
     } catch (error) {
       if (!(error instanceof FenError)) throw error;
     }
+    return false;
   }
 
   async #read(): Promise<Seen> {

@@ -145,6 +145,15 @@ describe("the index", () => {
     expect(named()).toEqual(["latest", "1/metadata.yaml", "1/raw"].map((rest) => `${webFolder}/a/${rest}`).sort());
   });
 
+  test("says of each object the whole key, its size and when it was put", async () => {
+    await one.run("hello", "a");
+    await one.sync.publish();
+    const { entries } = JSON.parse(world.index.objects.get(indexPath)?.body ?? "");
+    for await (const { path, size, modifiedAt } of world.objects.list("data"))
+      expect(entries[path]).toEqual({ key: `prefix/${path}`, size, lastModified: new Date(modifiedAt).toISOString() });
+    expect(entries[`${webFolder}/a/1/raw`].size).toBe(5);
+  });
+
   test("of a large bucket is made from lists of its parts, wherever the last one would cut it, and names all of it", async () => {
     const padded = (number: number) => `data/older/${String(number).padStart(5, "0")}-${"x".repeat(150)}`;
     for (let number = 0; number < 8000; number++) await world.objects.put(padded(number), Buffer.from("x"));
@@ -167,6 +176,25 @@ describe("the index", () => {
     await world.objects.removeAll(asked);
     await world.machine("three").sync.publish();
     expect(named()).toEqual([...world.objects.objects.keys()].sort());
+  });
+
+  test("of a large bucket is that of all who came before its list was begun, not only of those who came first", async () => {
+    const row = `"data/${"x".repeat(150)}":{"key":"x","size":1}`;
+    const body = `{"version":1,"lastPulled":"","entries":{${`${row},`.repeat(20_000)}${row}}}`;
+    world.index.objects.set(indexPath, { body, etag: "large" });
+    const turns = new MemoryBucket();
+    const turn = () => JSON.parse(turns.objects.get("publication.json")?.body ?? "{}");
+    const begun: number[] = [];
+    const watched = Object.assign(Object.create(world.objects), {
+      list: (folder: string) => {
+        begun.push(turn().begun);
+        return world.objects.list(folder);
+      },
+    });
+    await one.run("1", "a");
+    await world.machine("two", { objects: watched, turns: new MemoryConditionalStore(turns) }).sync.publish();
+    expect(begun[0]).toBe(2);
+    expect(turn()).toMatchObject({ begun: 2, ended: 2 });
   });
 
   test("is made anew whatever is in the one that is there", async () => {

@@ -39,6 +39,7 @@ const maxLatestBytes = 64;
 const maxCutChars = 600;
 /** Of an index: a few thousand objects. */
 const worthListingBytes = 1024 * 1024;
+const maxGatherMs = 1000;
 
 export interface SyncParts {
   readonly machine: Machine;
@@ -46,8 +47,8 @@ export interface SyncParts {
   readonly heads: Heads;
   readonly cache: ContentCache;
   readonly versions: ObjectVersions;
-  /** As the store knows it. */
-  keyOf(path: string): string;
+  /** What stands before a path where the store names it. */
+  readonly keyPrefix: string;
   /** Over the whole datastore. */
   readonly conditional: Pick<ConditionalStore, "get" | "put">;
   /** Where locks are: small and urgent. */
@@ -106,14 +107,17 @@ export class ObjectSync implements DataSync {
 
   /** Of many that ask at once, in whatever place, one works for all who came before it began (`Publications`). */
   publish({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Transfer> {
-    return this.#publications.join(() => this.#publish(), signal);
+    return this.#publications.join((begins) => this.#publish(begins), signal);
   }
 
-  async #publish(): Promise<Transfer> {
+  async #publish(begins: () => Promise<void>): Promise<Transfer> {
     const { conditional, machine } = this.#parts;
     let files = 0;
     for (let turn = 0; turn < maxTurns; turn++) {
+      const start = machine.clock.monotonic();
       const before = await conditional.get(indexPath);
+      const tookMs = machine.clock.monotonic() - start;
+      if (turn === 0 && (before?.body.length ?? 0) >= worthListingBytes) await this.#gather(tookMs, begins);
       const { listed, written, errors } = await this.#describe(before?.body);
       files += written;
       const entries = this.#entriesText(listed);
@@ -127,6 +131,15 @@ export class ObjectSync implements DataSync {
     throw new FenError("store_unavailable", "Others write the index all the time.", {
       hint: "Run it again: fen datastore sync --push",
     });
+  }
+
+  /**
+   * A list that takes long is begun a little later: whoever comes at the same time needs no other one then. Where it took longer to read what is there, in
+   * whatever way the machine or the store is slow, those others come later, too.
+   */
+  async #gather(tookMs: number, begins: () => Promise<void>): Promise<void> {
+    await this.#parts.machine.clock.sleep(Math.min(tookMs * 2, maxGatherMs));
+    await begins();
   }
 
   /** Writes what is missing beside versions; gives what is in the datastore then, without what no head names. */
@@ -153,7 +166,9 @@ export class ObjectSync implements DataSync {
     const { folders } = await this.#parts.objects.entries("");
     const parts = folders.filter((name) => theirs.includes(name)).flatMap((folder) => partsOf(folder, cuts));
     await several(parts, atOnce, (part) => this.#listPart(part));
-    return new Map(parts.flatMap(({ found }) => found.map((info) => [info.path, info] as const)));
+    const listed = new Map<string, ObjectInfo>();
+    for (const { found } of parts) for (const info of found) listed.set(info.path, info);
+    return listed;
   }
 
   async #listPart({ folder, after, until, found }: Part): Promise<void> {
@@ -243,10 +258,10 @@ export class ObjectSync implements DataSync {
 
   /** The rest of an index, after the time at which it was made. */
   #entriesText(listed: Listing): string {
+    const { keyPrefix } = this.#parts;
     const rows = [...listed.values()].sort(byPath).map(({ path, size, modifiedAt }) => {
-      const [name, key] = [path, this.#parts.keyOf(path)].map((one) => JSON.stringify(one));
       const lastModified = new Date(Number.isNaN(modifiedAt) ? 0 : modifiedAt).toISOString();
-      return `${name}:{"key":${key},"size":${size},"lastModified":"${lastModified}"}`;
+      return `${JSON.stringify(path)}:{"key":${JSON.stringify(keyPrefix + path)},"size":${size},"lastModified":"${lastModified}"}`;
     });
     return `,"entries":{${rows.join(",")}}}`;
   }

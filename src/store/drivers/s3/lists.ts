@@ -5,12 +5,8 @@ import type { S3Client } from "./client.ts";
 const maxPageBytes = 16 * 1024 * 1024;
 
 /** Every object whose key begins with `prefix` (whole, the datastore's prefix included), in the order of the store: one request per thousand. */
-export async function* listAll(
-  client: S3Client,
-  prefix: string,
-  from: { readonly "start-after"?: string } = {},
-): AsyncIterable<ListedObject> {
-  for await (const page of pagesOf(client, { prefix, ...from })) yield* page.objects;
+export async function* listAll(client: S3Client, prefix: string): AsyncIterable<ListedObject> {
+  for await (const page of pagesOf(client, { prefix })) yield* page.objects;
 }
 
 /** Page by page; with a `delimiter` of `/`, what is further below is told as folders. */

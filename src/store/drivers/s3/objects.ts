@@ -10,7 +10,7 @@ import type { S3Client, S3Request } from "./client.ts";
 import { downloadTo } from "./download.ts";
 import { corrupt } from "./refusals.ts";
 import { isSafePath, keyOf, pathOf } from "./keys.ts";
-import { listAll, pagesOf } from "./lists.ts";
+import { pagesOf } from "./lists.ts";
 import { sha256 } from "./sign.ts";
 import { abandon, unfinishedUploads } from "./unfinished.ts";
 import { partBytes, settledPut, uploadParts } from "./upload.ts";
@@ -102,10 +102,11 @@ export class S3Objects implements ObjectStore {
   /** What is below a folder of the datastore (all of it, if empty), in the order of keys; one request per thousand. Keys that can't be paths are left out. */
   async *list(folder: string, { after }: { readonly after?: string } = {}): AsyncIterable<ObjectInfo> {
     const from = after === undefined ? {} : { "start-after": this.#key(after) };
-    for await (const { key, etag, size, modifiedAt } of listAll(this.#client, this.#start(folder), from)) {
-      const path = pathOf(this.#client.place.prefix, key);
-      if (path !== undefined) yield { path, etag, size, modifiedAt };
-    }
+    for await (const { objects } of pagesOf(this.#client, { prefix: this.#start(folder), ...from }))
+      for (const { key, etag, size, modifiedAt } of objects) {
+        const path = pathOf(this.#client.place.prefix, key);
+        if (path !== undefined) yield { path, etag, size, modifiedAt };
+      }
   }
 
   async entries(folder: string): Promise<{ readonly folders: readonly string[]; readonly objects: readonly string[] }> {
