@@ -99,8 +99,7 @@ class CasPlace implements Place {
   }
 
   async begin(): Promise<void> {
-    // The first look is at the claims: from then on it counts whether they change.
-    this.#claimsSeenAt = -Infinity;
+    this.#lastSeen = "";
     await this.#advance();
   }
 
@@ -169,6 +168,8 @@ class CasPlace implements Place {
     const seen = [turn.key, placeOf(turn), ...inTheWay(turn).map((one) => one.nonce)].join();
     this.#lookedAt = look === undefined ? this.#now() : startedAt;
     if (seen !== this.#lastSeen) this.#changedAt = this.#now();
+    // The next look is at the claims, where none was at those of who is in the way now: from then on it counts whether they change.
+    if (seen !== this.#lastSeen && look !== "record") this.#claimsSeenAt = -Infinity;
     this.#lastSeen = seen;
   }
 
@@ -184,8 +185,7 @@ class CasPlace implements Place {
   }
 
   #lookIn(now: number): number {
-    const { rules, times } = this.#means;
-    return rules.nextLook(now - this.#changedAt, placeOf(this.#hold.waiting), times);
+    return this.#means.rules.nextLook(now - this.#changedAt, placeOf(this.#hold.waiting), this.#means.times);
   }
 
   #blocked(): Attempt {
