@@ -90,4 +90,18 @@ export const objectStoreMutants: readonly Mutant[] = [
     to: `await grant.commit(head, { last });`,
     test: "a commit that the store refused is the loss of the lock",
   },
+  {
+    ...lease,
+    name: "what was proved a while ago is good enough for a commit",
+    from: `return this.#assertHeld(0);`,
+    to: `return this.#assertHeld(recentMs);`,
+    test: "is looked for beside the work, where nothing was proved within a second",
+  },
+  {
+    ...lease,
+    name: "a look for a loss asks for what was proved just now",
+    from: `const recentMs = 1000;`,
+    to: `const recentMs = 0;`,
+    test: "is looked for beside the work, where nothing was proved within a second",
+  },
 ];

@@ -250,9 +250,9 @@ export class CasGrant implements Grant {
   }
 
   /** A command within another's lock holds nothing once that is over. */
-  async check(): Promise<"held" | "lost"> {
+  async check(recentMs = 0): Promise<"held" | "lost"> {
     if (this.#released !== undefined || (this.#under && !(await isHeld(this.#means, this.#under)))) return "lost";
-    return this.#hold.check();
+    return this.#hold.check(recentMs);
   }
 
   /** When it is lost unless it was renewed before: on our own monotonic clock. */
