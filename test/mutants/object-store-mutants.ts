@@ -50,6 +50,13 @@ export const objectStoreMutants: readonly Mutant[] = [
   },
   {
     ...turn,
+    name: "what is left of another claim of the same one is taken for its model's",
+    from: `answer.claims.filter((one) => one.key !== datastoreKey)`,
+    to: `answer.claims`,
+    test: "of one that stood back a structural command looks at the model's claim",
+  },
+  {
+    ...turn,
     name: "a last commit keeps the lock",
     from: `goal.last ? rules.withdraw(after, me.nonce) : after`,
     to: `after`,
