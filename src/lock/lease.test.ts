@@ -41,6 +41,14 @@ describe("a lock that is lost", () => {
     expect(lease.signal.aborted).toBe(true);
   });
 
+  test("is looked for beside the work, where nothing was proved within a second; a check before a commit asks anew", async () => {
+    await lease.assertHeld();
+    locks.clock.turn(2000);
+    await settle();
+    await lease.assertHeld();
+    expect(grants[0].trusted).toEqual([0, 1000, 0]);
+  });
+
   test("a check that fails isn't a loss", async () => {
     locks.failing.set("check t/a", new Error("no answer"));
     await expect(lease.assertHeld()).rejects.toThrow("no answer");

@@ -55,9 +55,10 @@ export function lockLost(grant: Grant): FenError {
   });
 }
 
-/** How often the record is kept fresh for older clients, and how often a loss is looked for. */
+/** How often the record is kept fresh for older clients, and how often a loss is looked for; what was proved so lately isn't asked again then. */
 const refreshEveryMs = 10_000;
 const checkEveryMs = 2000;
+const recentMs = 1000;
 
 export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
@@ -82,7 +83,7 @@ export class HeldLease implements Lease {
     this.#above = above;
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
-      machine.clock.every(checkEveryMs, () => void this.assertHeld().catch(() => undefined)), // told through the signal
+      machine.clock.every(checkEveryMs, () => void this.#assertHeld(recentMs).catch(() => undefined)), // told through the signal
     ];
   }
 
@@ -125,11 +126,15 @@ export class HeldLease implements Lease {
     return this.#lost.signal.reason;
   }
 
-  async assertHeld(): Promise<void> {
+  assertHeld(): Promise<void> {
+    return this.#assertHeld(0);
+  }
+
+  async #assertHeld(provedMs: number): Promise<void> {
     if (this.#lost.signal.aborted) throw this.#lost.signal.reason;
     if (this.#released !== undefined) throw new Error("the lease was given back");
     for (const grant of this.grants) {
-      if (this.#left.has(grant) || (await grant.check()) === "held") continue;
+      if (this.#left.has(grant) || (await grant.check(provedMs)) === "held") continue;
       if (this.#released === undefined && !this.#left.has(grant)) throw this.#lose(grant);
     }
   }

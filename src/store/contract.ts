@@ -255,8 +255,8 @@ export interface Grant {
   readonly token: number;
   /** What is handed down to commands that the holder calls; a child must inherit the descriptor, so that the lock lives as long as the work. */
   readonly holding: Holding;
-  /** Asks the store: is it still ours? Cheap; called before every commit. */
-  check(): Promise<"held" | "lost">;
+  /** Asks the store: is it still ours? Cheap; called before every commit. What was proved within `recentMs` (0) needs no new proof. */
+  check(recentMs?: number): Promise<"held" | "lost">;
   /**
    * Where the store can fence (`commit` is there too): the text in the lock's record, the root of what the lock protects, as it was at the grant or
    * as we committed it. Whoever shares the lock may have changed it since.

@@ -50,6 +50,13 @@ export const objectStoreMutants: readonly Mutant[] = [
   },
   {
     ...turn,
+    name: "what is left of another claim of the same one is taken for its model's",
+    from: `answer.claims.filter((one) => one.key !== datastoreKey)`,
+    to: `answer.claims`,
+    test: "of one that stood back a structural command looks at the model's claim",
+  },
+  {
+    ...turn,
     name: "a last commit keeps the lock",
     from: `goal.last ? rules.withdraw(after, me.nonce) : after`,
     to: `after`,
@@ -89,5 +96,19 @@ export const objectStoreMutants: readonly Mutant[] = [
     from: `if (!(await grant.commit(head, { last }))) throw this.#lose(grant);`,
     to: `await grant.commit(head, { last });`,
     test: "a commit that the store refused is the loss of the lock",
+  },
+  {
+    ...lease,
+    name: "what was proved a while ago is good enough for a commit",
+    from: `return this.#assertHeld(0);`,
+    to: `return this.#assertHeld(recentMs);`,
+    test: "is looked for beside the work, where nothing was proved within a second",
+  },
+  {
+    ...lease,
+    name: "a look for a loss asks for what was proved just now",
+    from: `const recentMs = 1000;`,
+    to: `const recentMs = 0;`,
+    test: "is looked for beside the work, where nothing was proved within a second",
   },
 ];

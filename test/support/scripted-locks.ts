@@ -76,6 +76,8 @@ export class ScriptedGrant implements Grant {
   readonly token = 5;
   isLost = false;
   head: string | undefined;
+  /** How recent a proof was good enough, check by check. */
+  readonly trusted: number[] = [];
   readonly #step: (what: string) => void;
 
   constructor(
@@ -93,7 +95,8 @@ export class ScriptedGrant implements Grant {
     return { resource, mode, nonce, token, pid: process.pid };
   }
 
-  async check(): Promise<"held" | "lost"> {
+  async check(recentMs = 0): Promise<"held" | "lost"> {
+    this.trusted.push(recentMs);
     this.#step(`check ${resourceKey(this.resource)}`);
     return this.isLost ? "lost" : "held";
   }

@@ -117,13 +117,13 @@ export class Hold {
   }
 
   /** A renewal that works is the proof. Without an answer it is given until the time is up at which we are lost by our own word. */
-  async check(): Promise<"held" | "lost"> {
-    if (this.standing === "held") await this.#renewWithin(Math.max(0, this.deadline - this.#now()));
+  async check(recentMs: number): Promise<"held" | "lost"> {
+    if (this.standing === "held" && this.#now() - this.#renewedAt >= recentMs) await this.#renewWithin();
     return this.standing === "held" ? "held" : "lost";
   }
 
   /** Renews the claims now; resolves when they are, or are lost, or no answer came in time. */
-  async #renewWithin(ms: number): Promise<void> {
+  async #renewWithin(ms = Math.max(0, this.deadline - this.#now())): Promise<void> {
     const told = new AbortController();
     await Promise.race([this.#renew(), this.#means.machine.clock.sleep(ms, told.signal).catch(() => undefined)]);
     told.abort(); // only ends the sleep

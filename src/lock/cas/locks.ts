@@ -99,8 +99,7 @@ class CasPlace implements Place {
   }
 
   async begin(): Promise<void> {
-    // The first look is at the claims: from then on it counts whether they change.
-    this.#claimsSeenAt = -Infinity;
+    this.#lastSeen = "";
     await this.#advance();
   }
 
@@ -169,6 +168,8 @@ class CasPlace implements Place {
     const seen = [turn.key, placeOf(turn), ...inTheWay(turn).map((one) => one.nonce)].join();
     this.#lookedAt = look === undefined ? this.#now() : startedAt;
     if (seen !== this.#lastSeen) this.#changedAt = this.#now();
+    // The next look is at the claims, where none was at those of who is in the way now: from then on it counts whether they change.
+    if (seen !== this.#lastSeen && look !== "record") this.#claimsSeenAt = -Infinity;
     this.#lastSeen = seen;
   }
 
@@ -184,8 +185,7 @@ class CasPlace implements Place {
   }
 
   #lookIn(now: number): number {
-    const { rules, times } = this.#means;
-    return rules.nextLook(now - this.#changedAt, placeOf(this.#hold.waiting), times);
+    return this.#means.rules.nextLook(now - this.#changedAt, placeOf(this.#hold.waiting), this.#means.times);
   }
 
   #blocked(): Attempt {
@@ -250,9 +250,9 @@ export class CasGrant implements Grant {
   }
 
   /** A command within another's lock holds nothing once that is over. */
-  async check(): Promise<"held" | "lost"> {
+  async check(recentMs = 0): Promise<"held" | "lost"> {
     if (this.#released !== undefined || (this.#under && !(await isHeld(this.#means, this.#under)))) return "lost";
-    return this.#hold.check();
+    return this.#hold.check(recentMs);
   }
 
   /** When it is lost unless it was renewed before: on our own monotonic clock. */

@@ -101,6 +101,25 @@ describe("the dead", () => {
     expect(ending).toMatchObject({ do: "write-claim", state: { ended: true }, if: { ifMatch: "e1" } });
   });
 
+  test("of one that stood back a structural command looks at the model's claim, not at what is left of the one on the datastore", () => {
+    const both: Answer = {
+      is: "claims",
+      claims: [
+        { key: "datastore", nonce: "other", etag: "ended" },
+        { key: "a/1", nonce: "other", etag: "e1" },
+      ],
+    };
+    const start = [done("c1"), { is: "absent" } as const, done("r1"), both, record(held, "a1")];
+    const draining = told(acquire("datastore", me, { rules: soundRules, times }), start);
+    const later = wakeUp(draining, "claims", times.quietMs);
+    expect(asked(told(later, [both, record(held, "a1")], times.quietMs))).toMatchObject({
+      do: "write-claim",
+      claim: { key: "a/1", nonce: "other" },
+      state: { ended: true },
+      if: { ifMatch: "e1" },
+    });
+  });
+
   test("whoever takes it out becomes its successor by the same write", () => {
     const ended = told(wakeUp(look(waiting(), "e1", 0), "claims", times.quietMs), [done("e2"), record(queued, "r2")]);
     expect(asked(ended)).toMatchObject({

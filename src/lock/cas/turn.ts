@@ -10,7 +10,7 @@
  * Whoever leaves names its successors in the same write; a waiter that finds itself among the holders has entered.
  * Every change of the record is decided from the record as last seen (`decide`), which is safe to repeat: refused and unknown lead back to reading it.
  */
-import type { Answer, Ask, ClaimName } from "./ask.ts";
+import type { Answer, Ask, ClaimName, ListedClaim } from "./ask.ts";
 import { isRead } from "./ask.ts";
 import { type Entry, freshState, has, type LockState } from "./record.ts";
 import type { Rules, Sighting, Timing } from "./rules.ts";
@@ -279,16 +279,16 @@ function settled({ doubt: _doubt, ...turn }: Turn): Turn {
 const blocking = (turn: Turn): ClaimName[] => inTheWay(turn).map(({ nonce }) => ({ key: turn.key, nonce }));
 
 function looked(turn: Turn, answer: Answer, now: number): Turn {
-  const names = blocking(turn);
-  const { queue } = turn.seen.state;
-  const seen = names.map(({ nonce }) => ({ nonce, etag: etagIn(answer, nonce), waits: has(queue, nonce) }));
+  const [names, { queue }] = [blocking(turn), turn.seen.state];
+  const claims = answer.is === "claims" ? answer.claims : [];
+  const seen = names.map(({ nonce }) => ({ nonce, etag: etagIn(claims, nonce), waits: has(queue, nonce) }));
   const after = { ...turn, sightings: sight(turn, seen, now) };
   const left = seen.some(({ etag }) => etag === undefined);
   return firstDead(after, names, now) ?? (left ? readRecord(after) : { ...after, at: { is: "waiting" } });
 }
 
-function etagIn(answer: Answer, nonce: string): string | undefined {
-  return answer.is === "claims" ? answer.claims.find((claim) => claim.nonce === nonce)?.etag : undefined;
+function etagIn(claims: readonly ListedClaim[], nonce: string): string | undefined {
+  return claims.find((claim) => claim.nonce === nonce)?.etag;
 }
 
 /** Counts from when it was first seen like this. Who became holder meanwhile, perhaps without knowing it, gets time to renew. */
@@ -355,7 +355,7 @@ function drainListed(turn: Turn, answer: Answer, now: number): Turn {
   const unsettled = claims.filter((one) => !drain.harmless.has(one.nonce));
   const keys = new Set([...unsettled.map((one) => one.key), ...drain.waitFor.map((one) => one.key)]);
   const nonces = [...new Set([...claims.map((one) => one.nonce), ...old.keys()])];
-  const known = nonces.map((nonce) => ({ nonce, etag: etagIn(answer, nonce), waits: old.get(nonce)?.waits ?? false }));
+  const known = nonces.map((nonce) => ({ nonce, etag: etagIn(claims, nonce), waits: old.get(nonce)?.waits ?? false }));
   const sightings = sight(turn, known, now);
   return drainNext({ ...turn, sightings, drain: { ...drain, toRead: [...keys], waitFor: [] } }, now);
 }
