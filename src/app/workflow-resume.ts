@@ -5,10 +5,11 @@ import type { Owned } from "../store/contract.ts";
 import { readJournal } from "../workflow/journal-reader.ts";
 import { planRun, type PlannedRun } from "../workflow/plan.ts";
 import { runFiles, type RunRef } from "../workflow/run-files.ts";
-import type { RunState } from "../workflow/run-state.ts";
+import type { RunState, StepState } from "../workflow/run-state.ts";
 import type { AppContext, AppEvent } from "./context.ts";
 import { claimWorkflow } from "./editing.ts";
 import { nestedRun } from "./find-run.ts";
+import { takeAwayLeftLocks } from "./left-locks.ts";
 import { OpenRun } from "./open-run.ts";
 import { PastRuns } from "./past-runs.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
@@ -42,6 +43,9 @@ export async function resumeWorkflow(context: AppContext, options: ResumeOptions
   }
 }
 
+/** Giving a model back takes less, even where requests are tried again; whoever died in it had ended the step in this time before. */
+const latelyMs = 10_000;
+
 interface LeftRun {
   readonly state: RunState;
   /** So many bytes of its journal say so. */
@@ -61,7 +65,7 @@ async function ownRun(
     const { state, size } = await readRun(workspace, ref);
     refuseNested(state);
     if (state.status !== "running") await OpenRun.settle(workspace, state);
-    refuseEnded(state, failed);
+    await refuseEnded(context, workspace, { state, failed });
     concurrencyOf(context.machine, state.definition, concurrency); // what can't be understood is told before it shows as alive
     await refuseAlive(workspace, ref); // claims are of one machine: on another somebody may have been faster
     return { state, size, owned: await OpenRun.own(workspace, ref) };
@@ -85,6 +89,7 @@ async function goOn(
     using cancel = new CancelWatch(surroundings, { files, state });
     try {
       const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
+      await takeAwayLeftLocks(workspace, plan, { wanted, endedLately: endedLatelyIn(state) });
       const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
       const entries = await takeUp(surroundings, { ...run, plan });
       const emit = (event: AppEvent) => surroundings.emit(event);
@@ -160,10 +165,21 @@ function refuseNested({ id, parent }: RunState): void {
   if (parent !== undefined) throw nestedRun(id, parent.run, `Go on with that one: fen workflow resume ${parent.run}`);
 }
 
-function refuseEnded(state: RunState, failed: boolean): void {
+/** One that died just after its end may have left locks. */
+async function refuseEnded(
+  context: AppContext,
+  workspace: Workspace,
+  { state, failed }: { readonly state: RunState; readonly failed: boolean },
+): Promise<void> {
   if (state.status === "running" || state.status === "cancelled") return;
   const isFailed = state.status === "failed";
   if (isFailed && failed) return;
+  const again = await planAgain(context, workspace, state).catch((error: unknown) => {
+    if (!(error instanceof FenError)) throw error;
+    return undefined; // models may be gone: then nothing is done
+  });
+  if (again !== undefined)
+    await takeAwayLeftLocks(workspace, again.plan, { wanted: () => false, endedLately: endedLatelyIn(state) });
   throw new FenError("run_ended", `The run ${state.id} has ${state.status}.`, {
     hint: isFailed
       ? `Begin its failed steps again: fen workflow resume ${state.id} --failed`
@@ -198,10 +214,19 @@ async function planAgain(
   return { surroundings, plan: await planRun(planSources(surroundings), loaded, { inputs: state.inputs }) };
 }
 
+/** The step of a call, or its expansion. */
+function callOf(state: RunState, number: number, index: number): StepState | undefined {
+  const step = state.steps[number];
+  return step?.expansions === undefined ? step : state.steps[step.expansions[index] ?? -1];
+}
+
+function endedLatelyIn(state: RunState): (number: number, index: number) => boolean {
+  return (number, index) => (callOf(state, number, index)?.endedAt ?? 0) >= state.lastAt - latelyMs;
+}
+
 /** True for a step, or one expansion of it, that won't be called any more. */
 function isOver(state: RunState, number: number, index: number, failed: boolean): boolean {
-  const step = state.steps[number];
-  const own = step?.expansions === undefined ? step : state.steps[step.expansions[index] ?? -1];
+  const own = callOf(state, number, index);
   if (own === undefined || !isEnded(own.status)) return false;
   if (own.status === "cancelled") return false;
   return own.status === "succeeded" || !failed;

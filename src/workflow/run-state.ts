@@ -128,6 +128,11 @@ export class RunState {
     }
   }
 
+  /** When it said something last. */
+  get lastAt(): number {
+    return this.#lastAt;
+  }
+
   /** Milliseconds that it has been carried out, until its end or `until`. */
   duration(until = this.startedAt): number {
     return this.elapsed(this.endedAt ?? until);

@@ -103,6 +103,28 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
     await repo.expectNothingLeft();
   });
 
+  test("a run that died before it had given back what nobody wants any more leaves nothing when it is gone on with", async () => {
+    const early = repo.model("early", "true");
+    const late = repo.model("late", `[ -e go ] || { ${leavesPid("late")}; ${waitFor("never")}; }`);
+    repo.workflow("w", [step("a", "early"), step("b", "late", after("a", "succeeded"))]);
+    const id = await dies("late");
+    const recordOf = (model: string) => `.swamp/data/command/shell/${model}/.lock`;
+    repo.write(recordOf(early), repo.read(recordOf(late)));
+    const left = async () => (await repo.locks()).models.filter(({ state }) => state === "stale");
+    await until(
+      async () => (await left()).length === 2,
+      () => "what it has left",
+    );
+    repo.write("go", "");
+    const record = repo.read(recordOf(early));
+    expect((await documentOf(repo, `workflow resume ${id} --retry-unknown`)).status).toBe("succeeded");
+    await repo.expectNothingLeft();
+    // It may die when it has ended, too.
+    repo.write(recordOf(late), record);
+    expect(await errorOf(repo, `workflow resume ${id}`)).toMatchObject({ code: "run_ended" });
+    await repo.expectNothingLeft();
+  });
+
   test("lock-51: the second Ctrl-C ends it at once; what is left shows as what it is, and can be resumed", async () => {
     repo.model("stubborn", `[ -e go ] && exit 0; trap 'touch asked' TERM; ${leavesPid("child")}; ${waitFor("go")}`);
     repo.workflow("w", [step("s", "stubborn")]);
