@@ -192,11 +192,13 @@ class Running {
     const { clock } = this.#machine;
     const since = clock.monotonic();
     let looks = 0;
-    const timer = clock.every(groupPollMs, () => {
+    const look = () => {
       const isSilent = clock.monotonic() - Math.max(this.#lastOutput, since) >= silenceMs;
       if (!isSilent && ++looks < mostDrainLooks) return;
       this.#child.letGo();
-    });
+    };
+    // After what is there has been read: where the event loop stood still for long, that comes behind the timers.
+    const timer = clock.every(groupPollMs, () => setImmediate(look));
     await closed;
     timer[Symbol.dispose]();
   }

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Children, nodeChildren, posixChildren, systemChildren } from "../../src/kernel/children.ts";
+import { systemMachine } from "../../src/kernel/machine.ts";
 import { PosixSpawn } from "../../src/kernel/posix-spawn.ts";
+import { runProcess } from "../../src/kernel/processes.ts";
 import { groupLives } from "../../src/kernel/process-group.ts";
 import { until } from "../support/cli.ts";
 import { after, step, workflowRepo } from "../support/workflow-repo.ts";
@@ -256,6 +258,32 @@ describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
       expect(told.order).toEqual(["started", "ended SIGKILL", "closed"]);
     },
   );
+});
+
+test.runIf(isLinux)("what a child has written is read, however long we stood still when it had ended", async () => {
+  const system = new PosixSpawn();
+  const children = posixChildren({
+    spawn: async (options) => {
+      const spawned = await system.spawn(options);
+      await until(
+        () => !isAlive(spawned.pid),
+        () => "its end",
+      );
+      return spawned;
+    },
+    ended: (pid) => {
+      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600));
+      return system.ended(pid);
+    },
+  });
+  const machine = { ...systemMachine("test"), children: children ?? nodeChildren() };
+  const chunks: Uint8Array[] = [];
+  const { exitCode } = await runProcess(machine, {
+    command: ["/bin/sh", "-c", "echo said; exit 3"],
+    ...{ cwd: folder, env: process.env, inherit: [], signal: new AbortController().signal },
+    onOutput: (_, chunk) => void chunks.push(chunk),
+  });
+  expect({ exitCode, said: text(chunks) }).toEqual({ exitCode: 3, said: "said\n" });
 });
 
 test("a run of many steps that is cancelled ends what it has started", async () => {
