@@ -13,6 +13,7 @@ import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.t
 import { type ClientOptions, S3Client } from "../store/drivers/s3/client.ts";
 import { S3ConditionalStore } from "../store/drivers/s3/conditional.ts";
 import { credentialSource } from "../store/drivers/s3/credentials.ts";
+import { keyStart } from "../store/drivers/s3/keys.ts";
 import { S3Objects } from "../store/drivers/s3/objects.ts";
 import { placeOf, type S3Place, type S3Settings } from "../store/drivers/s3/place.ts";
 import {
@@ -70,9 +71,8 @@ export async function openS3Datastore(
   const heads = new CasHeads(conditional, machine);
   const versions = new ObjectVersions({ machine, local, objects, heads, cache });
   const root = new S3ConditionalStore(client(forContent), { etagForm, maxBytes: maxIndexBytes });
-  const keyPrefix = place.prefix === "" ? "" : `${place.prefix}/`;
   const parts = { machine, objects, heads, cache, versions, conditional: root, turns: conditional };
-  const sync = new ObjectSync({ ...parts, keyPrefix });
+  const sync = new ObjectSync({ ...parts, keyPrefix: keyStart(place.prefix) });
   return { datastore, versions, sync };
 }
 

@@ -71,11 +71,11 @@ class PosixChildren implements Children {
   readonly #system: ChildSystem;
   readonly #living = new Map<number, (code: number | null, signal: NodeJS.Signals | null) => void>();
   #starting = 0;
-  #listens = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(system: ChildSystem) {
     this.#system = system;
+    process.on("SIGCHLD", this.#look); // for good: to come and go with each child would cost more than the child's end
   }
 
   start(options: ChildOptions, events: ChildEvents): Child {
@@ -116,8 +116,6 @@ class PosixChildren implements Children {
 
   #beginLooking(): void {
     if (this.#timer !== undefined) return;
-    if (!this.#listens) process.on("SIGCHLD", this.#look); // for good: to come and go with each child would cost more than the child's end
-    this.#listens = true;
     this.#timer = setInterval(this.#look, lookMs); // keeps the process alive too, as a child does
   }
 

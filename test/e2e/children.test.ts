@@ -66,6 +66,26 @@ const text = (chunks: readonly Uint8Array[]) => Buffer.concat(chunks).toString()
 /** False where it has ended, and nobody has asked how yet. */
 const isAlive = (pid: number) => !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
 
+/** Their numbers are known only when they have ended, and their signals have come and gone. */
+function lateChildren(asked: (pid: number) => void): Children {
+  const system = new PosixSpawn();
+  const late = posixChildren({
+    spawn: async (options) => {
+      const spawned = await system.spawn(options);
+      await until(
+        () => !isAlive(spawned.pid),
+        () => "its end",
+      );
+      return spawned;
+    },
+    ended: (pid) => {
+      asked(pid);
+      return system.ended(pid);
+    },
+  });
+  return late ?? nodeChildren();
+}
+
 const isLinux = process.platform === "linux";
 
 test("on Linux a library for posix_spawn is installed", () => {
@@ -220,23 +240,9 @@ describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
   });
 
   test("is told at once where it ended before its number was known", async () => {
-    const system = new PosixSpawn();
     const asked: number[] = [];
-    const late = posixChildren({
-      spawn: async (options) => {
-        const spawned = await system.spawn(options);
-        await until(
-          () => !isAlive(spawned.pid),
-          () => "its end",
-        ); // its signal has come and gone
-        return spawned;
-      },
-      ended: (pid) => {
-        asked.push(pid);
-        return system.ended(pid);
-      },
-    });
-    const { told, done } = start(late ?? nodeChildren(), "exit 3", { started: () => asked.splice(0) });
+    const late = lateChildren((pid) => asked.push(pid));
+    const { told, done } = start(late, "exit 3", { started: () => asked.splice(0) });
     await done;
     expect(told.order).toEqual(["started", "ended 3", "closed"]);
     expect(asked).toEqual([told.pid]);
@@ -261,22 +267,9 @@ describe.runIf(isLinux)("how a child ended, asked of the system,", () => {
 });
 
 test.runIf(isLinux)("what a child has written is read, however long we stood still when it had ended", async () => {
-  const system = new PosixSpawn();
-  const children = posixChildren({
-    spawn: async (options) => {
-      const spawned = await system.spawn(options);
-      await until(
-        () => !isAlive(spawned.pid),
-        () => "its end",
-      );
-      return spawned;
-    },
-    ended: (pid) => {
-      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600));
-      return system.ended(pid);
-    },
-  });
-  const machine = { ...systemMachine("test"), children: children ?? nodeChildren() };
+  const standStill = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  const children = lateChildren(() => process.nextTick(standStill));
+  const machine = { ...systemMachine("test"), children };
   const chunks: Uint8Array[] = [];
   const { exitCode } = await runProcess(machine, {
     command: ["/bin/sh", "-c", "echo said; exit 3"],

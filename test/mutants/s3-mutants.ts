@@ -305,8 +305,8 @@ export const s3Mutants: readonly Mutant[] = [
     ...objects,
     name: "a list of a folder names what only begins like it",
     scenarios: [85],
-    from: '(prefix === "" ? "" : `${prefix}/`) : `${this.#key(folder)}/`;',
-    to: '(prefix === "" ? "" : `${prefix}/`) : this.#key(folder);',
+    from: "keyStart(prefix) : `${this.#key(folder)}/`;",
+    to: "keyStart(prefix) : this.#key(folder);",
     test: "goes over all its pages, and names nothing that could lead out of its folder",
   },
   {

@@ -4,7 +4,7 @@ import { compareCodePoints } from "../../../kernel/order.ts";
 import type { ConditionalStore, Listed, PutCondition, PutOutcome, Versioned } from "../../conditional.ts";
 import { bareEtag } from "./answers.ts";
 import type { S3Client } from "./client.ts";
-import { keyOf, pathOf } from "./keys.ts";
+import { keyOf, keyStart, pathOf } from "./keys.ts";
 import { listAll } from "./lists.ts";
 
 /** How `If-Match` names an etag. */
@@ -63,10 +63,7 @@ export class S3ConditionalStore implements ConditionalStore {
 
   async list(prefix: string): Promise<readonly Listed[]> {
     const listed: Listed[] = [];
-    for await (const { key, etag, ageMs } of listAll(
-      this.#client,
-      `${this.#prefix === "" ? "" : `${this.#prefix}/`}${prefix}`,
-    )) {
+    for await (const { key, etag, ageMs } of listAll(this.#client, `${keyStart(this.#prefix)}${prefix}`)) {
       const path = pathOf(this.#prefix, key);
       if (path !== undefined) listed.push({ key: path, etag, ...(ageMs === undefined ? {} : { ageMs }) });
     }

@@ -3,9 +3,14 @@ import { FenError } from "../../../kernel/errors.ts";
 
 const maxKeyBytes = 1024;
 
+/** How the keys of a datastore begin: `a/b` gives `a/b/`, none gives none. */
+export function keyStart(prefix: string): string {
+  return prefix === "" ? "" : `${prefix}/`;
+}
+
 /** `a/b` + `c` = `a/b/c`; throws `path_escapes` for a path that isn't one below a folder. */
 export function keyOf(prefix: string, path: string): string {
-  const key = prefix === "" ? path : `${prefix}/${path}`;
+  const key = `${keyStart(prefix)}${path}`;
   if (isSafePath(path) && Buffer.byteLength(key) <= maxKeyBytes) return key;
   throw new FenError("path_escapes", `Not a path in the datastore: ${JSON.stringify(path.slice(0, 100))}`, {
     hint: `It must not lead out of its folder, nor be longer than ${maxKeyBytes} bytes.`,
@@ -15,8 +20,9 @@ export function keyOf(prefix: string, path: string): string {
 
 /** The path of a key that the store named; undefined where it isn't one of ours: outside of the prefix, or not a path that may become a file. */
 export function pathOf(prefix: string, key: string): string | undefined {
-  if (prefix !== "" && !key.startsWith(`${prefix}/`)) return undefined;
-  const path = prefix === "" ? key : key.slice(prefix.length + 1);
+  const start = keyStart(prefix);
+  if (!key.startsWith(start)) return undefined;
+  const path = key.slice(start.length);
   return isSafePath(path) ? path : undefined;
 }
 

@@ -9,7 +9,7 @@ import { bareEtag, readDeletion } from "./answers.ts";
 import type { S3Client, S3Request } from "./client.ts";
 import { downloadTo } from "./download.ts";
 import { corrupt } from "./refusals.ts";
-import { isSafePath, keyOf, pathOf } from "./keys.ts";
+import { isSafePath, keyOf, keyStart, pathOf } from "./keys.ts";
 import { pagesOf } from "./lists.ts";
 import { sha256 } from "./sign.ts";
 import { abandon, unfinishedUploads } from "./unfinished.ts";
@@ -132,7 +132,7 @@ export class S3Objects implements ObjectStore {
   /** The beginning of the keys in a folder. */
   #start(folder: string): string {
     const { prefix } = this.#client.place;
-    return folder === "" ? (prefix === "" ? "" : `${prefix}/`) : `${this.#key(folder)}/`;
+    return folder === "" ? keyStart(prefix) : `${this.#key(folder)}/`;
   }
 
   /** No error for what isn't there. Throws `store_denied` or `store_unavailable` with the paths that are left. */
