@@ -363,7 +363,7 @@ export const s3Mutants: readonly Mutant[] = [
   {
     ...keys,
     name: "a key beside the prefix is taken for ours",
-    from: "!key.startsWith(`${prefix}/`)",
+    from: "!key.startsWith(start)",
     to: "!key.startsWith(prefix)",
     test: "a key beside the prefix isn't ours",
   },
