@@ -4,7 +4,7 @@ import { Output } from "./output.ts";
 const written = vi.hoisted(() => ({ tries: 0, error: undefined as NodeJS.ErrnoException | undefined }));
 
 vi.mock("node:fs", async (original) => ({
-  ...(await original<typeof import("node:fs")>()),
+  ...(await original<object>()),
   writeSync: (_fd: number, bytes: Uint8Array) => {
     written.tries++;
     if (written.error !== undefined) throw written.error;

@@ -214,7 +214,7 @@ describe("output that finds no room", () => {
   });
 
   test("is an error for content too; a reader who has seen enough ends the reading", async () => {
-    repo.model("long", "seq 1 200000");
+    const id = repo.model("long", "seq 1 200000");
     await runFen(["model", "method", "run", "long", "execute"], { cwd: repo.path });
     const get = ["data", "get", "long", "log", "--raw"];
     const lost = await into("> /dev/full", ...get);
@@ -224,7 +224,7 @@ describe("output that finds no room", () => {
     expect(cut).toMatchObject({ exitCode: 0, stdout: "[stdout]\n", stderr: "" });
     const whole = await into("> whole.txt; wc -l < whole.txt", ...get);
     expect(whole.stdout.trim()).toBe("200000");
-    rmSync(join(repo.path, "models/command/shell/long.yaml"));
+    rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
   });
 
   test("is none where nobody reads, or where the command failed anyway", async () => {
