@@ -42,14 +42,9 @@ export class Console {
     this.#out.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
-  /** Bytes as they are; waits where the reader is slow. */
-  async rawSlowly(bytes: Uint8Array): Promise<void> {
-    const { stream } = this.#out;
-    if (!stream.write(bytes) && !stream.destroyed) {
-      await new Promise<void>((resolve) => {
-        for (const event of ["drain", "close", "error"]) stream.once(event, () => resolve());
-      });
-    }
+  /** Bytes as they are; waits where the reader is slow. False where no more can be written. */
+  rawSlowly(bytes: Uint8Array): Promise<boolean> {
+    return this.#out.writeSlowly(bytes);
   }
 
   /** On a terminal in the place of what was there, as far as the window reaches; elsewhere below it. */

@@ -23,22 +23,39 @@ export class Output {
   readonly #fd: 1 | 2;
   #stream: NodeJS.WriteStream | undefined;
   #failure: unknown;
+  #isUnread = false;
 
   constructor(fd: 1 | 2) {
     this.#fd = fd;
   }
 
   write(text: string): void {
+    if (this.#isUnread) return; // each further try would cost an exception: a command that prints much would crawl
     if (this.#stream !== undefined || process.platform === "win32") return void this.stream.write(text);
-    const bytes = Buffer.from(text);
+    this.#writeNow(Buffer.from(text));
+  }
+
+  /** Bytes as they are; waits where the reader is slow. False where no more can be written. */
+  async writeSlowly(bytes: Uint8Array): Promise<boolean> {
+    if (this.#stream === undefined && fstatSync(this.#fd).isFile()) this.#writeNow(bytes);
+    else if (!this.stream.destroyed) await new Promise<void>((done) => this.stream.write(bytes, () => done()));
+    return this.#failure === undefined && !this.#isUnread;
+  }
+
+  #writeNow(bytes: Uint8Array): void {
     let at = 0;
     try {
       while (at < bytes.length) at += writeSync(this.#fd, bytes, at);
     } catch (error) {
-      const code = systemErrorCode(error);
-      if (code === "EAGAIN") this.stream.write(bytes.subarray(at));
-      else if (code !== undefined && !nobodyReads.includes(code)) this.#failure ??= error;
+      if (systemErrorCode(error) === "EAGAIN") this.stream.write(bytes.subarray(at));
+      else this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    const code = systemErrorCode(error);
+    if (code !== undefined && nobodyReads.includes(code)) this.#isUnread = true;
+    else if (code !== undefined) this.#failure ??= error;
   }
 
   /** What kept something from being written that somebody wanted to read: there is no room, the disk is damaged. */
@@ -48,7 +65,7 @@ export class Output {
 
   /** Everything that is written from now on goes through it. */
   get stream(): NodeJS.WriteStream {
-    this.#stream ??= (this.#fd === 1 ? process.stdout : process.stderr).on("error", () => undefined);
+    this.#stream ??= (this.#fd === 1 ? process.stdout : process.stderr).on("error", (error) => this.#fail(error));
     return this.#stream;
   }
 

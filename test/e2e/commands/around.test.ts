@@ -199,7 +199,7 @@ describe("errors", () => {
 
 describe("output that finds no room", () => {
   const into = (target: string, ...args: readonly string[]) =>
-    runFen(args, { cwd: repo.path, as: ["sh", "-c", `exec "$@" ${target}`, "sh", process.execPath, program] });
+    runFen(args, { cwd: repo.path, as: ["sh", "-c", `"$@" ${target}`, "sh", process.execPath, program] });
 
   test("is an error: an empty file is no document", async () => {
     for (const args of [
@@ -211,6 +211,20 @@ describe("output that finds no room", () => {
       expect(JSON.parse(stderr).error).toMatchObject({ code: "disk_full", hint: expect.any(String) });
     }
     expect(await into("> /dev/full", "version")).toMatchObject({ exitCode: 69 });
+  });
+
+  test("is an error for content too; a reader who has seen enough ends the reading", async () => {
+    const id = repo.model("long", "seq 1 200000");
+    await runFen(["model", "method", "run", "long", "execute"], { cwd: repo.path });
+    const get = ["data", "get", "long", "log", "--raw"];
+    const lost = await into("> /dev/full", ...get);
+    expect(lost).toMatchObject({ exitCode: 69 });
+    expect(lost.stderr).not.toContain("Warning");
+    const cut = await into("| head -1", ...get);
+    expect(cut).toMatchObject({ exitCode: 0, stdout: "[stdout]\n", stderr: "" });
+    const whole = await into("> whole.txt; wc -l < whole.txt", ...get);
+    expect(whole.stdout.trim()).toBe("200000");
+    rmSync(join(repo.path, `models/command/shell/${id}.yaml`));
   });
 
   test("is none where nobody reads, or where the command failed anyway", async () => {

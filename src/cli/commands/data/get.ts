@@ -11,7 +11,7 @@ export const handler: Handler = async ({ context, args, flags, console, json }) 
     content: flags.on("no-content") ? "none" : "inline",
   } as const;
   if (flags.on("raw") && !json) {
-    for await (const chunk of await streamData(context, options)) await console.rawSlowly(chunk);
+    for await (const chunk of await streamData(context, options)) if (!(await console.rawSlowly(chunk))) break;
     return { document: null, text: () => "", silent: true };
   }
   const document = await getData(context, options);
