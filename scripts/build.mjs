@@ -28,7 +28,12 @@ const options = {
   external: [/^fs-native-extensions/],
   logLevel: "warn",
   transform: {
-    define: { FEN_VERSION: JSON.stringify(version), FEN_TIMELINE_PAGE: JSON.stringify(timelinePage()) },
+    define: {
+      FEN_VERSION: JSON.stringify(version),
+      FEN_TIMELINE_PAGE: JSON.stringify(timelinePage()),
+      // What the SDK says of future versions of itself is nothing for our stderr.
+      "process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": JSON.stringify("true"),
+    },
     target: "node20.18",
   },
 };
@@ -101,7 +106,9 @@ const { output } = await bundle.write({
 await bundle.close();
 const entry = output.find((chunk) => chunk.type === "chunk" && chunk.isEntry).fileName;
 
-for (const { type, fileName } of output) if (type === "chunk") wrap(join(dist, fileName));
+const chunksWritten = output.filter(({ type }) => type === "chunk");
+for (const chunk of chunksWritten) checkTaken(chunk);
+for (const { fileName } of chunksWritten) wrap(join(dist, fileName));
 
 const launcher = readFileSync(join(root, "src/cli/launcher.cjs"), "utf8").replace("__ENTRY__", entry);
 writeFileSync(join(dist, "fen.cjs"), launcher);
@@ -113,6 +120,16 @@ await writeCodeCache();
 function timelinePage() {
   const read = (name) => readFileSync(join(root, "src/cli/render/timeline-page", name), "utf8");
   return read("page.html").replace("__SCRIPT__", () => read("page.js"));
+}
+
+/** What a chunk takes from one that it loads later is there. (The bundler has been wrong: it took from a CommonJS package what its chunk didn't give.) */
+function checkTaken({ fileName, code }) {
+  for (const [, file, taken] of code.matchAll(/require\("\.\/([^"]+)"\)\)\.then\(\((?:n|m)\) => ([^;]*)/g)) {
+    const { exports = [] } = chunksWritten.find((chunk) => chunk.fileName === file) ?? {};
+    for (const [, name] of taken.matchAll(/\bn\.(\w+)/g))
+      if (!exports.includes(name))
+        throw new Error(`${fileName}: takes ${name} from ${file}, which gives no such thing`);
+  }
 }
 
 /**
@@ -244,7 +261,7 @@ async function writeCodeCache() {
     ])
       run(...command.split(" "));
     await runOnS3("datastore", "sync", "--push");
-    await runOnS3("model", "method", "run", "cache", "execute");
+    await runOnS3("model", "method", "run", "cache", "execute", "--quiet");
     writeFileSync(path, readFileSync(path, "utf8").replace("true ${{ self.name }}", "true"));
     waitForAnother(path, run, { cwd: scratch, env: { ...env, FEN_WRITE_CODE_CACHE: "0" } });
     run("model", "method", "run", "cache", "execute", "--json");

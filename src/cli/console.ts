@@ -83,7 +83,7 @@ export class Console {
     return lines.reduce((sum, rows) => sum + rows, 0) < (process.stdout.rows ?? 0);
   }
 
-  /** Asks a person yes or no. Where nobody can answer: `confirmation_needed`. */
+  /** Asks a person yes or no; Ctrl-D is a no, Ctrl-C ends the command. Where nobody can answer: `confirmation_needed`. */
   async confirm(question: string): Promise<boolean> {
     if (!this.isInteractive)
       throw new FenError("confirmation_needed", `${question} Nobody is here to confirm.`, {
@@ -93,6 +93,14 @@ export class Console {
     const lines = createInterface({ input: process.stdin, output: process.stderr });
     try {
       return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== "AbortError") throw error;
+      this.#err.write("\n"); // the line of the question ends
+      if (error.message.includes("Ctrl+D")) return false;
+      throw new FenError("interrupted", "Interrupted by SIGINT.", {
+        hint: "Nothing was done. Run the command again when you want to.",
+        facts: { signal: "SIGINT" },
+      });
     } finally {
       lines.close();
     }

@@ -25,9 +25,20 @@ test.each([
   expect(hintFor(line)).toContain(`Did you mean${meant.startsWith("-") ? "" : ":"} ${meant}`);
 });
 
+test("a command that isn't there is told before flags of it", () => {
+  expect(hintFor("model serch --limit 3")).toContain("fen model search?");
+});
+
 test("where nothing is near, nothing is guessed", () => {
   expect(hintFor("xyzzy")).toBe("See: fen help");
 });
+
+test.each(["vault", "vault put prod key=value", "repo upgrade", "summarise --since 7d"])(
+  "fen %s: not yet, which isn't a misspelt word",
+  (line) => {
+    expect(() => parseLine(line.split(" "))).toThrow(expect.objectContaining({ code: "not_yet" }) as Error);
+  },
+);
 
 test.each([
   ["workflow schema", "workflow schema", ""],

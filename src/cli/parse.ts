@@ -19,21 +19,23 @@ export function flagsOf(command: CommandSpec | undefined): Readonly<Record<strin
 
 /** Throws `usage` and `unknown_command`, with what was probably meant. */
 export function parseLine(argv: readonly string[]): ParsedLine {
-  const { command, words, rest } = findCommand(argv);
+  const { command, words, rest, unknown: wrong } = findCommand(argv);
+  if (wrong !== undefined) throw unknownCommand([...words, wrong]); // before its flags, which nobody can know
   const specs = flagsOf(command);
   const { values, positionals } = parseFlags(rest, specs, command);
   const flags = new Flags(values);
-  if (command === undefined) {
-    const [unknown] = positionals;
-    if (unknown !== undefined) throw unknownCommand([...words, unknown]);
-    return { command, words, args: [], flags };
-  }
+  if (command === undefined) return { command, words, args: [], flags };
   if (!flags.on("help")) checkArguments(command, positionals);
   return { command, words, args: positionals, flags };
 }
 
 /** The longest path of leading words (flags between them are kept for later) that is a command. */
-function findCommand(argv: readonly string[]): { command: CommandSpec | undefined; words: string[]; rest: string[] } {
+function findCommand(argv: readonly string[]): {
+  command: CommandSpec | undefined;
+  words: string[];
+  rest: string[];
+  unknown?: string | undefined;
+} {
   const words: string[] = [];
   const flags: string[] = [];
   let found: ReturnType<typeof findCommand> | undefined;
@@ -50,7 +52,8 @@ function findCommand(argv: readonly string[]): { command: CommandSpec | undefine
     const command = catalog.find((one) => same(one.path, words));
     if (command !== undefined) found = { command, words: [...words], rest: [...flags, ...argv.slice(at + 1)] };
   }
-  return found ?? { command: undefined, words, rest: [...flags, ...argv.slice(at)] };
+  const rest = argv.slice(at);
+  return found ?? { command: undefined, words, rest: [...flags, ...rest], unknown: rest.find((word) => word !== "--") };
 }
 
 /** True for `--flag` or `-f` whose value is the next word. */
@@ -141,7 +144,15 @@ function furtherDown(words: readonly string[]): string | undefined {
   return found?.path.slice(0, found.path.indexOf(word) + 1).join(" ");
 }
 
+/** What scripts for the older program may call, and this one will have. */
+const notYet = ["vault", "repo upgrade", "summarise", "summarize"];
+
 function unknownCommand(words: readonly string[]): FenError {
+  const called = words.join(" ");
+  if (notYet.includes(called))
+    return new FenError("not_yet", `fen ${called} isn't there yet: this version can't do it.`, {
+      hint: "Nothing was done. What there is: fen help",
+    });
   const known = [
     ...new Set(
       catalog
@@ -149,11 +160,10 @@ function unknownCommand(words: readonly string[]): FenError {
         .map((command) => command.path.slice(0, words.length).join(" ")),
     ),
   ];
-  const wanted = words.join(" ");
-  const near = furtherDown(words) ?? (known.includes(wanted) ? undefined : nearest(wanted, known));
+  const near = furtherDown(words) ?? (known.includes(called) ? undefined : nearest(called, known));
   const group = words.slice(0, -1).join(" ");
   const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
-  return new FenError("unknown_command", `There is no command fen ${words.join(" ")}.`, {
+  return new FenError("unknown_command", `There is no command fen ${called}.`, {
     hint: near === undefined ? `See: ${help}` : `Did you mean: fen ${near}? See: ${help}`,
   });
 }

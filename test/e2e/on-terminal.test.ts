@@ -74,6 +74,19 @@ test.each([
   );
 });
 
+test.each([
+  { key: "Ctrl-C", typed: "\u0003", exitCode: 130, said: "error: Interrupted by SIGINT." },
+  { key: "Ctrl-D", typed: "\u0004", exitCode: 0, said: "Nothing was deleted." },
+])("$key at a question: nothing is done", async ({ typed, exitCode, said }) => {
+  const command = `${process.execPath} ${program} data delete chatty log`;
+  const terminal = new Terminal(command, { cwd: repo.path, columns: 80, rows: 24 });
+  await terminal.shows("[y/N]");
+  terminal.type(typed);
+  expect(await terminal.done).toBe(exitCode);
+  expect(terminal.window.text()).toMatch(new RegExp(`\\[y/N\\] *\n${said}`));
+  expect((await repo.fen("data", "get", "chatty", "log", "--no-content")).exitCode).toBe(0);
+});
+
 test("model edit opens $EDITOR and keeps what it wrote", async () => {
   repo.model("edited", "echo before");
   const command = `${process.execPath} ${program} model edit edited`;

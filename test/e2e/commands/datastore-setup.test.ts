@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Scratch, scratchRepo } from "../../support/cli.ts";
+import { runFen, type Scratch, scratchRepo } from "../../support/cli.ts";
 import { documentOf, errorOf, textOf } from "../../support/documents.ts";
 import { type DoubleOptions, type S3Double, startDouble } from "../../support/s3-double.ts";
 
@@ -44,6 +44,48 @@ describe("datastore setup s3", () => {
     expect(await documentOf(repo, "datastore status", { env })).toMatchObject({ type: "s3", healthy: true });
     expect([...server.objects.keys()].every((key) => key.startsWith("team/a/"))).toBe(true);
     expect(await textOf(repo, command, { env })).toMatch(/^set up {2}The datastore is s3:\/\/fleet\/team\/a/);
+  });
+
+  describe("credentials that aren't in the environment", () => {
+    const config = (text: string) => {
+      const path = join(repo.path, "aws-config");
+      writeFileSync(path, text);
+      const none = { AWS_ACCESS_KEY_ID: "", AWS_SECRET_ACCESS_KEY: "", AWS_EC2_METADATA_DISABLED: "true" };
+      return { ...none, HOME: repo.path, AWS_CONFIG_FILE: path, AWS_SHARED_CREDENTIALS_FILE: path };
+    };
+
+    test("a profile's are used", async () => {
+      const { server } = await double();
+      const env = config(
+        `[default]\naws_access_key_id = ${server.accessKeyId}\naws_secret_access_key = ${server.secretAccessKey}\n`,
+      );
+      const command = `datastore setup s3 --bucket fleet --region eu-central-1 --endpoint ${server.endpoint}`;
+      expect(await documentOf(repo, command, { env })).toMatchObject({ type: "s3" });
+      expect(server.objects.size).toBeGreaterThan(0);
+    });
+
+    test.each([
+      ["none anywhere", {}, /could not load credentials/i],
+      ["a profile that isn't there", { AWS_PROFILE: "nope" }, /nope/],
+    ])("%s: an error that says so", async (_, more, message) => {
+      const { server } = await double();
+      const command = `datastore setup s3 --bucket fleet --region eu-central-1 --endpoint ${server.endpoint}`;
+      expect(await errorOf(repo, command, { env: { ...config(""), ...more } })).toMatchObject({
+        code: "credentials_missing",
+        exitCode: 78,
+        message: expect.stringMatching(message),
+      });
+    });
+
+    test("a role's are asked for, and nothing but our error is on stderr", async () => {
+      const role = "[profile role]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = base\nregion = eu-central-1\n";
+      const base = "[profile base]\naws_access_key_id = a\naws_secret_access_key = b\n";
+      const env = { ...config(role + base), AWS_PROFILE: "role", AWS_ENDPOINT_URL_STS: "http://127.0.0.1:9" };
+      const { server } = await double();
+      const words = ["datastore", "setup", "s3", "--bucket", "fleet", "--endpoint", server.endpoint, "--json"];
+      const { stderr } = await runFen(words, { cwd: repo.path, env });
+      expect(JSON.parse(stderr)).toMatchObject({ error: { code: "credentials_missing" } });
+    });
   });
 
   test("a store whose conditions don't work is refused with the reason, and the marker is as it was", async () => {

@@ -16,24 +16,30 @@ export function credentialSource(machine: Machine): CredentialSource {
     const sessionToken = isSet(env["AWS_SESSION_TOKEN"]) ? env["AWS_SESSION_TOKEN"] : undefined;
     return async () => ({ accessKeyId, secretAccessKey, sessionToken });
   }
-  return chain();
+  return chain(isSet(env["AWS_PROFILE"]) ? ` for AWS_PROFILE=${env["AWS_PROFILE"]}` : "");
 }
 
 /** The SDK's chain keeps what it found until shortly before it expires. */
-function chain(): CredentialSource {
+function chain(whose: string): CredentialSource {
   let provider: Promise<(options?: { forceRefresh?: boolean }) => Promise<Credentials>> | undefined;
-  const load = async () => (await import("@aws-sdk/credential-provider-node")).defaultProvider();
+  const load = async () => (await import("./aws-chain.ts")).defaultProvider();
   return async ({ renew }) => {
     provider ??= load();
     const provide = await provider;
     try {
       return await provide(renew ? { forceRefresh: true } : {});
     } catch (error) {
-      throw new FenError("credentials_missing", "No credentials for S3 were found.", {
-        hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; with SSO, run: aws sso login",
-        facts: { reason: error instanceof Error ? error.message : String(error) },
-        cause: error,
-      });
+      const reason = error instanceof Error ? error.message : String(error);
+      const [first = ""] = reason.split("\n");
+      throw new FenError(
+        "credentials_missing",
+        `No credentials for S3 were found${whose}: ${first.replace(/\.$/, "")}.`,
+        {
+          hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; with SSO, run: aws sso login",
+          facts: { reason },
+          cause: error,
+        },
+      );
     }
   };
 }
