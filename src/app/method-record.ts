@@ -3,7 +3,7 @@ import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
 import type { Committed } from "../data/staging.ts";
 import type { Machine } from "../kernel/machine.ts";
-import type { MethodRunParts } from "./method-run.ts";
+import type { CallingStep, MethodRunParts } from "./method-run.ts";
 import { logName, type Workspace } from "./workspace.ts";
 
 interface Ending {
@@ -17,7 +17,8 @@ interface Ending {
   readonly isDurable?: boolean;
 }
 
-type Parts = Pick<MethodRunParts, "id" | "lease" | "loaded" | "method" | "step" | "type"> & {
+type Parts = Pick<MethodRunParts, "id" | "lease" | "loaded" | "method" | "type"> & {
+  readonly step: CallingStep | undefined;
   readonly startedAt: string;
 };
 

@@ -83,10 +83,9 @@ export class MethodRun {
     this.#parts = parts;
     this.#start = machine.clock.monotonic();
     this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
-    this.#record = new MethodRecord(machine, workspace, {
-      ...parts,
-      startedAt: isoTime(parts.startedAt ?? machine.clock.now()),
-    });
+    const { id, lease, loaded, method, step, type } = parts;
+    const startedAt = isoTime(parts.startedAt ?? machine.clock.now());
+    this.#record = new MethodRecord(machine, workspace, { id, lease, loaded, method, step, type, startedAt });
   }
 
   get #definition(): ModelDefinition {

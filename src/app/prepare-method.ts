@@ -49,7 +49,9 @@ export async function prepareMethod(
   const spec = findMethod(type, method);
   const kind = loaded.definition.methods[method]?.kind ?? spec.kind;
   const resolved = await resolveArguments({
-    ...loaded,
+    definition: loaded.definition,
+    file: loaded.file,
+    text: loaded.text,
     method,
     inputs,
     workflowInputs,

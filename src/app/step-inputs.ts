@@ -13,9 +13,11 @@ export async function resolveInputs(
   scope: Scope,
 ): Promise<StepInputs> {
   const tainted = new Set<string>();
+  const names = Object.keys(declared);
+  if (names.length === 0) return { values: {}, tainted };
   const values = new Map<string, unknown>();
   const shared = { ...scope, memory: new Map() };
-  for (const key of Object.keys(declared)) {
+  for (const key of names) {
     const result = await compiled.entry(key)?.run(shared);
     values.set(key, result?.value);
     if (result?.isTainted === true) tainted.add(key);

@@ -46,7 +46,9 @@ async function checkCall(
   const argumentNames = Object.keys(asSchema(findMethod(type, method).arguments["properties"]));
   const { models, data, now, env = {} } = scope;
   const { arguments: args } = await resolveArguments({
-    ...loaded,
+    definition: loaded.definition,
+    file: loaded.file,
+    text: loaded.text,
     method,
     inputs,
     workflowInputs,

@@ -78,7 +78,7 @@ export class StepRunner {
     const self = key === undefined ? {} : { [key]: step?.item };
     const tainted = taintedNames(taintedInputs);
     if (step?.isItemTainted === true) tainted.add(`self.${key}`);
-    return { ...surroundings.scope, inputs: state.inputs, self, tainted };
+    return { inputs: state.inputs, self, ...surroundings.scope, tainted };
   }
 
   #ended(step: StepState, { status, error, data }: Attempted): void {
@@ -201,8 +201,9 @@ export class StepRunner {
     using timeout = new StepTimeout(machine.clock, step);
     try {
       const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
-      const parts = { ...this.#runParts(step, { ...call, prepared, id }), startedAt, isLast };
-      const outcome = await new MethodRun(machine, workspace, { ...parts, signal: timeout.or(this.#signal) }).execute();
+      const signal = timeout.or(this.#signal);
+      const parts = { startedAt, isLast, signal, ...this.#runParts(step, { prepared, id, ...call }) };
+      const outcome = await new MethodRun(machine, workspace, parts).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
         error: outcome.message,
@@ -243,18 +244,21 @@ export class StepRunner {
       sources: surroundings.scope,
       cel: surroundings.cel,
     });
-    return { ...prepared, inputs: given.values, tainted };
+    return { inputs: given.values, tainted, ...prepared };
   }
 
   #runParts(
     step: StepState,
     { prepared, id, method, lease }: LockedCall & { readonly prepared: PreparedStep; readonly id: string },
-  ): Omit<MethodRunParts, "signal"> {
+  ): Omit<MethodRunParts, "startedAt" | "isLast" | "signal"> {
     const { surroundings, state, logName } = this.#engine.parts;
     const { definition, id: run } = state;
-    const { inputs, tainted: _tainted, ...parts } = prepared;
+    const { inputs, tainted, loaded, type, resolved, mode } = prepared;
     return {
-      ...parts,
+      loaded,
+      type,
+      resolved,
+      mode,
       id,
       method,
       lease,
@@ -279,7 +283,7 @@ export class StepRunner {
         written: (path) => surroundings.records.add(path),
         log: this.#engine.logOf(step),
         logFile: logName,
-        override: overridesOf(step.definition, { ...state.inputs, ...inputs }, prepared.tainted),
+        override: overridesOf(step.definition, { ...state.inputs, ...inputs }, tainted),
       },
     };
   }

@@ -242,7 +242,7 @@ function readAll(
   path: string,
   limits: { readonly expected: number; readonly maxBytes: number },
 ): Uint8Array {
-  let bytes = Buffer.allocUnsafe(Math.max(limits.expected + 1, 4096));
+  let bytes = Buffer.allocUnsafe(limits.expected > 0 ? limits.expected : 4096);
   let length = 0;
   for (;;) {
     const bytesRead = readSync(fd, bytes, length, bytes.length - length, null);

@@ -36,7 +36,7 @@ export function randomUuid(bytes: Uint8Array = randomBytes(16)): string {
 
 /** As `randomUuid`, without asking the system (three calls): for names that must differ, but may be guessed. */
 export function likelyUuid(): string {
-  return randomUuid(Uint8Array.from({ length: 16 }, () => Math.random() * 256));
+  return randomUuid(new Uint8Array(16).map(() => Math.random() * 256));
 }
 
 /** Undefined where the system has no such device, or it can't be opened. */

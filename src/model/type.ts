@@ -105,7 +105,7 @@ export class ModelTypes {
 
   /** Throws `type_missing` with the nearest known name. */
   find(name: string): ModelType {
-    const type = this.#types.get(normalizeType(name));
+    const type = this.#types.get(name) ?? this.#types.get(normalizeType(name));
     if (type !== undefined) return type;
     const near = nearest(normalizeType(name), this.#types.keys());
     throw new FenError("type_missing", `No model type is called ${name}.`, {

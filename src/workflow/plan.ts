@@ -338,7 +338,7 @@ class Planner {
   /** `tainted`: beside the inputs. */
   #scope(self: Readonly<Record<string, unknown>> = {}, tainted: readonly string[] = []): Scope {
     const { values, tainted: inputs } = this.#inputs;
-    return { ...this.#sources.scope, inputs: values, self, tainted: new Set([...taintedNames(inputs), ...tainted]) };
+    return { inputs: values, self, ...this.#sources.scope, tainted: new Set([...taintedNames(inputs), ...tainted]) };
   }
 
   /** The value, where it is known before the run: undefined where it depends on data, also of another model's, on the time, or on what isn't known either. */

@@ -177,7 +177,7 @@ export class RunState {
 
   #add(step: Omit<StepState, "number" | "status" | "attempt">): number {
     const number = this.steps.length;
-    this.steps.push({ ...step, number, status: "pending", attempt: 0 });
+    this.steps.push({ number, ...step, status: "pending", attempt: 0 }); // not the spread first: V8 is slow at whatever is added to such an object
     if (step.definition.forEach === undefined || step.template !== undefined) this.counts.pending++;
     return number;
   }

@@ -163,12 +163,50 @@ describe("a check says lost", () => {
     expect(await grant.check()).toBe("lost");
   });
 
+  test("where an older client's record took the place of ours, in a file of its own", async () => {
+    const grant = await world.take(web);
+    expect(await grant.check()).toBe("held");
+    rmSync(world.recordPath(web));
+    world.writeRecord(web, foreignRecord());
+    expect(await grant.check()).toBe("lost");
+  });
+
+  test("where an older client wrote into our record", async () => {
+    const grant = await world.take(web);
+    expect(await grant.check()).toBe("held");
+    world.writeRecord(web, foreignRecord({ nonce: grant.nonce }));
+    expect(await grant.check()).toBe("lost");
+  });
+
   test("where the lock that covers it is over", async () => {
     const parent = await world.take(web);
     const child = await world.take(web, "exclusive", under(parent.holding));
     expect(await child.check()).toBe("held");
     await parent.release();
     expect(await child.check()).toBe("lost");
+  });
+
+  test("but not where the record was only refreshed", async () => {
+    const grant = await world.take(web);
+    expect(await grant.check()).toBe("held");
+    world.clock.turn(10_000);
+    await grant.refresh();
+    expect(await grant.check()).toBe("held");
+  });
+
+  test("but not of a lock in the new table, where that of an earlier one was in the old", async () => {
+    const driver = world.driver();
+    const take = async () => granted(await (await driver.join(web, "exclusive", world.claim())).attempt());
+    const first = await take();
+    expect(await first.check()).toBe("held");
+    const { path } = world.folder.table;
+    renameSync(path, `${path}.old`);
+    expect(await first.check()).toBe("lost");
+    await first.release();
+    const second = await take();
+    expect(await second.check()).toBe("held");
+    world.folder.table.unlock(second.holding.descriptor ?? -1, world.folder.table.ranges({ resource: web }));
+    expect(await second.check()).toBe("lost");
   });
 
   test("but not where somebody only removed the record: it is put back", async () => {

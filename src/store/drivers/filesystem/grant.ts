@@ -94,9 +94,8 @@ export class FilesystemGrant implements Grant {
     }
     const { table } = this.#folder;
     const { ranges, under, generation } = this.#held;
-    if (this.#released || this.#isLost || !table.isCurrent(this.#fd) || table.generation(this.resource) !== generation)
-      return "lost";
-    if (!table.isLocked(ranges)) return "lost";
+    if (this.#released || this.#isLost || table.generation(this.resource) !== generation) return "lost";
+    if (!table.isHeld(this.#fd, ranges)) return "lost";
     if (under !== undefined) return this.#folder.queue(slotOf(under)).isHeldBy(under.nonce) ? "held" : "lost";
     if (this.#held.draft === undefined || this.#recordIsOurs()) return "held";
     if (this.mode !== "shared") return "lost";
@@ -180,6 +179,10 @@ export class FilesystemGrant implements Grant {
    */
   #recordIsOurs(): boolean {
     const now = this.#folder.machine.clock.monotonic();
+    if (this.#held.draft?.isInPlace() === true) {
+      this.#seenAt = now;
+      return true;
+    }
     const found = readRecord(this.#path);
     if (found.kind === "absent" && now - this.#seenAt > recordTtlMs) return false;
     const there = found.kind === "absent" ? putRecord(this.#path, this.#held.record, this.nonce) : found;

@@ -28,7 +28,7 @@ export class KernelLocks {
   /** One attempt, never waits: false where somebody else holds a conflicting lock. */
   tryLock(fd: number, range: ByteRange, mode: LockMode): boolean {
     try {
-      this.#binding.tryLock(fd, range.start, range.length, mode === "exclusive");
+      withoutTrace(() => this.#binding.tryLock(fd, range.start, range.length, mode === "exclusive"));
       return true;
     } catch (error) {
       if (systemErrorCode(error) === "EAGAIN" || systemErrorCode(error) === "EACCES") return false;
@@ -38,6 +38,17 @@ export class KernelLocks {
 
   unlock(fd: number, range: ByteRange): void {
     this.#binding.unlock(fd, range.start, range.length);
+  }
+}
+
+/** A refusal is thrown, but is an answer like any other: to note where it was asked costs more than to ask. */
+function withoutTrace(call: () => void): void {
+  const { stackTraceLimit } = Error;
+  try {
+    Error.stackTraceLimit = 0;
+    call();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -48,6 +48,8 @@ export class LockTable {
   readonly #revokedFolder: string;
   readonly #kernel: KernelLocks;
   readonly #hashes = new Map<string, number>();
+  /** A descriptor of the table through which nothing is ever held, kept for the next look. */
+  #probe: (Identity & { readonly fd: number }) | undefined;
 
   constructor(fenFolder: string, kernel: KernelLocks) {
     this.#fenFolder = fenFolder;
@@ -72,13 +74,17 @@ export class LockTable {
 
   /** False where the table was removed or replaced since `fd` was opened: locks on `fd` then mean nothing. */
   isCurrent(fd: number): boolean {
+    return this.#currentOf(fd) !== undefined;
+  }
+
+  /** Of the current table, where that is the one of `fd`. */
+  #currentOf(fd: number): Identity | undefined {
     const { path } = this;
     try {
       const ours = fstatSync(fd);
-      const theirs = statSync(path);
-      return ours.ino === theirs.ino && ours.dev === theirs.dev;
+      return isSame(ours, statSync(path)) ? ours : undefined;
     } catch (error) {
-      if (isAbsence(error)) return false;
+      if (isAbsence(error)) return undefined;
       throw storeError(error, "the lock table", path);
     }
   }
@@ -154,16 +160,36 @@ export class LockTable {
     return isShared && (mode === "shared" || this.tryLock(way.to, ranges, "exclusive"));
   }
 
-  /** True where somebody, through whatever descriptor but `fd`, keeps a lock in one of the ranges from being taken. */
+  /** True where `fd` is of the current table, and somebody has a lock in one of the ranges: the holder of `fd`, if it has not been lost. */
+  isHeld(fd: number, ranges: readonly ByteRange[]): boolean {
+    const current = this.#currentOf(fd);
+    return current !== undefined && this.#isTaken(ranges, this.#probeOf(current));
+  }
+
+  /** True where somebody, through whatever descriptor, keeps a lock in one of the ranges from being taken. */
   isLocked(ranges: readonly ByteRange[]): boolean {
     const fd = this.open();
     try {
-      if (!this.tryLock(fd, ranges, "exclusive")) return true;
-      this.unlock(fd, ranges);
-      return false;
+      return this.#isTaken(ranges, fd);
     } finally {
       closeSync(fd);
     }
+  }
+
+  #isTaken(ranges: readonly ByteRange[], fd: number): boolean {
+    if (!this.tryLock(fd, ranges, "exclusive")) return true;
+    this.unlock(fd, ranges);
+    return false;
+  }
+
+  #probeOf(table: Identity): number {
+    if (this.#probe !== undefined && isSame(this.#probe, table)) return this.#probe.fd;
+    if (this.#probe !== undefined) closeSync(this.#probe.fd);
+    this.#probe = undefined;
+    const fd = this.open();
+    const { ino, dev } = fstatSync(fd);
+    this.#probe = { fd, ino, dev };
+    return fd;
   }
 
   gate(slot: Slot): ByteRange {
@@ -198,6 +224,16 @@ export class LockTable {
   #markPath(name: string, number: number): string {
     return join(this.#revokedFolder, `${name}+${number}`);
   }
+}
+
+/** Which file it is: nobody else has both numbers as long as it is open. */
+interface Identity {
+  readonly ino: number;
+  readonly dev: number;
+}
+
+function isSame(a: Identity, b: Identity): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
 }
 
 /** The first 51 bits of SHA-256: fits a double exactly. */

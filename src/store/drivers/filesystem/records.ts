@@ -30,6 +30,8 @@ export const recordTtlMs = 30_000;
 const leastTtlMs = 1000;
 const mostTtlMs = 10 * 60_000;
 const maxRecordBytes = 64 * 1024;
+/** More than a record of ours has, unless its command is very long. */
+const longestOwnBytes = 2048;
 
 export type FoundRecord =
   | { readonly kind: "absent" }
@@ -85,6 +87,8 @@ export class RecordDraft {
   /** It was linked to its place: what is there is the same file, which nobody may see half-written. */
   #isOut = false;
   #hasText = false;
+  /** As it was last found to be ours. */
+  #text: string | undefined;
   /** Names that are left to remove. */
   readonly #left = new Set<string>();
   #madeFolder = false;
@@ -139,7 +143,7 @@ export class RecordDraft {
 
   /** Takes our record out of its place, and no other. False where it isn't there. */
   withdraw(): boolean {
-    if (!this.#isOut || !this.#isAt(this.#path)) return false;
+    if (!this.#isOut || !this.#isAt(this.#path) || !this.#isUntouched()) return false;
     const old = asideOf(this.#path, this.#nonce, "old");
     try {
       renameSync(this.#path, old);
@@ -148,21 +152,41 @@ export class RecordDraft {
       throw storeError(error, "the lock record", this.#path);
     }
     this.#left.add(old);
-    if (this.#isAt(old)) return true;
+    if (this.#isAt(old) && this.#isUntouched()) return true;
     linkNew(old, this.#path); // another came in between: back with it
     return false;
   }
 
+  /** True where what we published is in its place and is still ours. If not, `readRecord` tells what is there: it may be ours in another file. */
+  isInPlace(): boolean {
+    try {
+      if (!this.#isOut || !this.#isAt(this.#path)) return false;
+      const text = this.#read();
+      if (text === this.#text) return true;
+      const record = parseRecord(text); // a refresh, or somebody else, wrote into it
+      if (record?.nonce !== this.#nonce || record.token === undefined) return false;
+      this.#text = text;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   #isAt(path: string): boolean {
     const info = statSync(path, { throwIfNoEntry: false });
-    return info !== undefined && info.ino === this.#inode?.ino && info.dev === this.#inode.dev && this.#isUntouched();
+    return info !== undefined && info.ino === this.#inode?.ino && info.dev === this.#inode.dev;
   }
 
   /** False where somebody wrote into the file itself. */
   #isUntouched(): boolean {
-    const bytes = Buffer.alloc(4096);
+    return this.#read().includes(`"nonce": "${this.#nonce}"`);
+  }
+
+  /** What is in the file, wherever it is now. */
+  #read(): string {
+    const bytes = Buffer.allocUnsafe(longestOwnBytes);
     const length = this.#fd === undefined ? 0 : readSync(this.#fd, bytes, 0, bytes.length, 0);
-    return bytes.toString("utf8", 0, length).includes(`"nonce": "${this.#nonce}"`);
+    return bytes.toString("utf8", 0, length);
   }
 
   /** Removes what is left beside the place, not what was published. Idempotent. */
