@@ -42,14 +42,9 @@ export class Console {
     this.#out.write(text.endsWith("\n") ? text : `${text}\n`);
   }
 
-  /** Bytes as they are; waits where the reader is slow. */
+  /** Bytes as they are; resolves when the reader has taken them, or is gone. */
   async rawSlowly(bytes: Uint8Array): Promise<void> {
-    const { stream } = this.#out;
-    if (!stream.write(bytes) && !stream.destroyed) {
-      await new Promise<void>((resolve) => {
-        for (const event of ["drain", "close", "error"]) stream.once(event, () => resolve());
-      });
-    }
+    await new Promise<void>((resolve) => void this.#out.stream.write(bytes, () => resolve()));
   }
 
   /** On a terminal in the place of what was there, as far as the window reaches; elsewhere below it. */
