@@ -28,34 +28,30 @@ export async function renameData(
   const loaded = await workspace.definitions.find(options.model);
   const { definition } = loaded;
   const [from, to] = [safeDataName(options.from), safeDataName(options.to)];
-  const lease = await workspace.lock([modelLock(loaded)]);
-  try {
-    await settlePast(context, workspace, { definition, lease });
-    const found = await workspace.data.latest(definition, from);
-    const taken = await workspace.data.latestNumber(definition, to);
-    if (taken !== undefined)
-      throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, {
-        hint: "Choose another name, or delete that data first.",
-      });
-    const staging = new Staging(workspace.data.store, context.machine, {
-      model: definition,
-      runId: context.machine.random.uuid(),
+  await using lease = await workspace.lock([modelLock(loaded)]);
+  await settlePast(context, workspace, { definition, lease });
+  const found = await workspace.data.latest(definition, from);
+  const taken = await workspace.data.latestNumber(definition, to);
+  if (taken !== undefined)
+    throw new FenError("data_exists", `${definition.name} has data called ${to} already.`, {
+      hint: "Choose another name, or delete that data first.",
     });
-    const committed = await copyTo(to, { from, found, staging, workspace, now: context.machine.clock.now(), lease });
-    const newVersion = committed.find((one) => one.name === to)?.version ?? 1;
-    return {
-      oldName: from,
-      newName: to,
-      modelId: definition.id,
-      modelName: definition.name,
-      modelType: definition.type,
-      copiedVersion: found.metadata.version,
-      newVersion,
-      warning: `Expressions and scripts that read ${from} are led to ${to}; change them when you can.`,
-    };
-  } finally {
-    await lease.release();
-  }
+  const staging = new Staging(workspace.data.store, context.machine, {
+    model: definition,
+    runId: context.machine.random.uuid(),
+  });
+  const committed = await copyTo(to, { from, found, staging, workspace, now: context.machine.clock.now(), lease });
+  const newVersion = committed.find((one) => one.name === to)?.version ?? 1;
+  return {
+    oldName: from,
+    newName: to,
+    modelId: definition.id,
+    modelName: definition.name,
+    modelType: definition.type,
+    copiedVersion: found.metadata.version,
+    newVersion,
+    warning: `Expressions and scripts that read ${from} are led to ${to}; change them when you can.`,
+  };
 }
 
 interface Copy {

@@ -316,23 +316,19 @@ export async function deleteData(
   await findAny(workspace, loaded.definition, name, options.version);
   const what = `${name}${options.version === undefined ? " (all versions)" : ` version ${options.version}`} of ${loaded.definition.name}`;
   if (!options.force && !(await options.confirm(`Delete the data ${what}?`))) return { cancelled: true };
-  const lease = await workspace.lock([modelLock(loaded)]);
-  try {
-    await settlePast(context, workspace, { definition: loaded.definition, lease });
-    const { versions, bytes } = await workspace.data.remove(loaded.definition, name, {
-      version: options.version,
-      held: lease,
-    });
-    return {
-      modelId: loaded.definition.id,
-      modelName: loaded.definition.name,
-      dataName: name,
-      versionsDeleted: versions,
-      bytesReclaimed: bytes,
-    };
-  } finally {
-    await lease.release();
-  }
+  await using lease = await workspace.lock([modelLock(loaded)]);
+  await settlePast(context, workspace, { definition: loaded.definition, lease });
+  const { versions, bytes } = await workspace.data.remove(loaded.definition, name, {
+    version: options.version,
+    held: lease,
+  });
+  return {
+    modelId: loaded.definition.id,
+    modelName: loaded.definition.name,
+    dataName: name,
+    versionsDeleted: versions,
+    bytesReclaimed: bytes,
+  };
 }
 
 /** Throws `data_missing`; a version that can't be read is there all the same. */
@@ -377,19 +373,15 @@ export async function collectGarbage(
   if (options.dryRun) return sweep(context, workspace, undefined);
   if (!options.force && !(await options.confirm("Delete expired data and old versions in the whole datastore?")))
     return { cancelled: true };
-  const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
-  try {
-    const clean = async (): Promise<DataGcResult> => {
-      const done = await sweep(context, workspace, lease);
-      await workspace.data.store.tidy();
-      return done;
-    };
-    // To tell what the dead left in the locks from the living's takes a while: beside the rest.
-    const [swept] = await Promise.all([clean(), workspace.datastore.locks.tidy?.()]);
-    return swept;
-  } finally {
-    await lease.release();
-  }
+  await using lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
+  const clean = async (): Promise<DataGcResult> => {
+    const done = await sweep(context, workspace, lease);
+    await workspace.data.store.tidy();
+    return done;
+  };
+  // To tell what the dead left in the locks from the living's takes a while: beside the rest.
+  const [swept] = await Promise.all([clean(), workspace.datastore.locks.tidy?.()]);
+  return swept;
 }
 
 /** With the datastore held, removes what it finds. */

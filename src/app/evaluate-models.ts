@@ -42,51 +42,43 @@ export async function evaluateModel(
   const workspace = await openWorkspace(context);
   const given = await parseInputs(context.machine, options);
   const before = await workspace.definitions.find(options.model);
-  const lease = await workspace.lock([modelLock(before)]);
-  try {
-    const loaded = await workspace.definitions.reread(before);
-    refuseUndeclared(loaded, given);
-    const evaluator = new Evaluator(context, workspace, { given });
-    const evaluated = await evaluator.evaluate(loaded);
-    await lease.assertHeld();
-    await evaluator.store(evaluated);
-    evaluator.tellWarnings();
-    const { unresolved = [] } = evaluated.document;
-    for (const key of unresolved) warnUnresolved(context, `${loaded.file} (${key})`);
-    return evaluated.document;
-  } finally {
-    await lease.release();
-  }
+  await using lease = await workspace.lock([modelLock(before)]);
+  const loaded = await workspace.definitions.reread(before);
+  refuseUndeclared(loaded, given);
+  const evaluator = new Evaluator(context, workspace, { given });
+  const evaluated = await evaluator.evaluate(loaded);
+  await lease.assertHeld();
+  await evaluator.store(evaluated);
+  evaluator.tellWarnings();
+  const { unresolved = [] } = evaluated.document;
+  for (const key of unresolved) warnUnresolved(context, `${loaded.file} (${key})`);
+  return evaluated.document;
 }
 
 /** Under the datastore's exclusive lock. Where one definition can't be evaluated, none is stored. */
 export async function evaluateAllModels(context: AppContext): Promise<AllEvaluations> {
   const workspace = await openWorkspace(context);
-  const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
-  try {
-    const models = new ModelIndex(workspace.definitions, { keepsTexts: true });
-    const evaluator = new Evaluator(context, workspace, { models });
-    const done: Evaluated[] = [];
-    const failures: FenError[] = [];
-    for (const { file } of await models.all()) {
-      try {
-        done.push(await evaluator.evaluate(await models.load(file)));
-      } catch (error) {
-        if (!(error instanceof FenError)) throw error;
-        failures.push(error);
-      }
+  await using lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
+  const models = new ModelIndex(workspace.definitions, { keepsTexts: true });
+  const evaluator = new Evaluator(context, workspace, { models });
+  const done: Evaluated[] = [];
+  const failures: FenError[] = [];
+  for (const { file } of await models.all()) {
+    try {
+      done.push(await evaluator.evaluate(await models.load(file)));
+    } catch (error) {
+      if (!(error instanceof FenError)) throw error;
+      failures.push(error);
     }
-    if (failures.length > 0) throw together(failures);
-    await lease.assertHeld();
-    await storeAll(evaluator, done, context.signal);
-    evaluator.tellWarnings();
-    const items = done.map(({ document }) => document);
-    const open = items.filter(({ unresolved }) => unresolved !== undefined).length;
-    if (open > 0) warnUnresolved(context, `${open} model${open === 1 ? "" : "s"}`);
-    return { items, total: items.length, evaluated: items.filter((one) => one.hadExpressions).length };
-  } finally {
-    await lease.release();
   }
+  if (failures.length > 0) throw together(failures);
+  await lease.assertHeld();
+  await storeAll(evaluator, done, context.signal);
+  evaluator.tellWarnings();
+  const items = done.map(({ document }) => document);
+  const open = items.filter(({ unresolved }) => unresolved !== undefined).length;
+  if (open > 0) warnUnresolved(context, `${open} model${open === 1 ? "" : "s"}`);
+  return { items, total: items.length, evaluated: items.filter((one) => one.hadExpressions).length };
 }
 
 const atOnce = 16;

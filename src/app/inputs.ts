@@ -5,6 +5,7 @@ import { FenError } from "../kernel/errors.ts";
 import { readTextFile } from "../kernel/files.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { isRecord, parseYaml } from "../repo/yaml.ts";
+import { unkeepable } from "../workflow/unkeepable.ts";
 
 const maxInputBytes = 16 * 1024 * 1024;
 const forbidden = new Set(["__proto__", "constructor", "prototype"]);
@@ -47,7 +48,7 @@ export function parseTags(tags: readonly string[] = []): Record<string, string> 
 function parseJson(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
-    if (isRecord(value)) return checkKeys(value);
+    if (isRecord(value)) return checked(value);
   } catch (error) {
     if (error instanceof FenError) throw error;
     const why = error instanceof RangeError ? "is nested too deeply" : "isn't JSON";
@@ -73,7 +74,7 @@ async function readInputFile(machine: Machine, file: string): Promise<Record<str
     throw new FenError("input_invalid", `The input file must hold a map: ${path}`, {
       hint: "Write one input a line: pkg: curl",
     });
-  return checkKeys(value);
+  return checked(value);
 }
 
 async function valueOf(machine: Machine, text: string): Promise<string> {
@@ -104,26 +105,27 @@ function setDeep(target: Record<string, unknown>, path: readonly string[], value
   setDeep(map, rest, value);
 }
 
-function checkKeys(value: Record<string, unknown>): Record<string, unknown> {
-  for (const [key, child] of Object.entries(value)) {
-    if (forbidden.has(key)) throw badKey(key);
-    checkChild(key, child);
-  }
-  return value;
+function checked(inputs: Record<string, unknown>): Record<string, unknown> {
+  checkKeys(inputs);
+  const found = unkeepable(inputs);
+  if (found === undefined) return inputs;
+  const key = found.findLast((one) => typeof one === "string");
+  throw new FenError(
+    "input_invalid",
+    `The input ${key} is a number that is infinite or none, which no record can keep.`,
+    {
+      hint: "Give another number, or text.",
+    },
+  );
 }
 
-function checkChild(key: string, child: unknown): void {
-  if (isRecord(child)) checkKeys(child);
-  else if (Array.isArray(child)) for (const item of child) checkChild(key, item);
-  // JSON has no infinity: after a resume it would be nothing.
-  else if (typeof child === "number" && !Number.isFinite(child))
-    throw new FenError(
-      "input_invalid",
-      `The input ${key} is a number that is infinite or none, which no record can keep.`,
-      {
-        hint: "Give another number, or text.",
-      },
-    );
+function checkKeys(value: unknown): void {
+  if (Array.isArray(value)) for (const item of value) checkKeys(item);
+  if (!isRecord(value)) return;
+  for (const [key, child] of Object.entries(value)) {
+    if (forbidden.has(key)) throw badKey(key);
+    checkKeys(child);
+  }
 }
 
 function badKey(key: string): FenError {

@@ -24,7 +24,7 @@ const type: ModelType = {
 };
 
 /** Calls the method; tells what was asked of the store and of the lock, in order. */
-async function called({ fails = false, isFar = false, isStopped = false } = {}) {
+async function called({ fails = false, isFar = false, isStopped = false, isFull = false } = {}) {
   const machine = systemMachine("fen");
   const { signal } = new AbortController();
   const context: AppContext = { ...{ machine, signal, repoDir: "/memory" }, lockTimeoutMs: 0, emit: () => undefined };
@@ -33,6 +33,7 @@ async function called({ fails = false, isFar = false, isStopped = false } = {}) 
   const { files } = workspace;
   const write = files.write.bind(files);
   vi.spyOn(files, "write").mockImplementation((path: string, bytes, options?: { readonly durable?: boolean }) => {
+    if (isFull && String(bytes).includes("status: succeeded")) throw new FenError("disk_full", "No space is left.");
     if (path.startsWith("outputs/"))
       order.push(
         `${options?.durable === false ? "written" : "on the disk"}: ${/^status: (\w+)$/m.exec(String(bytes))?.[1]}`,
@@ -79,10 +80,18 @@ test("the record is written under the lock; for the disk nobody who waits for th
   ]);
 });
 
-test("a record that can't be made durable is an error, which says that the data is kept", async () => {
+test("a record that can't be made durable is an error, which says that it and the data are there", async () => {
   await expect(called({ fails: true })).rejects.toMatchObject({
     code: "disk_full",
-    message: "The method succeeded and its data is kept, but not its record. No space is left.",
+    message:
+      "The method succeeded and its data is kept; its record is written, but may not survive a power cut. No space is left.",
+  });
+});
+
+test("one that can't be written is another", async () => {
+  await expect(called({ isFull: true })).rejects.toMatchObject({
+    code: "disk_full",
+    message: "The method succeeded and its data is kept; its record or its log could not be written. No space is left.",
   });
 });
 

@@ -108,12 +108,12 @@ export class MethodRun {
    * Throws where the store fails.
    */
   async settle(): Promise<void> {
-    await this.#keep(this.#record.settle());
+    await this.#keep(this.#record.settle(), "its record is written, but may not survive a power cut");
   }
 
   /** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
-  async #keep(writing: Promise<void>): Promise<void> {
-    await writing.catch((error: unknown) => Promise.reject(unrecorded(error, this.#status)));
+  async #keep(writing: Promise<void>, what: string): Promise<void> {
+    await writing.catch((error: unknown) => Promise.reject(unrecorded(error, this.#status, what)));
   }
 
   async #work(log: RunLog): Promise<MethodOutcome> {
@@ -176,7 +176,8 @@ export class MethodRun {
     if (failure !== undefined) {
       const end = { status: final, message: asError(failure).message, durationMs, committed };
       await this.#record.end(end).catch(() => undefined); // the first error is the one to tell
-    } else if (!isTold) await this.#keep(tell(committed, { isAhead: false }));
+    } else if (!isTold)
+      await this.#keep(tell(committed, { isAhead: false }), "its record or its log could not be written");
     this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
     if (stopped !== undefined) throw stopped;
@@ -286,9 +287,9 @@ export class MethodRun {
   }
 }
 
-function unrecorded(error: unknown, status: RunStatus): unknown {
+function unrecorded(error: unknown, status: RunStatus, what: string): unknown {
   if (!(error instanceof FenError)) return error;
-  return new FenError(error.code, `The method ${status} and its data is kept, but not its record. ${error.message}`, {
+  return new FenError(error.code, `The method ${status} and its data is kept; ${what}. ${error.message}`, {
     hint: error.hint,
     facts: { ...error.facts, status },
     cause: error,

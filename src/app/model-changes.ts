@@ -96,24 +96,20 @@ export async function editModel(
     throw new FenError("definition_invalid", "The id and the type of a model can't be changed.", {
       hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
     });
-  const lease = await workspace.lock([modelLock(before)]);
+  await using lease = await workspace.lock([modelLock(before)]);
+  // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
+  const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
   try {
-    // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
-    const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
-    try {
-      await refuseTaken(workspace, before, definition.name);
-      const now = await workspace.definitions.reread(before);
-      if (now.text !== before.text)
-        throw new FenError("definition_invalid", `Somebody else changed the definition meanwhile: ${before.file}`, {
-          hint: "Look at it and edit again.",
-        });
-      await lease.assertHeld();
-      if (text !== before.text) await workspace.definitions.replace(before.file, text);
-    } finally {
-      claim.release();
-    }
+    await refuseTaken(workspace, before, definition.name);
+    const now = await workspace.definitions.reread(before);
+    if (now.text !== before.text)
+      throw new FenError("definition_invalid", `Somebody else changed the definition meanwhile: ${before.file}`, {
+        hint: "Look at it and edit again.",
+      });
+    await lease.assertHeld();
+    if (text !== before.text) await workspace.definitions.replace(before.file, text);
   } finally {
-    await lease.release();
+    claim.release();
   }
   return {
     path: before.file,
@@ -153,27 +149,23 @@ export async function deleteModel(
   await refuseDelete(workspace, before, options.force);
   if (!options.force && !(await options.confirm(`Delete the model ${before.definition.name} (${before.file})?`)))
     return { cancelled: true };
-  const lease = await workspace.lock([modelLock(before)]);
-  try {
-    const { definition, file } = await workspace.definitions.reread(before);
-    await settlePast(context, workspace, { definition, lease });
-    const names = await refuseDelete(workspace, before, options.force);
-    const { files } = workspace.datastore;
-    // The definition goes last: a crash in between leaves a model that can be deleted again.
-    await workspace.data.store.forget(definition, lease);
-    const outputsDeleted = await workspace.outputs.removeAll(definition.id);
-    const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
-    workspace.definitions.remove(file);
-    return {
-      deleted: { id: definition.id, name: definition.name, type: definition.type, inputPath: file },
-      resourceDeleted: names.length > 0,
-      outputsDeleted,
-      evaluatedInputDeleted: evaluated,
-      dataDeleted: names.length,
-    };
-  } finally {
-    await lease.release();
-  }
+  await using lease = await workspace.lock([modelLock(before)]);
+  const { definition, file } = await workspace.definitions.reread(before);
+  await settlePast(context, workspace, { definition, lease });
+  const names = await refuseDelete(workspace, before, options.force);
+  const { files } = workspace.datastore;
+  // The definition goes last: a crash in between leaves a model that can be deleted again.
+  await workspace.data.store.forget(definition, lease);
+  const outputsDeleted = await workspace.outputs.removeAll(definition.id);
+  const evaluated = await files.remove(`definitions-evaluated/${definition.type}/${definition.id}.yaml`);
+  workspace.definitions.remove(file);
+  return {
+    deleted: { id: definition.id, name: definition.name, type: definition.type, inputPath: file },
+    resourceDeleted: names.length > 0,
+    outputsDeleted,
+    evaluatedInputDeleted: evaluated,
+    dataDeleted: names.length,
+  };
 }
 
 /** Gives the names of its data. */

@@ -22,7 +22,7 @@ interface Resumed {
   emit(event: AppEvent): void;
 }
 
-export class OpenRun {
+export class OpenRun implements AsyncDisposable {
   readonly state: RunState;
   readonly journal: Journal;
   readonly log: Appender;
@@ -194,6 +194,10 @@ export class OpenRun {
       }
       this.#owned.letGo();
     }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Somebody else, who took us for dead, goes on with the run. */

@@ -25,7 +25,7 @@ interface Pending {
   notice?: WaitNotice;
 }
 
-export class RunLocks {
+export class RunLocks implements AsyncDisposable {
   readonly #take: TakeLocks;
   readonly #together: boolean;
   readonly #leases = new Map<string, Lease>();
@@ -128,6 +128,10 @@ export class RunLocks {
       throw new AggregateError(this.#failures, "Some locks could not be given back cleanly.", {
         cause: this.#failures[0],
       });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 
   /** What it waits for is told to all who wait along: each lets go of its slot. */

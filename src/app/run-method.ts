@@ -64,10 +64,10 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
     const { mode } = prepared;
     const call = { ...request, ...prepared };
     const meanwhile = () => rehearse(context, workspace, call);
-    const lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
     let run: MethodRun;
     let result: RunMethodResult;
-    try {
+    {
+      await using lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
       const loaded = await models.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepareMethod(context, workspace, loaded, request);
       if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
@@ -75,11 +75,9 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
       const id = context.machine.random.uuid();
       const { signal } = context;
       const emit = (event: AppEvent) => context.emit(event);
-      const call = { ...request, ...prepared, id, lease, isLast: () => true, signal, emit };
-      run = new MethodRun(context.machine, workspace, call);
+      const parts = { ...request, ...prepared, id, lease, isLast: () => true, signal, emit };
+      run = new MethodRun(context.machine, workspace, parts);
       result = resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
-    } finally {
-      await lease.release();
     }
     await run.settle();
     return result;

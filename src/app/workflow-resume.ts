@@ -87,18 +87,15 @@ async function goOn(
   try {
     const { surroundings, plan } = await planAgain(context, workspace, state);
     using cancel = new CancelWatch(surroundings, { files, state });
-    try {
-      const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
-      await takeAwayLeftLocks(workspace, plan, { wanted, endedLately: endedLatelyIn(state) });
-      const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
-      const entries = await takeUp(surroundings, { ...run, plan });
-      const emit = (event: AppEvent) => surroundings.emit(event);
-      const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
-      open = await OpenRun.reopen(workspace, state, resumed);
-      return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency, entries });
-    } finally {
-      await surroundings.locks.release();
-    }
+    await using _locks = surroundings.locks;
+    const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
+    await takeAwayLeftLocks(workspace, plan, { wanted, endedLately: endedLatelyIn(state) });
+    const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
+    const entries = await takeUp(surroundings, { ...run, plan });
+    const emit = (event: AppEvent) => surroundings.emit(event);
+    const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
+    open = await OpenRun.reopen(workspace, state, resumed);
+    return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency, entries });
   } catch (error) {
     // What can't be removed shows as dead: the first error is the one to tell.
     if (open === undefined) await OpenRun.disown(workspace, ref, { owned, size }).catch(() => undefined);

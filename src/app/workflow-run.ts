@@ -35,23 +35,20 @@ export interface RunWorkflowOptions extends GivenInputs {
  */
 export async function runWorkflow(context: AppContext, options: RunWorkflowOptions): Promise<RunDocument> {
   const { surroundings, plan } = await prepareRun(context, options);
+  await using _locks = surroundings.locks;
+  // It is there before it waits: others see it, and can end it.
+  const open = await begin(surroundings, plan);
+  using cancel = new CancelWatch(surroundings, open);
+  let waitedMs = 0;
   try {
-    // It is there before it waits: others see it, and can end it.
-    const open = await begin(surroundings, plan);
-    using cancel = new CancelWatch(surroundings, open);
-    let waitedMs = 0;
-    try {
-      waitedMs = await takeLocks(surroundings, plan, cancel);
-    } catch (error) {
-      if (!cancel.signal.aborted) {
-        await open.abandon();
-        throw error;
-      } // else it ends before its first step
-    }
-    return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency: options.concurrency });
-  } finally {
-    await surroundings.locks.release();
+    waitedMs = await takeLocks(surroundings, plan, cancel);
+  } catch (error) {
+    if (!cancel.signal.aborted) {
+      await open.abandon();
+      throw error;
+    } // else it ends before its first step
   }
+  return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency: options.concurrency });
 }
 
 /** Nobody deletes the workflow at the same moment. */
@@ -101,6 +98,8 @@ export async function carryOut(
   const { workspace, machine, locks } = surroundings;
   const { state, journal, log, logName } = open;
   // Whatever fails from here on closes the run.
+  await using _open = open;
+  await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
   try {
     for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
     const parts: EngineParts = {
@@ -120,8 +119,6 @@ export async function carryOut(
     await engine.run();
   } catch (error) {
     if (!(error instanceof FenError && error.code === "run_cancelled")) throw stopped(error, state);
-  } finally {
-    await surroundings.records.settled().finally(() => open.close());
   }
   return runDocument(state, workspace);
 }

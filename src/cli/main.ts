@@ -113,14 +113,23 @@ async function print(console: Console, outcome: Outcome, flags: Flags): Promise<
 
 /** The first error of several that came together; what the operating system refused, in words. */
 function toTell(thrown: unknown): unknown {
-  if (!(thrown instanceof AggregateError)) return fromSystemError(thrown) ?? thrown;
-  const [first, ...others] = thrown.errors.map(toTell);
+  const all = together(thrown);
+  if (all === undefined) return fromSystemError(thrown) ?? thrown;
+  const [first, ...others] = all.map(toTell);
   if (!(first instanceof FenError)) return first;
   return new FenError(first.code, [first, ...others].map((error) => asError(error).message).join("\n"), {
     hint: first.hint,
     facts: first.facts,
     cause: thrown,
   });
+}
+
+/** In the order in which they happened; undefined for one that came alone. */
+function together(thrown: unknown): readonly unknown[] | undefined {
+  if (thrown instanceof AggregateError) return thrown.errors;
+  // Of `await using`: the work failed, and so did giving back. Not every Node.js knows the class.
+  const isSuppressed = thrown instanceof Error && thrown.name === "SuppressedError";
+  return isSuppressed && "suppressed" in thrown && "error" in thrown ? [thrown.suppressed, thrown.error] : undefined;
 }
 
 function printError(

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { sha256Hex } from "../kernel/hash.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Entry, LocalFiles } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
@@ -81,4 +82,19 @@ describe("the number of the next version under one lease", () => {
     await data.remove(model, "log", { numbers: [2], held });
     expect(await commit(held)).toBe(2);
   });
+});
+
+test("what is brought from elsewhere is brought by the next command, whatever one that was killed has left of it", async () => {
+  const content = "seven";
+  const id = "c0000000-0000-4000-a000-000000000003";
+  const metadata = {
+    ...{ id, name: "log", version: 7, ...spec, ownerDefinition: { ownerType: "model-method" as const, ownerRef: "" } },
+    ...{ createdAt: "2026-01-01T00:00:00.000Z", size: content.length, checksum: sha256Hex(content) },
+  };
+  await data.local.write("from-elsewhere", content);
+  await data.local.write(`.fen/bringing/${id}/raw`, "sev");
+  await data.bring(model, [{ metadata, file: "from-elsewhere" }], lease());
+  const bytes = await data.read({ model, name: "log", number: 7 }, { maxBytes: 100 });
+  expect(new TextDecoder().decode(bytes)).toBe(content);
+  expect(await data.local.list(".fen/bringing")).toEqual([]);
 });

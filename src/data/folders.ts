@@ -153,6 +153,7 @@ export class FolderVersions implements VersionStore {
     for (const { metadata, file } of versions) {
       const folder = `${bringing}/${metadata.id}`;
       const target = versionFolder(model, metadata.name, metadata.version);
+      await this.local.remove(folder); // of one that was killed while it brought this very version
       await this.local.write(`${folder}/metadata.yaml`, stringifyMetadata(metadata));
       const raw = await this.local.create(`${folder}/raw`);
       for await (const chunk of this.local.stream(file)) raw.append(chunk);

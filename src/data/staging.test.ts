@@ -1,12 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { until } from "../../test/support/cli.ts";
 import { FaultyFiles, Killed, type Step } from "../../test/support/faulty-files.ts";
 import { FenError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { LocalFiles } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import type { VersionStore } from "./contract.ts";
 import { FolderVersions } from "./folders.ts";
 import { modelFolder, stagingFolder } from "./layout.ts";
 import { parseMetadata } from "./metadata.ts";
@@ -307,5 +309,53 @@ describe("holders that share the lock", () => {
       expect([...versionsOf(name).values()].sort((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
     expectLatestIsHighest();
     expect(left()).toEqual([]);
+  });
+});
+
+describe("a run whose commit fails", () => {
+  const owner = { ownerType: "model-method", ownerRef: model.id } as const;
+  const lost = new FenError("lock_lost", "The lock was taken away.");
+  const held = {
+    grants: [],
+    signal: AbortSignal.abort(lost),
+    commit: () => Promise.reject(lost),
+    assertHeld: () => Promise.reject(lost),
+  };
+
+  /** With more in its spool than memory keeps; `commit` as the store of versions does it. */
+  async function failing(commit: VersionStore["commit"]): Promise<unknown> {
+    const store = new FolderVersions(real);
+    store.commit = commit;
+    const staging = new Staging(store, machine, { model, runId: "a-run" });
+    await (await staging.openFile("log", spec)).close();
+    staging.spool().append(new Uint8Array(1024 * 1024));
+    return staging.commit({ owner, tags: {}, held }).catch((error: unknown) => error);
+  }
+
+  const descriptors = () =>
+    readdirSync("/proc/self/fd").filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(root);
+      } catch {
+        return false; // the one that lists them
+      }
+    });
+
+  test("says where the store has kept it for the next holder, though the lock is lost by now", async () => {
+    const kept = new FenError("store_unavailable", "It is gone.", { facts: { keptAside: "/there.push" } });
+    expect(await failing(() => Promise.reject(kept))).toBe(kept);
+  });
+
+  test.each([
+    ["is committed all the same", { committed: true }],
+    ["is kept for the next holder", { keptAside: "/there.push" }],
+    ["is put aside", {}],
+  ])("leaves no file open: one that %s", async (_, facts) => {
+    const before = descriptors();
+    await failing(() => Promise.reject(new FenError("store_unavailable", "It is gone.", { facts })));
+    await until(
+      () => descriptors().length === before.length,
+      () => `the end of ${descriptors().join()}`,
+    );
   });
 });

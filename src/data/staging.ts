@@ -134,8 +134,8 @@ export class Staging {
       const outputs = await this.#drafts(options);
       metadatas = await this.#store.commit({ model, runId, folder, outputs }, held, { last, beside });
     } catch (error) {
-      if (error instanceof FenError && error.facts["committed"] === true) {
-        (await this.#owned)?.letGo();
+      if (isSafe(error)) {
+        await this.#letGo().catch(() => undefined); // the first error is the one to tell
         throw error;
       }
       // Files that are gone are what a lost lock looks like: then that is the thing to tell.
@@ -191,6 +191,15 @@ export class Staging {
     this.#owned = undefined;
   }
 
+  /** Nothing more is done here with what there is: others may do with it what is to be done. */
+  async #letGo(): Promise<void> {
+    try {
+      await this.#close();
+    } finally {
+      (await this.#owned)?.letGo();
+    }
+  }
+
   /** What may not, or can't, be committed goes where no later run removes it; the error says where. */
   async #keepAside(error: unknown): Promise<unknown> {
     try {
@@ -202,6 +211,8 @@ export class Staging {
       return keptAside(error, this.#files.locate(path));
     } catch {
       return error; // the store fails: the first error is the one to tell
+    } finally {
+      await this.#letGo().catch(() => undefined); // as above
     }
   }
 
@@ -209,6 +220,11 @@ export class Staging {
     for (const spool of this.#spools) await spool.close();
     for (const { file } of this.#items.values()) await file.close({ durable: false });
   }
+}
+
+/** True where it is committed all the same, or kept for the next holder to commit: whatever became of the lock, that is the thing to tell. */
+function isSafe(error: unknown): boolean {
+  return error instanceof FenError && (error.facts["committed"] === true || error.facts["keptAside"] !== undefined);
 }
 
 function keptAside(error: unknown, path: string): unknown {

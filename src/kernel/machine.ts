@@ -51,6 +51,9 @@ export interface Machine {
   readonly children: Children;
 }
 
+/** A timer that is set for longer than this goes off at once. */
+export const longestTimerMs = 2 ** 31 - 1;
+
 /** Not `performance.now()`: the library behind it takes 2 ms to load. */
 function monotonic(): number {
   const [seconds, nanoseconds] = process.hrtime();

@@ -4,8 +4,8 @@
  */
 import { constants } from "node:os";
 import type { Child, ChildOptions, Exit, OutputStream } from "./children.ts";
-import type { Machine } from "./machine.ts";
 import { systemErrorCode } from "./errors.ts";
+import { longestTimerMs, type Machine } from "./machine.ts";
 import { groupLives } from "./process-group.ts";
 
 export interface ProcessOptions extends ChildOptions {
@@ -130,15 +130,24 @@ class Running {
     const onAbort = () => this.#end("signal-sent");
     this.#options.signal.addEventListener("abort", onAbort, { once: true });
     if (this.#options.signal.aborted) onAbort();
-    const { timeoutMs } = this.#options;
-    const timer =
-      timeoutMs === undefined ? undefined : this.#machine.clock.every(timeoutMs, () => this.#end("timeout"));
+    const timer = this.#limit();
     const result = await exited;
     timer?.[Symbol.dispose]();
     this.#options.signal.removeEventListener("abort", onAbort);
     await this.#ending;
     await this.#drain(closed);
     return result;
+  }
+
+  /** Of a time that is longer than a timer can be: so many of the longest. */
+  #limit(): Disposable | undefined {
+    const { timeoutMs } = this.#options;
+    if (timeoutMs === undefined) return undefined;
+    let left = timeoutMs;
+    return this.#machine.clock.every(Math.min(timeoutMs, longestTimerMs), () => {
+      left -= longestTimerMs;
+      if (left <= 0) this.#end("timeout");
+    });
   }
 
   #read(stream: OutputStream, chunk: Uint8Array): void {

@@ -25,3 +25,19 @@ test("the first failure is told after what had begun has ended; nothing more beg
   expect(ended.sort()).toEqual(begun.filter((item) => item !== 1).sort());
   expect(begun).not.toContain(5);
 });
+
+test("so is one of what gives the items", async () => {
+  const [begun, ended]: [number[], number[]] = [[], []];
+  async function* items() {
+    yield 0;
+    yield 1;
+    throw new Error("there are no more");
+  }
+  const work = async (item: number) => {
+    begun.push(item);
+    for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+    ended.push(item);
+  };
+  await expect(several(items(), 5, work)).rejects.toThrow("there are no more");
+  expect(ended).toEqual(begun);
+});

@@ -14,13 +14,17 @@ export async function several<T>(
 ): Promise<void> {
   const failures: unknown[] = [];
   const running = new Set<Promise<void>>();
-  for await (const item of items) {
-    const one: Promise<void> = work(item)
-      .catch((error: unknown) => void failures.push(error))
-      .finally(() => running.delete(one));
-    running.add(one);
-    if (running.size >= atOnce) await Promise.race(running);
-    if (failures.length > 0) break;
+  try {
+    for await (const item of items) {
+      const one: Promise<void> = work(item)
+        .catch((error: unknown) => void failures.push(error))
+        .finally(() => running.delete(one));
+      running.add(one);
+      if (running.size >= atOnce) await Promise.race(running);
+      if (failures.length > 0) break;
+    }
+  } catch (error) {
+    failures.push(error); // of the items themselves
   }
   await Promise.all(running);
   if (failures.length > 0) throw failures[0];

@@ -2,6 +2,7 @@
 import type { MapReader } from "../repo/map-reader.ts";
 import type { Task } from "./definition.ts";
 import { taskKeys } from "./keys.ts";
+import { unkeepable } from "./unkeepable.ts";
 
 const hint = "task: { type: model_method, modelIdOrName: web-01, methodName: execute }";
 
@@ -32,6 +33,7 @@ export function readTask(step: MapReader): Task {
   refuseModelByType(task);
   task.findings.unknownKeys(task.map, taskKeys[type], { at: task.at, misspelt: "error" });
   const inputs = task.record("inputs", { hint: "inputs: { host: ${{ self.host }} }" }) ?? {};
+  refuseUnkeepable(task, inputs);
   if (type === "workflow")
     return { type, workflowIdOrName: task.text("workflowIdOrName", { required: true, hint: nameHint }) ?? "", inputs };
   return {
@@ -43,6 +45,17 @@ export function readTask(step: MapReader): Task {
 }
 
 const nameHint = "A name or an id, as text: quote what YAML would read as a number.";
+
+/** In the inputs of a step, or those that a workflow declares. */
+export function refuseUnkeepable(reader: MapReader, inputs: unknown): void {
+  const found = unkeepable(inputs);
+  if (found !== undefined)
+    reader.findings.error(
+      [...reader.at, "inputs", ...found],
+      "a number that is infinite or none can be kept by no record",
+      "Give another number, or text.",
+    );
+}
 
 /** Later programs make a model from its type on the way. */
 function refuseModelByType(task: MapReader): void {

@@ -51,6 +51,17 @@ test("the least that a workflow needs gets all defaults", () => {
   });
 });
 
+test("a number that no journal can keep is an error with its place, in the inputs of a step and in those that are declared", () => {
+  const inputs = { limits: [1, Number.POSITIVE_INFINITY] };
+  const message = "a number that is infinite or none can be kept by no record (Give another number, or text.)";
+  expect(told(withStep({ task: { ...task, inputs } }))).toEqual([
+    `error jobs.0.steps.0.task.inputs.limits.1: ${message}`,
+  ]);
+  expect(told({ ...workflow, inputs: { properties: { n: { default: Number.NaN } } } })).toEqual([
+    `error inputs.properties.n.default: ${message}`,
+  ]);
+});
+
 test("every key that there is arrives", () => {
   const inputs = { properties: { hosts: { type: "array" } } };
   const condition = { type: "not", condition: { type: "and", conditions: [{ type: "failed" }, { type: "always" }] } };

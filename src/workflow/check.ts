@@ -8,7 +8,7 @@ import { MapReader } from "../repo/map-reader.ts";
 import { isUuid } from "../repo/named-files.ts";
 import { isRecord, suggestKey } from "../repo/yaml.ts";
 import { readDependencies } from "./check-conditions.ts";
-import { readTask } from "./check-task.ts";
+import { readTask, refuseUnkeepable } from "./check-task.ts";
 import type {
   DataOutputOverride,
   JobDefinition,
@@ -73,6 +73,7 @@ function readWorkflow(file: MapReader): WorkflowDefinition {
   });
   for (const { path, message, hint } of checkInputsSchema(inputs ?? {}))
     file.findings.warn(["inputs", ...path], message, hint);
+  refuseUnkeepable(file, inputs);
   return {
     id: id ?? "",
     name: name ?? "",

@@ -7,6 +7,7 @@ import { asText } from "../expression/values.ts";
 import { FenError } from "../kernel/errors.ts";
 import { isRecord } from "../repo/yaml.ts";
 import type { StepDefinition } from "./definition.ts";
+import { unkeepable } from "./unkeepable.ts";
 
 /** More would not be a workflow but a mistake. */
 const maxExpansions = 100_000;
@@ -80,18 +81,12 @@ function itemsOf(
       `forEach of step ${step} gives ${items.length} elements; ${maxExpansions} is the most`,
       "Cut the list into parts, one workflow run for each.",
     );
-  if (!items.every(isKeepable))
+  if (unkeepable(items) !== undefined)
     throw fail(
       `forEach of step ${step} gives a number that is infinite or none, which no record can keep`,
       "Leave it out: in: ${{ inputs.list.filter(x, math.isFinite(x)) }}",
     );
   return items;
-}
-
-/** JSON has no infinity: after a resume the element would be another one. */
-function isKeepable(value: unknown): boolean {
-  if (typeof value === "number") return Number.isFinite(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(isKeepable);
 }
 
 function suffixOf(item: unknown, index: number): string {

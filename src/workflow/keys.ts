@@ -1,4 +1,6 @@
 /** The keys of workflow files, level by level, and the words and limits of their values: what the check and the JSON Schemas have in common. */
+import { longestTimerMs } from "../kernel/machine.ts";
+
 export const workflowKeys = [
   "id",
   "name",
@@ -56,8 +58,7 @@ export const conditionTypes = [...simpleConditions, "and", "or", "not"] as const
 export const retryCauses = ["failure", "timeout", "lock", "interrupted"] as const;
 export const lockTimes = ["run", "step"] as const;
 export const maxAttempts = 100;
-/** What timers can count. */
-export const maxTimeMs = 2 ** 31 - 1;
+export const maxTimeMs = longestTimerMs;
 /** How long data is kept, and over what time its versions. */
 export const keepPattern = /^[1-9]\d*(h|d|w|mo|m|y)$/;
 export const lifetimeWords = ["infinite", "ephemeral", "job", "workflow"] as const;

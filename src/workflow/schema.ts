@@ -1,4 +1,7 @@
-/** JSON Schemas of workflow files, for editors and other programs. What `checkWorkflow` has no finding for, they admit, and what they admit, it has no error for. */
+/**
+ * JSON Schemas of workflow files, for editors and other programs. What `checkWorkflow` has no finding for, they admit, and what they admit, it has no error for
+ * (but for infinite numbers, which JSON has not).
+ */
 import { durationPattern } from "../kernel/duration.ts";
 import {
   conditionTypes,

@@ -255,6 +255,19 @@ describe("a store that fails at the end of a run", () => {
     expect(staged(one)).toEqual([]);
   });
 
+  test("where the store stays away and the lock can't be given back either, the first is told first, with where it is kept", async () => {
+    const { proxy, one } = await open();
+    let isGone = false;
+    proxy.options.fault = (passing) => {
+      isGone ||= isContent(passing);
+      return isGone ? 503 : undefined;
+    };
+    const failed = await one.fen(...run);
+    expect(failed.exitCode).toBe(69);
+    expect(failed.error()).toMatchObject({ code: "store_unavailable", keptAside: expect.stringMatching(/\.push$/) });
+    expect(staged(one)).toEqual([expect.stringMatching(/\.push$/)]);
+  });
+
   test("if another had the model in between it is put aside instead, and that is said: nothing is merged", async () => {
     const { proxy, one, two } = await open();
     proxy.options.fault = (passing) => (isContent(passing) ? 503 : undefined);

@@ -268,6 +268,7 @@ export class CasGrant implements Grant {
     const done = this.#released === undefined && (await this.#hold.commit(head, last));
     // All that is left is to remove the claim: that is sent at once. One whose removal is lost is in nobody's way, so nobody waits for the answer for long.
     if (done && last) this.#released = Promise.race([this.release(), this.#means.machine.clock.sleep(5)]);
+    this.#released?.catch(() => undefined); // told by `release`, which comes when the rest of the work is done
     return done;
   }
 

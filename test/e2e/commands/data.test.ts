@@ -77,6 +77,20 @@ describe("data get", () => {
     expect((await repo.fen("data", "get", "web-01", "log", "--raw")).stdout).toBe("[stdout]\nhello");
   });
 
+  test("--raw goes as slowly as its reader, without a word", async () => {
+    repo.model("large", "head -c 4000000 /dev/zero | tr '\\0' x | fold -w 1000");
+    await documentOf(repo, "model method run large execute");
+    const reading = repo.start("data", "get", "large", "log", "--raw");
+    const { stdout } = reading.child;
+    stdout?.on("data", () => {
+      stdout.pause();
+      setTimeout(() => stdout.resume(), 10); // by then the pipe is full again
+    });
+    const done = await reading.done;
+    expect({ exitCode: done.exitCode, stderr: done.stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(done.stdout).toHaveLength("[stdout]\n".length + 4_003_999);
+  });
+
   test.each([
     ["data get web-01 nothing", "data_missing", 1, "The model has: log, result."],
     ["data get web-01 log --version 9", "data_missing", 1, "It has versions 1, 2."],

@@ -191,6 +191,15 @@ describe("processes that stay", () => {
     expectClean(store());
   });
 
+  test("a timeout of more days than a timer can count isn't over at once", async () => {
+    repo.model("patient", "sleep 0.1; echo done", {
+      methods: { execute: { arguments: { run: "sleep 0.1; echo done", timeout: 40 * 24 * 3_600_000 } } },
+    });
+    const { exitCode, stdout, stderr } = await repo.fen("model", "method", "run", "patient", "execute");
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: "done\n" });
+    expect(stderr).not.toContain("Warning");
+  });
+
   test("a timeout ends at once what obeys, grandchildren too", async () => {
     const id = shell("obedient", "sh -c 'sleep 60 & echo $! > obedient.pid; wait' & wait", { timeout: 300 });
     const start = Date.now();

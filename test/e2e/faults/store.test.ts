@@ -216,3 +216,38 @@ describe("a datastore that goes away while a run works", () => {
     expect(tree(join(store(), "data"))).toEqual(before);
   });
 });
+
+describe("a lock that can't be given back", () => {
+  /** The ticket of whoever runs the method becomes a folder, which it can't remove; then that one is interrupted. */
+  const spoil =
+    "for t in .swamp/.fen/queue/*/*; do rm -f $t; mkdir $t; done; kill -INT $PPID; while :; do sleep 0.1; done";
+
+  test("doesn't hide that a run was interrupted: both are told, with the exit code of the first", async () => {
+    repo.model("spoiler", spoil);
+    const { exitCode, error } = await repo.fen(...execute("spoiler"), "--json");
+    expect(exitCode).toBe(130);
+    expect(error()).toMatchObject({ code: "interrupted", signal: "SIGINT" });
+    expect(error().message).toMatch(/^Interrupted by SIGINT\.\n.*queue/);
+  });
+
+  test("nor that a workflow was", async () => {
+    repo.model("spoiler", spoil);
+    repo.write(
+      "workflows/workflow-2d4b7c1a-0e6f-4a3b-8c5d-9f1e2a3b4c5d.yaml",
+      JSON.stringify({
+        id: "2d4b7c1a-0e6f-4a3b-8c5d-9f1e2a3b4c5d",
+        name: "spoil",
+        jobs: [
+          {
+            name: "one",
+            steps: [{ name: "one", task: { type: "model_method", modelIdOrName: "spoiler", methodName: "execute" } }],
+          },
+        ],
+      }),
+    );
+    const { exitCode, error } = await repo.fen("workflow", "run", "spoil", "--json");
+    expect(exitCode).toBe(130);
+    expect(error()).toMatchObject({ code: "interrupted", hint: expect.stringContaining("fen workflow resume") });
+    expect(error().message).toContain("queue");
+  });
+});

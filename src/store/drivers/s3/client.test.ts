@@ -159,6 +159,16 @@ describe("what we are to the store", () => {
     expect(double.seen.length - before).toBe(1);
   });
 
+  test("a clock that is set right, or wrong, while the command goes on is followed each time", async () => {
+    const machine = machineFor(double);
+    let by = -off;
+    const clock = { ...machine.clock, now: () => machine.clock.now() + by };
+    const client = await clientOf(double, { machine: { ...machine, clock } });
+    double.options = { intercept: skewed };
+    for (by of [-off, 0, 2 * off, -off])
+      expect(await client.send({ method: "GET", key: "a", what: "read", repeat: "always" })).toEqual({ is: "absent" });
+  });
+
   test("a store that refuses every time is told as that, soon", async () => {
     const client = await clientOf(double);
     double.options = { intercept: () => ({ status: 403, code: "RequestTimeTooSkewed" }) };

@@ -52,6 +52,8 @@ const maxSmallBytes = 256 * 1024;
 const maxErrorBytes = 256 * 1024;
 const firstPauseMs = 40;
 const longestPauseMs = 2000;
+/** Stores put up with clocks that are off by minutes. */
+const nearMs = 30_000;
 
 export class S3Client {
   readonly place: S3Place;
@@ -173,10 +175,10 @@ export class S3Client {
     return read.is === "success" ? "unknown" : "absent";
   }
 
-  /** From the answer's own date. False where that doesn't help: the request was signed by a clock that had been set. */
+  /** From the answer's own date. False where that doesn't help: the request was signed by about that time. */
   #setClock(refusal: Refusal, sentAt: { readonly ours: number; readonly aheadMs: number }): boolean {
     const theirs = Date.parse(refusal.header("date") ?? "");
-    if (Number.isNaN(theirs) || sentAt.aheadMs !== 0) return false;
+    if (Number.isNaN(theirs) || Math.abs(theirs - sentAt.ours - sentAt.aheadMs) < nearMs) return false;
     this.#aheadMs = theirs - sentAt.ours;
     return true;
   }
