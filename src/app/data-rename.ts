@@ -6,6 +6,7 @@ import { FenError } from "../kernel/errors.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { AppContext } from "./context.ts";
 import { settlePast } from "./settle.ts";
+import { workUnder } from "./work-under.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface DataRenameResult {
@@ -29,7 +30,7 @@ export async function renameData(
   const { definition } = loaded;
   const [from, to] = [safeDataName(options.from), safeDataName(options.to)];
   const lease = await workspace.lock([modelLock(loaded)]);
-  try {
+  return workUnder(lease, async () => {
     await settlePast(context, workspace, { definition, lease });
     const found = await workspace.data.latest(definition, from);
     const taken = await workspace.data.latestNumber(definition, to);
@@ -53,9 +54,7 @@ export async function renameData(
       newVersion,
       warning: `Expressions and scripts that read ${from} are led to ${to}; change them when you can.`,
     };
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 interface Copy {

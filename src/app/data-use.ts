@@ -8,6 +8,7 @@ import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
 import { parseTags } from "./inputs.ts";
 import { settlePast } from "./settle.ts";
+import { workUnder } from "./work-under.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** Larger content isn't put into a document. */
@@ -317,7 +318,7 @@ export async function deleteData(
   const what = `${name}${options.version === undefined ? " (all versions)" : ` version ${options.version}`} of ${loaded.definition.name}`;
   if (!options.force && !(await options.confirm(`Delete the data ${what}?`))) return { cancelled: true };
   const lease = await workspace.lock([modelLock(loaded)]);
-  try {
+  return workUnder(lease, async () => {
     await settlePast(context, workspace, { definition: loaded.definition, lease });
     const { versions, bytes } = await workspace.data.remove(loaded.definition, name, {
       version: options.version,
@@ -330,9 +331,7 @@ export async function deleteData(
       versionsDeleted: versions,
       bytesReclaimed: bytes,
     };
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 /** Throws `data_missing`; a version that can't be read is there all the same. */
@@ -378,7 +377,7 @@ export async function collectGarbage(
   if (!options.force && !(await options.confirm("Delete expired data and old versions in the whole datastore?")))
     return { cancelled: true };
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
-  try {
+  return workUnder(lease, async () => {
     const clean = async (): Promise<DataGcResult> => {
       const done = await sweep(context, workspace, lease);
       await workspace.data.store.tidy();
@@ -387,9 +386,7 @@ export async function collectGarbage(
     // To tell what the dead left in the locks from the living's takes a while: beside the rest.
     const [swept] = await Promise.all([clean(), workspace.datastore.locks.tidy?.()]);
     return swept;
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 /** With the datastore held, removes what it finds. */

@@ -12,6 +12,7 @@ import { runFiles } from "../workflow/run-files.ts";
 import type { AppContext } from "./context.ts";
 import { listRuns } from "./find-run.ts";
 import { settlePast } from "./settle.ts";
+import { workUnder } from "./work-under.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface DatastoreSyncResult {
@@ -77,8 +78,8 @@ async function pushRuns(context: AppContext, workspace: SyncedWorkspace): Promis
     const model = modelRefOf(name);
     if (model === undefined || alive.has(stagingFolder(model))) continue;
     if ((await local.list(stagingFolder(model))).length === 0) continue;
-    await using lease = await lockModel(workspace, model);
-    const past = await settlePast(context, workspace, { definition: model, lease });
+    const lease = await lockModel(workspace, model);
+    const past = await workUnder(lease, () => settlePast(context, workspace, { definition: model, lease }));
     for (const { runId, committed, keptAside } of past) {
       const aside = keptAside === undefined ? {} : { keptAside };
       settled.push({ model: `${model.type}/${model.id}`, runId, committed, ...aside });
@@ -125,9 +126,10 @@ async function pushRecords(context: AppContext, workspace: SyncedWorkspace): Pro
   let pushed = 0;
   for (const [, { model, paths }] of [...found].sort(([a], [b]) => compareCodePoints(a, b))) {
     context.signal.throwIfAborted();
-    await using _ = await lockModel(workspace, model);
-    await files.sync(paths.filter((one) => one.endsWith(".log")));
-    for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
+    await workUnder(await lockModel(workspace, model), async () => {
+      await files.sync(paths.filter((one) => one.endsWith(".log")));
+      for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
+    });
     pushed += paths.length;
   }
   return pushed;

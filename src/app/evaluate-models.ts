@@ -14,6 +14,7 @@ import type { AppContext } from "./context.ts";
 import { type ExpressionSources, expressionSources, knownInputs } from "./expression-sources.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
 import { ModelIndex } from "./model-index.ts";
+import { workUnder } from "./work-under.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelEvaluation {
@@ -43,7 +44,7 @@ export async function evaluateModel(
   const given = await parseInputs(context.machine, options);
   const before = await workspace.definitions.find(options.model);
   const lease = await workspace.lock([modelLock(before)]);
-  try {
+  return workUnder(lease, async () => {
     const loaded = await workspace.definitions.reread(before);
     refuseUndeclared(loaded, given);
     const evaluator = new Evaluator(context, workspace, { given });
@@ -54,16 +55,14 @@ export async function evaluateModel(
     const { unresolved = [] } = evaluated.document;
     for (const key of unresolved) warnUnresolved(context, `${loaded.file} (${key})`);
     return evaluated.document;
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 /** Under the datastore's exclusive lock. Where one definition can't be evaluated, none is stored. */
 export async function evaluateAllModels(context: AppContext): Promise<AllEvaluations> {
   const workspace = await openWorkspace(context);
   const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive" }]);
-  try {
+  return workUnder(lease, async () => {
     const models = new ModelIndex(workspace.definitions, { keepsTexts: true });
     const evaluator = new Evaluator(context, workspace, { models });
     const done: Evaluated[] = [];
@@ -84,9 +83,7 @@ export async function evaluateAllModels(context: AppContext): Promise<AllEvaluat
     const open = items.filter(({ unresolved }) => unresolved !== undefined).length;
     if (open > 0) warnUnresolved(context, `${open} model${open === 1 ? "" : "s"}`);
     return { items, total: items.length, evaluated: items.filter((one) => one.hadExpressions).length };
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 const atOnce = 16;

@@ -22,6 +22,7 @@ import { ModelIndex } from "./model-index.ts";
 import { describeMethods, type MethodDescription } from "./models.ts";
 import { settlePast } from "./settle.ts";
 import { checkGlobalArguments, checkMethodArguments, type ExpressionChecks } from "./validate-expressions.ts";
+import { workUnder } from "./work-under.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface ModelCreateResult {
@@ -97,7 +98,7 @@ export async function editModel(
       hint: `Keep id: ${before.definition.id} and type: ${before.definition.type}`,
     });
   const lease = await workspace.lock([modelLock(before)]);
-  try {
+  await workUnder(lease, async () => {
     // Inside of the lock, which may be long in coming: a claim lasts only as long as the writing.
     const claim = await claimName(context, definition.name, workspace.definitions.claimPath(definition.name));
     try {
@@ -112,9 +113,7 @@ export async function editModel(
     } finally {
       claim.release();
     }
-  } finally {
-    await lease.release();
-  }
+  });
   return {
     path: before.file,
     ...(options.source.text === undefined ? { editor: options.source.editor } : {}),
@@ -154,7 +153,7 @@ export async function deleteModel(
   if (!options.force && !(await options.confirm(`Delete the model ${before.definition.name} (${before.file})?`)))
     return { cancelled: true };
   const lease = await workspace.lock([modelLock(before)]);
-  try {
+  return workUnder(lease, async () => {
     const { definition, file } = await workspace.definitions.reread(before);
     await settlePast(context, workspace, { definition, lease });
     const names = await refuseDelete(workspace, before, options.force);
@@ -171,9 +170,7 @@ export async function deleteModel(
       evaluatedInputDeleted: evaluated,
       dataDeleted: names.length,
     };
-  } finally {
-    await lease.release();
-  }
+  });
 }
 
 /** Gives the names of its data. */

@@ -8,6 +8,7 @@ import { type MethodOutcome, MethodRun } from "./method-run.ts";
 import { prepareMethod } from "./prepare-method.ts";
 import { rehearse } from "./rehearsal.ts";
 import { settlePast } from "./settle.ts";
+import { workUnder } from "./work-under.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface RunMethodOptions {
@@ -65,24 +66,22 @@ export async function runMethod(context: AppContext, options: RunMethodOptions):
     const call = { ...request, ...prepared };
     const meanwhile = () => rehearse(context, workspace, call);
     const lease = await workspace.lock([modelLock(call.loaded, mode)], { meanwhile });
-    let run: MethodRun;
-    let result: RunMethodResult;
-    try {
+    const done = await workUnder(lease, async () => {
       const loaded = await models.reread(prepared.loaded);
       if (loaded !== prepared.loaded) prepared = await prepareMethod(context, workspace, loaded, request);
-      if (mode === "shared" && prepared.mode === "exclusive") continue; // it may change things now: it needs the stronger lock
+      if (mode === "shared" && prepared.mode === "exclusive") return undefined; // it may change things now: it needs the stronger lock
       await settlePast(context, workspace, { definition: loaded.definition, lease });
       const id = context.machine.random.uuid();
       const { signal } = context;
       const emit = (event: AppEvent) => context.emit(event);
       const call = { ...request, ...prepared, id, lease, isLast: () => true, signal, emit };
-      run = new MethodRun(context.machine, workspace, call);
-      result = resultOf(workspace, { id, loaded, method: options.method, outcome: await run.execute() });
-    } finally {
-      await lease.release();
-    }
-    await run.settle();
-    return result;
+      const run = new MethodRun(context.machine, workspace, call);
+      const outcome = await run.execute();
+      return { run, result: resultOf(workspace, { id, loaded, method: options.method, outcome }) };
+    });
+    if (done === undefined) continue;
+    await done.run.settle();
+    return done.result;
   }
 }
 

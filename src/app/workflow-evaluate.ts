@@ -11,6 +11,7 @@ import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
 import { keepsElement, storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
+import { workUnder } from "./work-under.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -51,10 +52,8 @@ export async function evaluateWorkflow(
   const plan = await planRun(planSources(surroundings), workflow, { inputs });
   const requests = [...plannedUses(plan).values()].map(({ request }) => request);
   if (requests.length === 0) return evaluate(surroundings, plan);
-  await using _lease = await workspace.lock(requests);
-  return evaluate(
-    surroundings,
-    await planRun(planSources(surroundings), await workflows.load(workflow.file), { inputs }),
+  return workUnder(await workspace.lock(requests), async () =>
+    evaluate(surroundings, await planRun(planSources(surroundings), await workflows.load(workflow.file), { inputs })),
   );
 }
 
@@ -62,21 +61,21 @@ export async function evaluateWorkflow(
 export async function evaluateWorkflows(context: AppContext): Promise<EvaluatedWorkflows> {
   const workspace = await openWorkspace(context);
   const { workflows } = workspace;
-  await using _lease = await workspace.lock([
-    { resource: { kind: "datastore" }, mode: "exclusive", label: "the datastore" },
-  ]);
-  const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
-  const items: EvaluatedWorkflows["items"][number][] = [];
-  for (const loaded of (await workflows.list()).workflows) {
-    const { id, name } = loaded.workflow;
-    try {
-      items.push(await evaluate(surroundings, await planRun(planSources(surroundings), loaded, { inputs: {} })));
-    } catch (error) {
-      if (!(error instanceof FenError)) throw error;
-      items.push({ id, name, error: { code: error.code, message: error.message } });
+  const lease = await workspace.lock([{ resource: { kind: "datastore" }, mode: "exclusive", label: "the datastore" }]);
+  return workUnder(lease, async () => {
+    const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
+    const items: EvaluatedWorkflows["items"][number][] = [];
+    for (const loaded of (await workflows.list()).workflows) {
+      const { id, name } = loaded.workflow;
+      try {
+        items.push(await evaluate(surroundings, await planRun(planSources(surroundings), loaded, { inputs: {} })));
+      } catch (error) {
+        if (!(error instanceof FenError)) throw error;
+        items.push({ id, name, error: { code: error.code, message: error.message } });
+      }
     }
-  }
-  return { items, total: items.length, evaluated: items.filter((one) => !("error" in one)).length };
+    return { items, total: items.length, evaluated: items.filter((one) => !("error" in one)).length };
+  });
 }
 
 async function evaluate({ workspace, scope }: RunSurroundings, plan: PlannedRun): Promise<EvaluatedWorkflow> {

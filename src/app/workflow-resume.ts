@@ -13,6 +13,7 @@ import { takeAwayLeftLocks } from "./left-locks.ts";
 import { OpenRun } from "./open-run.ts";
 import { PastRuns } from "./past-runs.ts";
 import { takeUp, type UnknownChoice } from "./take-up.ts";
+import { workUnder } from "./work-under.ts";
 import { authorOf, planSources } from "./workflow-planning.ts";
 import { CancelWatch, carryOut, concurrencyOf, takeLocks } from "./workflow-run.ts";
 import type { RunDocument } from "./workflow-run-document.ts";
@@ -87,7 +88,7 @@ async function goOn(
   try {
     const { surroundings, plan } = await planAgain(context, workspace, state);
     using cancel = new CancelWatch(surroundings, { files, state });
-    try {
+    return await workUnder(surroundings.locks, async () => {
       const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
       await takeAwayLeftLocks(workspace, plan, { wanted, endedLately: endedLatelyIn(state) });
       const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
@@ -96,9 +97,7 @@ async function goOn(
       const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
       open = await OpenRun.reopen(workspace, state, resumed);
       return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency, entries });
-    } finally {
-      await surroundings.locks.release();
-    }
+    });
   } catch (error) {
     // What can't be removed shows as dead: the first error is the one to tell.
     if (open === undefined) await OpenRun.disown(workspace, ref, { owned, size }).catch(() => undefined);

@@ -13,6 +13,7 @@ import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { evaluatedWorkflow } from "./last-evaluated.ts";
 import { OpenRun } from "./open-run.ts";
+import { workUnder } from "./work-under.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { claimWorkflow } from "./editing.ts";
 import { authorOf, callsOf, plannedUses, planSources } from "./workflow-planning.ts";
@@ -35,7 +36,7 @@ export interface RunWorkflowOptions extends GivenInputs {
  */
 export async function runWorkflow(context: AppContext, options: RunWorkflowOptions): Promise<RunDocument> {
   const { surroundings, plan } = await prepareRun(context, options);
-  try {
+  return workUnder(surroundings.locks, async () => {
     // It is there before it waits: others see it, and can end it.
     const open = await begin(surroundings, plan);
     using cancel = new CancelWatch(surroundings, open);
@@ -49,9 +50,7 @@ export async function runWorkflow(context: AppContext, options: RunWorkflowOptio
       } // else it ends before its first step
     }
     return await carryOut(surroundings, open, { plan, cancel, waitedMs, concurrency: options.concurrency });
-  } finally {
-    await surroundings.locks.release();
-  }
+  });
 }
 
 /** Nobody deletes the workflow at the same moment. */

@@ -138,12 +138,7 @@ export class Staging {
         (await this.#owned)?.letGo();
         throw error;
       }
-      // Files that are gone are what a lost lock looks like: then that is the thing to tell.
-      const cause: unknown = await held.assertHeld().then(
-        () => error,
-        (lost: unknown) => lost,
-      );
-      throw await this.#keepAside(cause);
+      throw await this.#keepAside(isKept(error) ? error : await lossOr(error, held));
     }
     await unlessStoreFails(this.discard());
     return this.#committed(metadatas);
@@ -209,6 +204,19 @@ export class Staging {
     for (const spool of this.#spools) await spool.close();
     for (const { file } of this.#items.values()) await file.close({ durable: false });
   }
+}
+
+/** Complete, and kept for the next command on the model, whoever has had the lock by then. */
+function isKept(error: unknown): boolean {
+  return error instanceof FenError && error.facts["keptAside"] !== undefined;
+}
+
+/** Files that are gone are what a lost lock looks like: then that is the thing to tell. A store that doesn't say whether it is lost is no loss. */
+async function lossOr(error: unknown, held: Held): Promise<unknown> {
+  return held.assertHeld().then(
+    () => error,
+    (failure: unknown) => (failure instanceof FenError && failure.code === "lock_lost" ? failure : error),
+  );
 }
 
 function keptAside(error: unknown, path: string): unknown {

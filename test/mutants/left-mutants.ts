@@ -28,29 +28,27 @@ export const leftMutants: readonly Mutant[] = [
     ...sync,
     name: "a sync settles runs without their model's lock",
     scenarios: [],
-    from: `    await using lease = await lockModel(workspace, model);
-    const past`,
-    to: `    const lease = { grants: [{ mode: "exclusive", holding: {}, resource: { kind: "datastore" } }], signal: context.signal, assertHeld: async () => {} } as any;
-    const past`,
+    from: `const lease = await lockModel(workspace, model);`,
+    to: `const lease = { grants: [{ mode: "exclusive", holding: {}, resource: { kind: "datastore" } }], signal: context.signal, assertHeld: async () => {}, release: async () => {} } as any;`,
     test: "wait for whoever has the model",
   },
   {
     ...sync,
     name: "a sync brings records without their model's lock",
     scenarios: [],
-    from: `await using _ = await lockModel(workspace, model);`,
-    to: ``,
+    from: `await workUnder(await lockModel(workspace, model), async () => {`,
+    to: `await workUnder({ release: async () => {} }, async () => {`,
     test: "doesn't come without the lock of its model",
   },
   {
     ...sync,
     name: "a record comes before its log",
     scenarios: [],
-    from: `    await files.sync(paths.filter((one) => one.endsWith(".log")));
-    for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
+    from: `      await files.sync(paths.filter((one) => one.endsWith(".log")));
+      for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
 `,
-    to: `    for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
-    await files.sync(paths.filter((one) => one.endsWith(".log")));
+    to: `      for (const path of paths.filter((one) => one.endsWith(".yaml"))) await pushRecord(workspace, model, path);
+      await files.sync(paths.filter((one) => one.endsWith(".log")));
 `,
     test: "doesn't come without the lock of its model",
   },
