@@ -11,11 +11,13 @@ import type { Metadata } from "../data/metadata.ts";
 import { type OutputRecord, outputFileOf, parseRecord, type StoredOutput } from "../data/outputs.ts";
 import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
+import type { Lease } from "../lock/lease.ts";
 import { LockManager } from "../lock/manager.ts";
 import type { Files, Journals } from "../store/contract.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
 import type { AppContext } from "./context.ts";
 import { RecordTruth } from "./record-truth.ts";
+import { workUnder } from "./work-under.ts";
 import { lockWith, type OpenedDatastore } from "./workspace.ts";
 
 export interface Migrated {
@@ -57,8 +59,22 @@ export async function migrate(
     const copied = models.reduce((sum, { versions }) => sum + versions.length, files.length);
     return { filesCopied: copied, bytesCopied: bytes, filesThere: there };
   }
-  await using _ = await whole(context, job.source);
-  await using lease = await whole(context, job.target);
+  const held = await whole(context, job.source);
+  return workUnder(held, async () => {
+    if (await isHeldBy(held, job.target)) return none;
+    const lease = await whole(context, job.target);
+    return workUnder(lease, () => bringAll(context, job, lease));
+  });
+}
+
+/** Two names of one place, of which nothing else tells: it has the lock that was taken in the other. */
+async function isHeldBy({ grants }: Lease, { datastore }: OpenedDatastore): Promise<boolean> {
+  const { held } = await datastore.locks.inspect({ kind: "datastore" });
+  return held.some(({ record }) => grants.some(({ nonce }) => nonce === record?.nonce));
+}
+
+/** With both locked whole. */
+async function bringAll(context: AppContext, job: Job, lease: Lease): Promise<Migrated> {
   const { models, files, there } = await plan(job);
   let [filesCopied, bytesCopied] = [0, 0];
   for (const { model, versions } of models) {
