@@ -138,6 +138,20 @@ describe("what we are to the store", () => {
     expect(asked).toEqual([false, true, false, true]);
   });
 
+  test("that they have expired is heard also where the answer has no words", async () => {
+    const { place, machine } = await clientOf(double);
+    const client = new S3Client(place, machine, testOptions, async ({ renew }) => {
+      if (renew) isExpired = false;
+      return { accessKeyId: "a", secretAccessKey: "x" };
+    });
+    let isExpired = false;
+    await client.send({ method: "PUT", key: "a", what: "write a", repeat: "always" });
+    isExpired = true;
+    double.options = { intercept: () => (isExpired ? { status: 400, code: "ExpiredToken" } : undefined) };
+    const look = client.send({ method: "HEAD", key: "a", what: "look at a", repeat: "always" });
+    expect(await look).toMatchObject({ is: "success" });
+  });
+
   const off = 3_600_000;
   /** As a store whose clock is right: by what a request was signed with. */
   const skewed = ({ headers }: Seen): Fault | undefined => {
@@ -157,6 +171,18 @@ describe("what we are to the store", () => {
     const before = double.seen.length;
     expect(await read("a")).toEqual({ is: "absent" });
     expect(double.seen.length - before).toBe(1);
+  });
+
+  test("a clock that is put right while we work is believed again", async () => {
+    const machine = machineFor(double);
+    let behindMs = off;
+    const clock = { ...machine.clock, now: () => machine.clock.now() - behindMs };
+    const client = await clientOf(double, { machine: { ...machine, clock } });
+    double.options = { intercept: skewed };
+    const read = () => client.send({ method: "GET", key: "a", what: "read", repeat: "always" });
+    expect(await read()).toEqual({ is: "absent" });
+    behindMs = 0;
+    expect(await read()).toEqual({ is: "absent" });
   });
 
   test("a store that refuses every time is told as that, soon", async () => {

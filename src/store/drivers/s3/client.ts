@@ -52,6 +52,8 @@ const maxSmallBytes = 256 * 1024;
 const maxErrorBytes = 256 * 1024;
 const firstPauseMs = 40;
 const longestPauseMs = 2000;
+/** Two clocks that tell the same time, to S3, which allows for a quarter of an hour. */
+const sameTimeMs = 5 * 60_000;
 
 export class S3Client {
   readonly place: S3Place;
@@ -166,18 +168,28 @@ export class S3Client {
     if (Object.hasOwn(this.sent, kind)) this.sent[kind as keyof typeof this.sent]++; // checked just before
   }
 
-  /** HEAD answers without a word; only a read tells whether it is the object or the bucket that isn't there, or who says so. */
+  /**
+   * HEAD answers without a word. Only a read tells whether it is the object or the bucket that isn't there, or who says so; whether we may not look, or
+   * credentials have expired, or a clock is wrong. What a read does about that is done then.
+   */
   async #meaning(request: S3Request, refusal: Refusal): Promise<Meaning> {
-    if (request.method !== "HEAD" || refusal.status !== 404) return meaningOf(refusal);
-    const read = await this.send({ ...request, method: "GET", headers: { range: "bytes=0-0" } });
+    if (request.method !== "HEAD" || ![400, 403, 404].includes(refusal.status)) return meaningOf(refusal);
+    const read = await this.send({ ...request, method: "GET", headers: { range: "bytes=0-0" } }).catch(
+      (error: unknown) => {
+        // An empty object has no first byte.
+        if (error instanceof FenError && error.facts["storeStatus"] === 416) return { is: "success" } as const;
+        throw error;
+      },
+    );
     return read.is === "success" ? "unknown" : "absent";
   }
 
-  /** From the answer's own date. False where that doesn't help: the request was signed by a clock that had been set. */
+  /** From the answer's own date. False where that doesn't help: the request was signed by that very time. Either clock may be set while we work. */
   #setClock(refusal: Refusal, sentAt: { readonly ours: number; readonly aheadMs: number }): boolean {
     const theirs = Date.parse(refusal.header("date") ?? "");
-    if (Number.isNaN(theirs) || sentAt.aheadMs !== 0) return false;
-    this.#aheadMs = theirs - sentAt.ours;
+    const aheadMs = theirs - sentAt.ours;
+    if (!(Math.abs(aheadMs - sentAt.aheadMs) > sameTimeMs)) return false;
+    this.#aheadMs = aheadMs;
     return true;
   }
 
