@@ -11,6 +11,7 @@ import type { Metadata } from "../data/metadata.ts";
 import { type OutputRecord, outputFileOf, parseRecord, type StoredOutput } from "../data/outputs.ts";
 import { DataVersions } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
+import type { Lease } from "../lock/lease.ts";
 import { LockManager } from "../lock/manager.ts";
 import type { Files, Journals } from "../store/contract.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
@@ -57,8 +58,20 @@ export async function migrate(
     const copied = models.reduce((sum, { versions }) => sum + versions.length, files.length);
     return { filesCopied: copied, bytesCopied: bytes, filesThere: there };
   }
-  await using _ = await whole(context, job.source);
+  await using held = await whole(context, job.source);
+  if (await isHeldBy(held, job.target)) return none;
   await using lease = await whole(context, job.target);
+  return await bringAll(context, job, lease);
+}
+
+/** Two names of one place, of which nothing else tells: it has the lock that was taken in the other. */
+async function isHeldBy({ grants }: Lease, { datastore }: OpenedDatastore): Promise<boolean> {
+  const { held } = await datastore.locks.inspect({ kind: "datastore" });
+  return held.some(({ record }) => grants.some(({ nonce }) => nonce === record?.nonce));
+}
+
+/** With both locked whole. */
+async function bringAll(context: AppContext, job: Job, lease: Lease): Promise<Migrated> {
   const { models, files, there } = await plan(job);
   let [filesCopied, bytesCopied] = [0, 0];
   for (const { model, versions } of models) {

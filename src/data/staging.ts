@@ -138,12 +138,7 @@ export class Staging {
         await this.#letGo().catch(() => undefined); // the first error is the one to tell
         throw error;
       }
-      // Files that are gone are what a lost lock looks like: then that is the thing to tell.
-      const cause: unknown = await held.assertHeld().then(
-        () => error,
-        (lost: unknown) => lost,
-      );
-      throw await this.#keepAside(cause);
+      throw await this.#keepAside(await lossOr(error, held));
     }
     await unlessStoreFails(this.discard());
     return this.#committed(metadatas);
@@ -225,6 +220,14 @@ export class Staging {
 /** True where it is committed all the same, or kept for the next holder to commit: whatever became of the lock, that is the thing to tell. */
 function isSafe(error: unknown): boolean {
   return error instanceof FenError && (error.facts["committed"] === true || error.facts["keptAside"] !== undefined);
+}
+
+/** Files that are gone are what a lost lock looks like: then that is the thing to tell. A store that doesn't say whether it is lost is no loss. */
+async function lossOr(error: unknown, held: Held): Promise<unknown> {
+  return held.assertHeld().then(
+    () => error,
+    (failure: unknown) => (failure instanceof FenError && failure.code === "lock_lost" ? failure : error),
+  );
 }
 
 function keptAside(error: unknown, path: string): unknown {

@@ -248,7 +248,7 @@ export const syncMutants: readonly Mutant[] = [
   {
     ...versions,
     name: "content that is read isn't checked by the hash of its version",
-    from: `{ maxBytes, ...(sha256 === undefined ? {} : { sha256 }) }`,
+    from: `{ maxBytes, sha256 }`,
     to: `{ maxBytes }`,
     test: "isn't what its version says: an error",
   },
@@ -385,9 +385,8 @@ export const syncMutants: readonly Mutant[] = [
   {
     ...migrate,
     name: "a migration doesn't lock the source",
-    from: `  await using _ = await whole(context, job.source);
-`,
-    to: ``,
+    from: `const held = await whole(context, job.source);`,
+    to: `const held = { grants: [], release: async () => undefined };`,
     test: "a holder of a model, in the source or in the target",
   },
   {

@@ -255,18 +255,35 @@ describe("a store that fails at the end of a run", () => {
     expect(staged(one)).toEqual([]);
   });
 
-  test("where the store stays away and the lock can't be given back either, the first is told first, with where it is kept", async () => {
-    const { proxy, one } = await open();
-    let isGone = false;
-    proxy.options.fault = (passing) => {
-      isGone ||= isContent(passing);
-      return isGone ? 503 : undefined;
-    };
-    const failed = await one.fen(...run);
-    expect(failed.exitCode).toBe(69);
-    expect(failed.error()).toMatchObject({ code: "store_unavailable", keptAside: expect.stringMatching(/\.push$/) });
-    expect(staged(one)).toEqual([expect.stringMatching(/\.push$/)]);
-  });
+  test.each(["SlowDown", "ExpiredToken"])(
+    "lock-82: and says where also when nothing works any more from then on, the lock's way back included: %s",
+    async (code) => {
+      const { proxy, one } = await open();
+      let isGone = false;
+      proxy.options.fault = (passing) => {
+        isGone ||= isContent(passing);
+        return isGone ? (code === "SlowDown" ? 503 : "expired") : undefined;
+      };
+      const failed = await one.fen(...run);
+      expect(failed.exitCode).toBe(69);
+      expect(failed.error()).toMatchObject({ keptAside: expect.stringMatching(/\.push$/) });
+      if (code === "ExpiredToken") expect(failed.error()).toMatchObject({ hint: expect.stringContaining("expired") });
+      isGone = false;
+      proxy.options.fault = (passing) => {
+        isGone ||= isContent(passing);
+        return isGone ? "expired" : undefined;
+      };
+      const push = await one.fen("datastore", "sync", "--push", "--json");
+      expect(push.error(), push.stderr).toMatchObject({
+        code: "store_denied",
+        message: expect.stringContaining("data/command"),
+      });
+      proxy.options = {};
+      expect((await one.fen(...run)).exitCode).toBe(0);
+      expect(await versionsOf(one, "result")).toHaveLength(2);
+      expect(staged(one)).toEqual([]);
+    },
+  );
 
   test("if another had the model in between it is put aside instead, and that is said: nothing is merged", async () => {
     const { proxy, one, two } = await open();

@@ -152,6 +152,17 @@ describe("both ways", () => {
   });
 });
 
+test("the same place by another name is the same place: nothing is waited for, nothing is brought, and the marker has the new name", async () => {
+  const { toS3, done, twoRuns } = scene;
+  await twoRuns();
+  await done(...toS3());
+  const direct = inject("s3").endpoint.replace("127.0.0.1", "localhost");
+  const again = toS3("--lock-timeout", "10s").map((word) => (word.startsWith("http://") ? direct : word));
+  expect(again).toContain(direct);
+  expect(await done(...again)).toMatchObject({ filesCopied: 0, path: expect.stringContaining("localhost") });
+  expect((await done(...run("web"))).data).toMatchObject({ version: 3 });
+});
+
 describe("lock-86: something else in the way", () => {
   test("refused before anything is touched: no object, no file, and the marker is as it was", async () => {
     const { world, one, toS3, done, keys } = scene;

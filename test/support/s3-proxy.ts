@@ -7,7 +7,7 @@ import type { S3Server } from "./s3-server.ts";
 /**
  * `lost request`: never gets there, the connection breaks. `lost answer`: done, then the connection breaks. `cut answer`: breaks in the middle of the body.
  * `hang`: never gets there, nothing comes. `hang after`: done, nothing comes. `slow answer`: done, the body comes in drops.
- * A number: that status, without the request being done; `done N`: done, and then that status.
+ * `expired`: what credentials that have run out are told. A number: that status, without the request being done; `done N`: done, and then that status.
  */
 export type Fault =
   | "lost request"
@@ -20,7 +20,8 @@ export type Fault =
   | 500
   | 503
   | "done 500"
-  | "not S3";
+  | "not S3"
+  | "expired";
 
 export interface Passing {
   readonly method: string;
@@ -109,6 +110,7 @@ async function pass({ target, agent, request, response, options, fault }: Pass):
     if (half > 0) await sleep(half);
     if (fault === "lost request") return void breakOff();
     if (fault === "hang") return;
+    if (fault === "expired") return void invent(response, 400, errorBody("ExpiredToken"));
     if (fault === "not S3") return void invent(response, 404, "<html><body>Not found</body></html>");
     if (typeof fault === "number") return void invent(response, fault, errorBody(codes[fault] ?? ""));
     const answer = await forward({ target, agent, request }, body);

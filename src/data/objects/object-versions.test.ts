@@ -1,6 +1,6 @@
 /** Reading what is there, in memory: adopted buckets, the cache, pages, and what nobody committed. */
-import { writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { freshWorld, type ObjectWorld, web, webFolder } from "../../../test/support/object-world.ts";
 import { makeFolder } from "../../kernel/files.ts";
@@ -123,6 +123,57 @@ describe("the cache", () => {
     ] as const) {
       const read = await two.versions.read({ model: web, name: "result", number }, limit);
       expect(new TextDecoder().decode(read)).toBe(content);
+    }
+  });
+
+  const version = { model: web, name: "result", number: 1 };
+  const text = async (content: AsyncIterable<Uint8Array>): Promise<string> => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of content) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+
+  test.each(["", "firs", "other", "a folder"])(
+    "whose file isn't what it should be (%j) is as good as none",
+    async (left) => {
+      await world.machine("one").run("first", "result");
+      const { versions, sync, cache } = world.machine("two");
+      expect((await sync.pull()).files).toBe(1);
+      const path = cache.path((await versions.metadata(version))?.checksum ?? "");
+      const spoil = () => {
+        rmSync(path, { recursive: true, force: true });
+        if (left === "a folder") mkdirSync(path);
+        else writeFileSync(path, left);
+      };
+      spoil();
+      expect(new TextDecoder().decode(await versions.read(version, limit))).toBe("first");
+      spoil();
+      expect(await text(versions.stream(version))).toBe("first");
+      if (left === "a folder") return;
+      expect(readFileSync(path, "utf8")).toBe("first");
+      spoil();
+      expect((await sync.pull()).files).toBe(left.length === "first".length ? 0 : 1);
+    },
+  );
+
+  test("keeps what was read", async () => {
+    await world.machine("one").run("first", "result");
+    const { versions } = world.machine("two");
+    expect(new TextDecoder().decode(await versions.read(version, limit))).toBe("first");
+    await world.objects.removeAll([`${webFolder}/result/1/raw`]);
+    expect(new TextDecoder().decode(await versions.read(version, limit))).toBe("first");
+  });
+
+  test("that can't be written keeps nobody from reading; what is being read may be removed", async () => {
+    await world.machine("one").run("first", "result");
+    const { versions } = world.machine("two");
+    writeFileSync(join(world.root, "two-cache"), "a file where the folder should be");
+    expect(new TextDecoder().decode(await versions.read(version, limit))).toBe("first");
+    expect(await text(versions.stream(version))).toBe("first");
+    rmSync(join(world.root, "two-cache"));
+    for await (const chunk of versions.stream(version)) {
+      rmSync(join(world.root, "two-cache"), { recursive: true });
+      expect(Buffer.from(chunk).toString()).toBe("first");
     }
   });
 

@@ -143,11 +143,14 @@ export class ObjectVersions implements VersionStore {
   }
 
   async read(version: VersionRef, { maxBytes }: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
+    const { objects, cache } = this.#parts;
     const sha256 = (await this.metadata(version))?.checksum;
-    const cached = sha256 === undefined ? undefined : await this.#parts.cache.read(sha256, maxBytes);
-    return (
-      cached ?? this.#parts.objects.get(contentPath(version), { maxBytes, ...(sha256 === undefined ? {} : { sha256 }) })
-    );
+    if (sha256 === undefined) return objects.get(contentPath(version), { maxBytes });
+    const cached = await cache.read(sha256, maxBytes);
+    if (cached !== undefined) return cached;
+    const bytes = await objects.get(contentPath(version), { maxBytes, sha256 });
+    if (bytes !== undefined) cache.keep(bytes, sha256);
+    return bytes;
   }
 
   /** From the cache; what isn't there is fetched into it first, whole and checked. */

@@ -236,11 +236,13 @@ export class Pushes {
 
   async *stream(version: VersionRef, sha256: string | undefined): AsyncIterable<Uint8Array> {
     const { objects, cache, local, machine } = this.#parts;
+    const cached = sha256 === undefined ? undefined : await cache.open(sha256);
+    if (cached !== undefined) return yield* cached;
     const scratch = `.fen/fetched/${machine.random.uuid()}`;
-    if (sha256 === undefined || !cache.has(sha256)) {
-      const file = sha256 === undefined ? local.locate(scratch) : cache.path(sha256);
-      const options = { maxBytes: Number.MAX_SAFE_INTEGER, ...(sha256 === undefined ? {} : { sha256 }) };
-      if (!(await objects.getTo(contentPath(version), file, options)))
+    const room = sha256 === undefined ? undefined : cache.room(sha256);
+    const options = { maxBytes: Number.MAX_SAFE_INTEGER, ...(sha256 === undefined ? {} : { sha256 }) };
+    try {
+      if (!(await objects.getTo(contentPath(version), room ?? local.locate(scratch), options)))
         throw new FenError(
           "data_corrupt",
           `The content of ${version.name} version ${version.number} is missing: ${objects.locate(contentPath(version))}`,
@@ -249,9 +251,10 @@ export class Pushes {
             facts: { path: objects.locate(contentPath(version)) },
           },
         );
-    }
-    if (sha256 !== undefined) return yield* cache.stream(sha256);
-    try {
+      // Others may have removed it from there since.
+      const kept = room === undefined || sha256 === undefined ? undefined : await cache.open(sha256);
+      if (kept !== undefined) return yield* kept;
+      if (room !== undefined) await objects.getTo(contentPath(version), local.locate(scratch), options);
       yield* local.stream(scratch);
     } finally {
       await local.remove(scratch);

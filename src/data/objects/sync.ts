@@ -77,9 +77,9 @@ export class ObjectSync implements DataSync {
     let files = 0;
     await several(this.#all(), atOnce, async (version) => {
       try {
-        const sha256 = (await versions.metadata(version))?.checksum;
+        const { checksum: sha256, size } = (await versions.metadata(version)) ?? {};
         // What has no hash can't be kept by it.
-        if (sha256 === undefined || cache.has(sha256)) return;
+        if (sha256 === undefined || cache.has(sha256, size)) return;
         const options = { maxBytes: Number.MAX_SAFE_INTEGER, sha256 };
         if (await objects.getTo(contentPath(version), cache.path(sha256), options)) files++;
         else errors.push(...(await this.#missing(version)));

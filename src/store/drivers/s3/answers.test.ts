@@ -1,6 +1,6 @@
 /** Lists as stores write them: whatever their form, the same is read. */
 import { describe, expect, test } from "vitest";
-import { readListPage } from "./answers.ts";
+import { readExpiration, readListPage } from "./answers.ts";
 
 interface Entry {
   readonly key: string;
@@ -80,5 +80,44 @@ describe("a page of a list", () => {
       whole.replace("</Key>", ""),
     ])
       expect(() => readListPage(new TextEncoder().encode(text))).toThrow("The store answered");
+  });
+});
+
+describe("a lifecycle", () => {
+  const days = "<Days>1</Days>";
+  const named = (filter: string, expiration = days) =>
+    readExpiration(
+      new TextEncoder().encode(
+        `<LifecycleConfiguration><Rule><ID>tidy</ID>${filter}<Status>Enabled</Status><Expiration>${expiration}</Expiration></Rule></LifecycleConfiguration>`,
+      ),
+      "team-a",
+    );
+
+  test.each([
+    "",
+    "<Filter/>",
+    "<Prefix>team</Prefix>",
+    "<Prefix>team-a</Prefix>",
+    "<Filter><Prefix>team-a/</Prefix></Filter>",
+    "<Filter><And><Prefix>team-a/data/</Prefix></And></Filter>",
+  ])("that removes our objects names its rule: %j", (filter) => {
+    expect(named(filter)).toBe("tidy");
+    expect(named(filter, "<Date>2026-01-01T00:00:00Z</Date>")).toBe("tidy");
+  });
+
+  test.each([
+    ["another datastore", "<Prefix>team-a2/</Prefix>"],
+    ["what begins alike", "<Prefix>team-a-old</Prefix>"],
+    ["what has a tag", "<Filter><Tag><Key>k</Key><Value>v</Value></Tag></Filter>"],
+    [
+      "what has a tag, too",
+      "<Filter><And><Prefix>team-a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter>",
+    ],
+  ])("that is about %s is none of ours", (_, filter) => {
+    expect(named(filter)).toBeUndefined();
+  });
+
+  test("that only takes away the marks of what is deleted removes nothing of ours", () => {
+    expect(named("", "<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")).toBeUndefined();
   });
 });

@@ -1,5 +1,6 @@
 /** Answers of S3 that have a body of their own, read as strictly as they must be. */
 import { FenError } from "../../../kernel/errors.ts";
+import { keyStart } from "./keys.ts";
 import { child, type Element, parseXml, textOf } from "./xml.ts";
 
 export interface ListedObject {
@@ -128,11 +129,18 @@ export function readDeletion(body: Uint8Array): readonly { readonly key: string;
 /** Whether a rule of the bucket's lifecycle removes current objects below a prefix: the rule's own name for people. */
 export function readExpiration(body: Uint8Array, prefix: string): string | undefined {
   const rules = all(named(textIn(body), "LifecycleConfiguration"), "Rule");
+  const start = keyStart(prefix);
   const rule = rules.find((one) => {
     const filter = child(one, "Filter");
-    const about = textOf(one, "Prefix") ?? textOf(filter, "Prefix") ?? textOf(child(filter, "And"), "Prefix") ?? "";
-    const isOurs = about.startsWith(prefix) || prefix.startsWith(about);
-    return textOf(one, "Status") === "Enabled" && child(one, "Expiration") !== undefined && isOurs;
+    const both = child(filter, "And");
+    const about = textOf(one, "Prefix") ?? textOf(filter, "Prefix") ?? textOf(both, "Prefix") ?? "";
+    // Our objects have no tags.
+    const isTagged = (child(filter, "Tag") ?? child(both, "Tag")) !== undefined;
+    const isOurs = (about.startsWith(start) || start.startsWith(about)) && !isTagged;
+    const expiration = child(one, "Expiration");
+    // Else it only takes away the marks of what is deleted.
+    const removes = (child(expiration, "Days") ?? child(expiration, "Date")) !== undefined;
+    return textOf(one, "Status") === "Enabled" && removes && isOurs;
   });
   return rule === undefined ? undefined : (textOf(rule, "ID") ?? "without a name");
 }

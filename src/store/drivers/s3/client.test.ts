@@ -138,6 +138,20 @@ describe("what we are to the store", () => {
     expect(asked).toEqual([false, true, false, true]);
   });
 
+  test("that they have expired is heard also where the answer has no words", async () => {
+    const { place, machine } = await clientOf(double);
+    const client = new S3Client(place, machine, testOptions, async ({ renew }) => {
+      if (renew) isExpired = false;
+      return { accessKeyId: "a", secretAccessKey: "x" };
+    });
+    let isExpired = false;
+    await client.send({ method: "PUT", key: "a", what: "write a", repeat: "always" });
+    isExpired = true;
+    double.options = { intercept: () => (isExpired ? { status: 400, code: "ExpiredToken" } : undefined) };
+    const look = client.send({ method: "HEAD", key: "a", what: "look at a", repeat: "always" });
+    expect(await look).toMatchObject({ is: "success" });
+  });
+
   const off = 3_600_000;
   /** As a store whose clock is right: by what a request was signed with. */
   const skewed = ({ headers }: Seen): Fault | undefined => {

@@ -168,10 +168,19 @@ export class S3Client {
     if (Object.hasOwn(this.sent, kind)) this.sent[kind as keyof typeof this.sent]++; // checked just before
   }
 
-  /** HEAD answers without a word; only a read tells whether it is the object or the bucket that isn't there, or who says so. */
+  /**
+   * HEAD answers without a word. Only a read tells whether it is the object or the bucket that isn't there, or who says so; whether we may not look, or
+   * credentials have expired, or a clock is wrong. What a read does about that is done then.
+   */
   async #meaning(request: S3Request, refusal: Refusal): Promise<Meaning> {
-    if (request.method !== "HEAD" || refusal.status !== 404) return meaningOf(refusal);
-    const read = await this.send({ ...request, method: "GET", headers: { range: "bytes=0-0" } });
+    if (request.method !== "HEAD" || ![400, 403, 404].includes(refusal.status)) return meaningOf(refusal);
+    const read = await this.send({ ...request, method: "GET", headers: { range: "bytes=0-0" } }).catch(
+      (error: unknown) => {
+        // An empty object has no first byte.
+        if (error instanceof FenError && error.facts["storeStatus"] === 416) return { is: "success" } as const;
+        throw error;
+      },
+    );
     return read.is === "success" ? "unknown" : "absent";
   }
 

@@ -6,6 +6,8 @@ import { bareEtag } from "./answers.ts";
 import type { S3Client } from "./client.ts";
 import { keyOf, keyStart, pathOf } from "./keys.ts";
 import { listAll } from "./lists.ts";
+import type { Limits } from "./transport.ts";
+import { limitsFor } from "./upload.ts";
 
 /** How `If-Match` names an etag. */
 export type EtagForm = "quoted" | "bare";
@@ -33,8 +35,9 @@ export class S3ConditionalStore implements ConditionalStore {
 
   async get(key: string): Promise<Versioned | undefined> {
     const what = `read ${key}`;
+    const limits = this.#limits(this.#maxBytes);
     const answer = await this.#client.send(
-      { method: "GET", key: keyOf(this.#prefix, key), what, repeat: "always" },
+      { method: "GET", key: keyOf(this.#prefix, key), what, repeat: "always", limits },
       { maxBytes: this.#maxBytes },
     );
     if (answer.is === "absent") return undefined;
@@ -46,19 +49,26 @@ export class S3ConditionalStore implements ConditionalStore {
 
   async put(key: string, body: string, condition: PutCondition): Promise<PutOutcome> {
     const what = `write ${key}`;
+    const bytes = new TextEncoder().encode(body);
     const answer = await this.#client.send({
       method: "PUT",
       key: keyOf(this.#prefix, key),
       headers: { "content-type": "application/json", ...conditionHeaders(condition, this.#etagForm) },
-      body: new TextEncoder().encode(body),
+      body: bytes,
       what,
       repeat: "not done",
+      limits: this.#limits(bytes.length),
     });
     // What isn't there hasn't the etag either.
     if (answer.is === "condition" || (answer.is === "absent" && "ifMatch" in condition)) return { outcome: "refused" };
     const etag = answer.is === "success" ? answer.header("etag") : undefined;
     if (etag === undefined) throw strange(what);
     return { outcome: "done", etag: bareEtag(etag) };
+  }
+
+  /** What is meant to be large takes its time; locks have theirs. */
+  #limits(size: number): Limits | undefined {
+    return this.#maxBytes > usualMaxBytes ? limitsFor(size) : undefined;
   }
 
   async list(prefix: string): Promise<readonly Listed[]> {

@@ -133,6 +133,13 @@ describe("a removal", () => {
     await expect(objects.removeAll(["a"])).rejects.toMatchObject(denied);
   });
 
+  test("that the store refuses for very many is told as that, however long the answer", async () => {
+    double.options = { deletes: "denied" };
+    const paths = Array.from({ length: 1000 }, (_, index) => `d/${"x".repeat(400)}/${index}`);
+    for (const path of paths) double.objects.set(`p/${path}`, { body: Buffer.from("x"), etag: "x", meta: {} });
+    await expect(objects.removeAll(paths)).rejects.toMatchObject({ code: "store_denied" });
+  });
+
   test("of more than the store takes at once removes all of them", async () => {
     const paths = Array.from({ length: 1001 }, (_, index) => `d/${index}`);
     for (const path of paths) double.objects.set(`p/${path}`, { body: Buffer.from("x"), etag: "x", meta: {} });

@@ -13,7 +13,7 @@ import { isSafePath, keyOf, keyStart, pathOf } from "./keys.ts";
 import { pagesOf } from "./lists.ts";
 import { sha256 } from "./sign.ts";
 import { abandon, unfinishedUploads } from "./unfinished.ts";
-import { partBytes, settledPut, uploadParts } from "./upload.ts";
+import { limitsFor, partBytes, settledPut, uploadParts } from "./upload.ts";
 import { escapeXml } from "./xml.ts";
 
 interface HeadInfo extends ObjectInfo {
@@ -24,6 +24,8 @@ interface HeadInfo extends ObjectInfo {
 
 /** S3 takes so many keys in one request. */
 const deleteBatch = 1000;
+/** A word for each, where all of them are refused. */
+const maxDeletionBytes = 8 * 1024 * 1024;
 
 export class S3Objects implements ObjectStore {
   readonly #client: S3Client;
@@ -56,6 +58,7 @@ export class S3Objects implements ObjectStore {
       body: bytes,
       what: `write ${path}`,
       repeat: "always",
+      limits: limitsFor(bytes.length),
     });
   }
 
@@ -64,7 +67,8 @@ export class S3Objects implements ObjectStore {
     path: string,
     options: { readonly maxBytes: number; readonly sha256?: string },
   ): Promise<Uint8Array | undefined> {
-    const answer = await this.#client.send(this.#request("GET", path, "read"), options);
+    const limits = limitsFor(options.maxBytes);
+    const answer = await this.#client.send({ ...this.#request("GET", path, "read"), limits }, options);
     if (answer.is !== "success") return undefined;
     const expected = options.sha256 ?? answer.header("x-amz-meta-sha256");
     if (expected !== undefined && sha256(answer.bytes) !== expected) throw corrupt(path);
@@ -144,15 +148,18 @@ export class S3Objects implements ObjectStore {
     const entries = paths.map((path) => `<Object><Key>${escapeXml(this.#key(path))}</Key></Object>`).join("");
     const body = new TextEncoder().encode(`<Delete><Quiet>true</Quiet>${entries}</Delete>`);
     const what = `delete ${paths.length === 1 ? paths[0] : `${paths.length} objects`}`;
-    const answer = await this.#client.send({
-      method: "POST",
-      query: { delete: "" },
-      // S3 insists on this hash for this one request.
-      headers: { "content-md5": createHash("md5").update(body).digest("base64") },
-      body,
-      what,
-      repeat: "always",
-    });
+    const answer = await this.#client.send(
+      {
+        method: "POST",
+        query: { delete: "" },
+        // S3 insists on this hash for this one request.
+        headers: { "content-md5": createHash("md5").update(body).digest("base64") },
+        body,
+        what,
+        repeat: "always",
+      },
+      { maxBytes: maxDeletionBytes },
+    );
     const failed = answer.is === "success" ? readDeletion(answer.bytes) : [];
     const [first] = failed;
     if (first === undefined) return;

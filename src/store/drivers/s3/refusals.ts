@@ -92,7 +92,13 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
       "This machine's clock is too far off for the store to accept its requests.",
       "Set the clock.",
     );
-  if (status === 401 || status === 403 || meaningOf(refusal) === "credentials")
+  if (meaningOf(refusal) === "credentials")
+    return error(
+      "store_denied",
+      `The store doesn't let us ${what}: ${said}`,
+      "The credentials have expired: get new ones (with SSO: aws sso login), then run the command again.",
+    );
+  if (status === 401 || status === 403)
     return error(
       "store_denied",
       `The store doesn't let us ${what}: ${said}`,
