@@ -385,8 +385,8 @@ export const syncMutants: readonly Mutant[] = [
   {
     ...migrate,
     name: "a migration doesn't lock the source",
-    from: `const held = await whole(context, job.source);`,
-    to: `const held = { grants: [], release: async () => undefined };`,
+    from: `await using held = await whole(context, job.source);`,
+    to: `const held = { grants: [] } as any;`,
     test: "a holder of a model, in the source or in the target",
   },
   {
