@@ -116,8 +116,8 @@ export const s3Mutants: readonly Mutant[] = [
     ...client,
     name: "the store's clock is asked for with every request",
     scenarios: [],
-    from: `this.#aheadMs = aheadMs;`,
-    to: `this.#aheadMs = aheadMs; setTimeout(() => (this.#aheadMs = 0));`,
+    from: `this.#aheadMs = theirs - sentAt.ours;`,
+    to: `this.#aheadMs = theirs - sentAt.ours; setTimeout(() => (this.#aheadMs = 0));`,
     test: "a clock that is off is set once",
   },
   {
