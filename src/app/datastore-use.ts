@@ -177,7 +177,7 @@ export async function releaseLock(
   const lock = options.nonce === undefined ? mine[0] : mine.find((one) => one.record?.nonce === options.nonce);
   if (lock === undefined) {
     if (mine[0] === undefined)
-      throw new FenError("lock_not_held", `Nobody holds the lock on ${key}.`, {
+      throw new FenError("lock_not_held", `Nobody holds the lock on ${options.model ?? "the datastore"}.`, {
         hint: "See: fen datastore lock status",
         facts: { resource: key },
       });
