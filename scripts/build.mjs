@@ -48,7 +48,7 @@ const chunks = [
     [
       "cli/(main|parse|command|exit-codes|output|console)\\.",
       "cli/catalog",
-      "cli/render/(events|table)\\.",
+      "cli/render/(columns|events|table)\\.",
       "kernel/(children|errors|error-codes|machine|random|duration|suggest)\\.",
       "store/contract",
     ],

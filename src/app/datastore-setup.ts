@@ -7,6 +7,7 @@ import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.t
 import { FolderVersions } from "../data/folders.ts";
 import type { AppContext } from "./context.ts";
 import { migrate, type Migrated } from "./datastore-migrate.ts";
+import { bucketOf } from "./datastore-use.ts";
 import { type OpenedDatastore, openDatastore } from "./workspace.ts";
 
 export interface DatastoreSetupResult extends Partial<Migrated> {
@@ -15,6 +16,9 @@ export interface DatastoreSetupResult extends Partial<Migrated> {
   readonly dryRun?: true;
   /** A folder, or where in S3. */
   readonly path: string;
+  readonly bucket?: string;
+  readonly prefix?: string;
+  readonly region?: string;
   /** What was found out of a store in S3. */
   readonly capabilities?: {
     readonly etagForm: "quoted" | "bare";
@@ -68,9 +72,16 @@ export async function setUpS3(context: AppContext, options: S3SetupOptions): Pro
     });
   const target = await openS3Datastore(settings, context.machine, repository.layout);
   const migrated = await bringData(context, { repository, target, options });
-  if (options.dryRun) return { type: "s3", path: location, capabilities, ...migrated, dryRun: true };
+  const done = {
+    type: "s3",
+    path: location,
+    ...bucketOf({ kind: "s3", ...settings }),
+    capabilities,
+    ...migrated,
+  } as const;
+  if (options.dryRun) return { ...done, dryRun: true };
   await writeMarker(repository, { type: "s3", ...settings });
-  return { type: "s3", path: location, capabilities, ...migrated };
+  return done;
 }
 
 async function bringData(

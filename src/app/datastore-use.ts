@@ -2,24 +2,35 @@
 import { FenError } from "../kernel/errors.ts";
 import { type HeldLock, type LockRecord, type Resource, resourceKey, type WaitingLock } from "../store/contract.ts";
 import { isSafeName } from "../kernel/paths.ts";
+import type { DatastoreConfig } from "../repo/repository.ts";
 import type { AppContext } from "./context.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface DatastoreStatusResult {
   readonly type: string;
   readonly path: string;
+  readonly bucket?: string;
+  readonly prefix?: string;
+  readonly region?: string;
   readonly healthy: boolean;
   readonly message: string;
   readonly latencyMs: number;
   readonly directories: readonly string[];
 }
 
+/** Where in S3 a datastore is, in parts, as far as it was said. */
+export function bucketOf(config: DatastoreConfig): Pick<DatastoreStatusResult, "bucket" | "prefix" | "region"> {
+  if (config.kind !== "s3") return {};
+  const { bucket, prefix, region } = config;
+  return { bucket, ...(prefix === undefined ? {} : { prefix }), ...(region === undefined ? {} : { region }) };
+}
+
 /** Writes, reads back and removes a small file: what works is what is said to work. */
 export async function datastoreStatus(context: AppContext): Promise<DatastoreStatusResult> {
-  const { datastore } = await openWorkspace(context);
+  const { datastore, repository } = await openWorkspace(context);
   const { clock, random } = context.machine;
   const start = clock.monotonic();
-  const about = { type: datastore.kind, path: datastore.location };
+  const about = { type: datastore.kind, path: datastore.location, ...bucketOf(repository.datastore) };
   try {
     const probe = `.fen/probe-${random.uuid()}`;
     await datastore.files.write(probe, "probe");
@@ -177,7 +188,7 @@ export async function releaseLock(
   const lock = options.nonce === undefined ? mine[0] : mine.find((one) => one.record?.nonce === options.nonce);
   if (lock === undefined) {
     if (mine[0] === undefined)
-      throw new FenError("lock_not_held", `Nobody holds the lock on ${key}.`, {
+      throw new FenError("lock_not_held", `Nobody holds the lock on ${options.model ?? "the datastore"}.`, {
         hint: "See: fen datastore lock status",
         facts: { resource: key },
       });

@@ -234,7 +234,9 @@ export class CancelWatch {
 /** Who was interrupted is told how far it got, and how to go on. */
 function stopped(error: unknown, { id, definition, counts }: RunState): unknown {
   if (!(error instanceof FenError) || error.code !== "interrupted") return error;
-  const steps = Object.entries(counts).flatMap(([status, count]) => (count > 0 ? [`${count} ${status}`] : []));
+  const steps = Object.entries(counts).flatMap(([status, count]) =>
+    count > 0 ? [`${count} ${status === "pending" ? "not begun" : status}`] : [],
+  );
   return new FenError(error.code, `${error.message} Steps of ${definition.name}: ${steps.join(", ")}.`, {
     hint: `Go on with the run: fen workflow resume ${id}`,
     facts: { ...error.facts, run: id },

@@ -1,10 +1,13 @@
 /** The console: stdout is data, stderr is talk. */
 import { FenError } from "../kernel/errors.ts";
 import { isTerminal, type Output } from "./output.ts";
-import { lengthOf } from "./render/table.ts";
+import { colorCodes, lengthOf } from "./render/table.ts";
 
 export interface ConsoleOptions {
+  /** On stdout. */
   readonly color: boolean;
+  /** On stderr. */
+  readonly errColor: boolean;
   readonly quiet: boolean;
   readonly pager: boolean;
 }
@@ -35,7 +38,7 @@ export class Console {
   }
 
   get width(): number {
-    return process.stdout.columns ?? 100;
+    return process.stdout.columns || 100; // 0: a terminal that nobody gave a size
   }
 
   out(text: string): void {
@@ -50,16 +53,21 @@ export class Console {
   /** On a terminal in the place of what was there, as far as the window reaches; elsewhere below it. */
   redraw(text: string): void {
     if (!this.isTerminal) return this.out(text);
-    const lines = text.split("\n").slice(0, Math.max(1, (process.stdout.rows ?? 24) - 1));
+    const lines = text.split("\n").slice(0, Math.max(1, (process.stdout.rows || 24) - 1));
     this.#out.write(`\u001B[H\u001B[2J${lines.join("\n")}\n`);
   }
 
   say(text: string): void {
-    if (!this.#options.quiet) this.#err.write(`${text}\n`);
+    if (!this.#options.quiet) this.error(text);
   }
 
   error(text: string): void {
-    this.#err.write(`${text}\n`);
+    this.#err.write(`${this.#options.errColor ? text : text.replaceAll(colorCodes, "")}\n`);
+  }
+
+  /** What another program wrote to its stderr, as it is. */
+  relay(line: string): void {
+    if (!this.#options.quiet) this.#err.write(`${line}\n`);
   }
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */

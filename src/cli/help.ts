@@ -87,6 +87,30 @@ function rows(pairs: readonly (readonly [string, string])[], width = columnWidth
   return pairs.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }
 
+/** Lines that are longer than the window go on below their last column, where it is wide enough for that. Commands stay whole, to be copied. */
+export function folded(text: string, width: number): string {
+  return text
+    .split("\n")
+    .map((line) => {
+      const column = /^ +(?:\S| (?! ))*? {2,}(?=\S)/.exec(line)?.[0].length ?? /^ */.exec(line)?.[0].length ?? 0;
+      return line.length <= width || width - column < 20 || / fen \w/.test(line.slice(0, 8))
+        ? line
+        : foldLine(line, column, width);
+    })
+    .join("\n");
+}
+
+function foldLine(line: string, column: number, width: number): string {
+  const [first = "", ...others] = line.slice(column).split(" ");
+  const lines = [line.slice(0, column) + first];
+  for (const word of others) {
+    const last = lines.at(-1) ?? "";
+    if (last.length + 1 + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(" ".repeat(column) + word);
+  }
+  return lines.join("\n");
+}
+
 export interface CommandTree {
   readonly name: string;
   readonly description: string;

@@ -25,13 +25,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   const wantsJson = argv.includes("--json") || argv.includes("--stream");
   let debug = argv.includes("--debug");
   const outputs = { out: new Output(1), err: new Output(2) };
-  let console = new Console({ color: false, quiet: false, pager: false }, outputs);
+  let console = new Console({ color: false, errColor: false, quiet: false, pager: false }, outputs);
   try {
     const line = parseLine(argv);
     debug = line.flags.on("debug");
     console = new Console(
       {
-        color: wantsColor(line.flags),
+        color: wantsColor(line.flags, 1),
+        errColor: wantsColor(line.flags, 2),
         quiet: line.flags.on("quiet") || ["error", "fatal"].includes(logLevel(line.flags)),
         pager: !line.flags.on("no-pager"),
       },
@@ -187,10 +188,10 @@ function watchSignals(): { readonly signal: AbortSignal; done(exitCode?: number)
   };
 }
 
-function wantsColor(flags: Flags): boolean {
+function wantsColor(flags: Flags, fd: 1 | 2): boolean {
   const { env } = process;
   if (flags.on("no-color") || (env["NO_COLOR"] ?? "") !== "" || env["TERM"] === "dumb") return false;
-  return isTerminal(1) || (env["FORCE_COLOR"] ?? "") !== "";
+  return isTerminal(fd) || (env["FORCE_COLOR"] ?? "") !== "";
 }
 
 const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"];

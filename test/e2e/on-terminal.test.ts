@@ -87,6 +87,13 @@ test.each([
   expect((await repo.fen("data", "get", "chatty", "log", "--no-content")).exitCode).toBe(0);
 });
 
+test("colours are for a terminal: stderr that goes into a file has none", async () => {
+  const said = join(repo.path, "said");
+  const command = `sh -c '${process.execPath} ${program} model method run chatty execute --input run="echo hello" 2>${said}'`;
+  expect(await new Terminal(command, { cwd: repo.path, columns: 80, rows: 24, env: { NO_COLOR: "" } }).done).toBe(0);
+  expect(readFileSync(said, "utf8")).toMatch(/^succeeded chatty execute in .*\n$/);
+});
+
 test("model edit opens $EDITOR and keeps what it wrote", async () => {
   repo.model("edited", "echo before");
   const command = `${process.execPath} ${program} model edit edited`;

@@ -1,18 +1,6 @@
 /** Commands on models and what their methods left. */
 import type { CommandSpec } from "../command.ts";
-import {
-  force,
-  inputFileFlag,
-  inputFlag,
-  limit,
-  model,
-  output,
-  outputOrModel,
-  query,
-  stream,
-  tail,
-  version,
-} from "./parts.ts";
+import { force, inputFileFlag, inputFlag, limit, model, outputOrModel, query, stream, tail, version } from "./parts.ts";
 
 const historySearch = {
   summary: "List runs, newest first",
@@ -173,7 +161,7 @@ export const modelsCommands: readonly CommandSpec[] = [
   {
     path: ["model", "output", "data"],
     summary: "Show data that a run left",
-    arguments: [output],
+    arguments: [outputOrModel],
     flags: {
       name: { type: "text", value: "NAME", summary: "Which data (default: the first)" },
       field: { type: "text", value: "PATH", summary: "A field of JSON data: stdout, a.b" },
@@ -185,7 +173,7 @@ export const modelsCommands: readonly CommandSpec[] = [
   {
     path: ["model", "output", "logs"],
     summary: "Show what a run's command wrote",
-    arguments: [output],
+    arguments: [outputOrModel],
     flags: { tail },
     examples: ["fen model output logs web-01"],
     load: () => import("../commands/model/output-logs.ts"),

@@ -4,7 +4,6 @@ import type { ArgumentSpec, FlagSpec } from "../command.ts";
 export const model: ArgumentSpec = { name: "model", summary: "Name or id of a model", complete: "model" };
 export const workflow: ArgumentSpec = { name: "workflow", summary: "Name or id of a workflow", complete: "workflow" };
 export const query: ArgumentSpec = { name: "query", summary: "Only what holds this text", optional: true };
-export const output: ArgumentSpec = { name: "id", summary: "Id of an output, or its first digits (at least 3)" };
 export const outputOrModel: ArgumentSpec = {
   name: "id|model",
   summary: "Id of an output or its first digits, or a model (its newest output)",
@@ -16,7 +15,11 @@ export const dryRun: FlagSpec = { type: "switch", summary: "Only say what would 
 export const limit: FlagSpec = { type: "text", value: "N", summary: "At most so many (default 50)" };
 export const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
 export const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
-export const run: ArgumentSpec = { name: "run", summary: "Id of a workflow run, or its first digits (at least 3)" };
+export const run: ArgumentSpec = {
+  name: "run",
+  summary: "Id of a workflow run, or its first digits (at least 3)",
+  complete: "run",
+};
 export const concurrency: FlagSpec = {
   type: "text",
   value: "N",

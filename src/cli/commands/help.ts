@@ -2,7 +2,7 @@ import { errorCodes } from "../../kernel/error-codes.ts";
 import type { Handler, Outcome } from "../command.ts";
 import type { Console } from "../console.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { commandTree, helpText } from "../help.ts";
+import { commandTree, folded, helpText } from "../help.ts";
 import { version } from "../main.ts";
 import { parseLine } from "../parse.ts";
 
@@ -25,7 +25,10 @@ export function helpOn(words: readonly string[], console: Console): Outcome {
       })),
       errorSchema: "schemas/error.json",
     },
-    text: () => helpText(words, (text) => console.bold(text)),
+    text: () => {
+      const text = helpText(words, (title) => console.bold(title));
+      return console.isTerminal ? folded(text, console.width) : text;
+    },
     paged: true,
   };
 }

@@ -32,7 +32,7 @@ export function warning(console: Console, { message, hint }: Extract<AppEvent, {
 function printRun(console: Console, event: AppEvent, verbose: boolean): void {
   if (event.event === "run.output") {
     if (event.stream === "stdout") console.out(event.line);
-    else console.say(event.line);
+    else console.relay(event.line);
   } else if (event.event === "run.data" && verbose)
     console.say(console.dim(`data ${event.name} version ${event.version}: ${event.path}`));
 }

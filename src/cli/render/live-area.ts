@@ -25,12 +25,12 @@ export class LiveArea {
 
   /** Columns that a line may have. The last one stays free: some terminals wrap when it is written to. */
   get width(): number {
-    return Math.max(1, (this.#stream.columns ?? 100) - 1);
+    return Math.max(1, (this.#stream.columns || 100) - 1);
   }
 
   /** Lines that there may be. */
   get height(): number {
-    return Math.max(1, (this.#stream.rows ?? 24) - 1);
+    return Math.max(1, (this.#stream.rows || 24) - 1);
   }
 
   /** Shows these lines in the place of those before; nothing is written where nothing has changed. */
@@ -62,7 +62,7 @@ export class LiveArea {
 
   /** Up to the first line. A window that became narrower has wrapped what was drawn before. */
   #toTop(): string {
-    const columns = Math.max(1, this.#stream.columns ?? 80);
+    const columns = this.#stream.columns || 80;
     const height = this.#drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(lengthOf(line) / columns)), 0);
     return height === 0 ? "" : `${escape}[${height}F`;
   }

@@ -1,11 +1,28 @@
 import { expect, test } from "vitest";
-import { duration } from "./table.ts";
+import { duration, table } from "./table.ts";
 
 test.each([
   [999, "999 ms"],
+  [999.6, "1.0 s"],
+  [59_949, "59.9 s"],
+  [59_999, "1 m 0 s"],
   [1500, "1.5 s"],
   [599_990, "10 m 0 s"],
   [185_000, "3 m 5 s"],
+  [3_599_600, "1 h 0 m"],
+  [7_810_000, "2 h 10 m"],
 ])("%s ms is shown as %s", (ms, text) => {
   expect(duration(ms)).toBe(text);
+});
+
+test("wide characters take two columns of a table, colours none", () => {
+  const rows = [
+    ["\u6771\u4eac", "x"],
+    ["\u001B[1mberlin\u001B[22m", "y"],
+  ];
+  expect(table(["NAME", "NEXT"], rows).split("\n")).toEqual([
+    "NAME    NEXT",
+    "\u6771\u4eac    x",
+    "\u001B[1mberlin\u001B[22m  y",
+  ]);
 });

@@ -1,5 +1,7 @@
 /** Text tables. Columns are as wide as their widest cell; colours don't count. */
-const colorCodes = new RegExp(`${String.fromCodePoint(27)}\\[\\d+m`, "g");
+import { columnsOf } from "./columns.ts";
+
+export const colorCodes = new RegExp(`${String.fromCodePoint(27)}\\[\\d+m`, "g");
 
 export function table(
   head: readonly string[],
@@ -21,7 +23,7 @@ export function table(
 
 /** Columns that a text takes. */
 export function lengthOf(text: string): number {
-  return text.replaceAll(colorCodes, "").length;
+  return columnsOf(text.replaceAll(colorCodes, ""));
 }
 
 /** `1.5 KiB` */
@@ -36,12 +38,13 @@ export function size(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit] ?? ""}`;
 }
 
-/** `340 ms`, `2.5 s`, `3 m 5 s` */
+/** `340 ms`, `2.5 s`, `3 m 5 s`, `2 h 10 m` */
 export function duration(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
+  if (Math.round(ms / 100) < 600) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
-  return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;
+  const minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes} m ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} m`;
 }
 
 /** `key  value` lines, keys aligned. */

@@ -37,11 +37,20 @@ describe("datastore setup s3", () => {
     expect(await documentOf(repo, command, { env })).toEqual({
       type: "s3",
       path: expect.stringMatching(/^s3:\/\/fleet\/team\/a at 127\.0\.0\.1/),
+      bucket: "fleet",
+      prefix: "team/a",
+      region: "eu-central-1",
       capabilities: { etagForm: "quoted", conditionalDelete: "works", versioned: false },
       ...nothing,
     });
     expect(marker()).toContain("# ours");
-    expect(await documentOf(repo, "datastore status", { env })).toMatchObject({ type: "s3", healthy: true });
+    expect(await documentOf(repo, "datastore status", { env })).toMatchObject({
+      type: "s3",
+      bucket: "fleet",
+      prefix: "team/a",
+      region: "eu-central-1",
+      healthy: true,
+    });
     expect([...server.objects.keys()].every((key) => key.startsWith("team/a/"))).toBe(true);
     expect(await textOf(repo, command, { env })).toMatch(/^set up {2}The datastore is s3:\/\/fleet\/team\/a/);
   });

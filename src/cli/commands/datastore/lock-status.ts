@@ -1,7 +1,7 @@
 import { type LockInfo, lockStatus, type LockStatusResult, watchLocks } from "../../../app/datastore-use.ts";
 import type { Console } from "../../console.ts";
 import { exitCodeOf } from "../../exit-codes.ts";
-import { table } from "../../render/table.ts";
+import { lengthOf, table } from "../../render/table.ts";
 import type { Handler, Invocation, Outcome } from "../../command.ts";
 
 export const handler: Handler = async (invocation) => {
@@ -43,9 +43,11 @@ function statusText(console: Console, document: LockStatusResult): string {
     one.command ?? "",
     "",
   ]);
-  return table(
-    ["LOCK", "STATE", "WHO", "PID", "SINCE (UTC)", "COMMAND", "NONCE"],
-    [...held.map(row), ...waiting],
-    (head) => console.dim(head),
-  );
+  const head = ["LOCK", "STATE", "WHO", "PID", "SINCE (UTC)", "COMMAND", "NONCE"];
+  const rows = [...held.map(row), ...waiting];
+  const whole = table(head, rows, (title) => console.dim(title));
+  const fits = !console.isTerminal || whole.split("\n").every((line) => lengthOf(line) <= console.width);
+  // In a window that is too narrow the nonce gives way: whoever needs it is told it by `lock release`.
+  const shown = (cells: readonly string[]) => cells.slice(0, -1);
+  return fits ? whole : table(shown(head), rows.map(shown), (title) => console.dim(title));
 }

@@ -8,7 +8,10 @@ import { columnsOf } from "../columns.ts";
 import { KnownRun } from "./known.ts";
 import { picture } from "./picture.ts";
 
-const console = new Console({ color: false, quiet: false, pager: false }, { out: new Output(1), err: new Output(2) });
+const console = new Console(
+  { color: false, errColor: false, quiet: false, pager: false },
+  { out: new Output(1), err: new Output(2) },
+);
 
 function known(entries: readonly JournalEntry[]): KnownRun {
   const view = new KnownRun();
