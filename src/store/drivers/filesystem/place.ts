@@ -138,7 +138,8 @@ export class FilesystemPlace implements Place {
     this.#spent = true;
     this.#unwatch();
     try {
-      if (this.#request.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
+      // What was announced, or published by one that then failed.
+      if (this.#request.kind !== "share") removeRecord(this.#recordPath(), this.#claim.nonce);
       this.#draft.close();
       this.#draft.removeMadeFolder();
       this.#tokens.close();
@@ -279,9 +280,9 @@ export class FilesystemPlace implements Place {
 
   #grant(): FilesystemGrant {
     const { descriptor, ranges } = this.#lockedOrThrow();
-    this.#spent = true;
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     if (!this.#hasRecord) this.#markGranted(record);
+    this.#spent = true; // one that failed before that still has everything to give back
     return new FilesystemGrant(this.#folder, this.#slot, {
       record,
       under: this.#claim.under,
