@@ -2,6 +2,7 @@
  * A place in a queue, carried from there to a grant by the steps of `protocol.ts`. `attempt` goes as far as it can and says what stops it;
  * `changed` waits for that one thing: for the end of one ticket where there is one to watch, else for a while.
  */
+import { isoNow } from "../../../kernel/iso-time.ts";
 import { closeSync } from "node:fs";
 import {
   type Attempt,
@@ -238,7 +239,7 @@ export class FilesystemPlace implements Place {
   #renewAnnouncement(): void {
     if (this.#announcedAt === undefined || this.#now() - this.#announcedAt < renewEveryMs) return;
     this.#announcedAt = this.#now();
-    refreshRecord(this.#recordPath(), this.#claim.nonce, new Date(this.#folder.machine.clock.now()).toISOString());
+    refreshRecord(this.#recordPath(), this.#claim.nonce, isoNow(this.#folder.machine));
   }
 
   /** Holders that share publish one at a time, so that one who leaves sees who stays. */
@@ -306,7 +307,7 @@ export class FilesystemPlace implements Place {
   #recordMade: LockRecord | undefined;
 
   #record(): LockRecord {
-    const now = new Date(this.#folder.machine.clock.now()).toISOString();
+    const now = isoNow(this.#folder.machine);
     this.#recordMade ??= { ...recordOf(this.#claim), token: 0, acquiredAt: now, since: now };
     return this.#recordMade;
   }
