@@ -3,6 +3,7 @@ import { safeDataName } from "../data/layout.ts";
 import { type Committed, Staging } from "../data/staging.ts";
 import type { DataVersion } from "../data/versions.ts";
 import { FenError } from "../kernel/errors.ts";
+import { isoTime } from "../kernel/iso-time.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { AppContext } from "./context.ts";
 import { settlePast } from "./settle.ts";
@@ -71,7 +72,7 @@ async function copyTo(to: string, { from, found, staging, workspace, now, lease 
     for await (const chunk of workspace.data.stream(found)) copy.append(chunk);
     await staging.writeJson(
       from,
-      { renamedTo: to, renamedAt: new Date(now).toISOString() },
+      { renamedTo: to, renamedAt: isoTime(now) },
       { ...found.metadata, contentType: "application/json", streaming: false },
       { lifecycle: "deleted", renamedTo: to },
     );

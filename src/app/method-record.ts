@@ -1,7 +1,8 @@
 /** What is written of one call of a method beside its data: its record and its log. The step of a workflow writes into the log of the run. */
-import { isoNow, type OutputRecord, type RunStatus } from "../data/outputs.ts";
+import type { OutputRecord, RunStatus } from "../data/outputs.ts";
 import { RunLog } from "../data/run-log.ts";
 import type { Committed } from "../data/staging.ts";
+import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { CallingStep, MethodRunParts } from "./method-run.ts";
 import { logName, type Workspace } from "./workspace.ts";

@@ -1,9 +1,10 @@
 /** One call of a method on a model whose lock is held: run, commit, record. What calls it: `model method run`, and the steps of workflows. */
 import type { Owner } from "../data/metadata.ts";
-import { isoTime, resourcesFirst, type RunStatus } from "../data/outputs.ts";
+import { resourcesFirst, type RunStatus } from "../data/outputs.ts";
 import type { RunLog } from "../data/run-log.ts";
 import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { asError, FenError } from "../kernel/errors.ts";
+import { isoTime } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";

@@ -3,9 +3,10 @@
  * with the run writes them from its journal, each under the name that it has there: if that machine does come back, its own, which says a little more, takes
  * the place. Not those of methods whose name is an expression, nor of models that are gone: the journal doesn't know enough of them.
  */
-import { isoTime, type OutputRecord, resourcesFirst } from "../data/outputs.ts";
+import { type OutputRecord, resourcesFirst } from "../data/outputs.ts";
 import type { DataVersion } from "../data/versions.ts";
 import { hasExpression } from "../expression/template.ts";
+import { isoTime } from "../kernel/iso-time.ts";
 import { several } from "../kernel/several.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import type { JournalEntry } from "../workflow/entries.ts";

@@ -1,5 +1,6 @@
 /** Looking back at runs of workflows, and at those that go on. Takes no lock. */
 import { FenError } from "../kernel/errors.ts";
+import { isoTime } from "../kernel/iso-time.ts";
 import { runFiles } from "../workflow/run-files.ts";
 import { shownSteps } from "../workflow/run-record.ts";
 import type { Segment } from "../workflow/timeline.ts";
@@ -71,10 +72,10 @@ function toResult({
     workflowId: ref.workflowId,
     workflowName,
     status,
-    startedAt: iso(startedAt),
+    startedAt: isoTime(startedAt),
     ...(endedAt === undefined
       ? {}
-      : { completedAt: iso(endedAt), duration: Math.max(0, endedAt - startedAt - pausedMs) }),
+      : { completedAt: isoTime(endedAt), duration: Math.max(0, endedAt - startedAt - pausedMs) }),
     ...(Object.keys(tags).length === 0 ? {} : { tags }),
   };
 }
@@ -108,8 +109,8 @@ function detailsOf({ machine }: AppContext, workspace: Workspace, run: PastRun):
     ...document,
     ...(status === "interrupted" ? { jobs: document.jobs.map(interrupted) } : {}),
     status,
-    startedAt: iso(state.startedAt),
-    ...(state.endedAt === undefined ? {} : { completedAt: iso(state.endedAt) }),
+    startedAt: isoTime(state.startedAt),
+    ...(state.endedAt === undefined ? {} : { completedAt: isoTime(state.endedAt) }),
     duration: state.duration(until),
     tags: state.tags,
     ...(by.pid === 0 ? {} : { by }),
@@ -247,8 +248,4 @@ async function open(
   const workspace = await openWorkspace(context);
   const runs = new PastRuns(workspace);
   return { workspace, run: await runs.read(await runs.find(id)) };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

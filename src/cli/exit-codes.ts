@@ -1,4 +1,4 @@
-/** The one table of exit codes. Also in docs/exit-codes.md and in `fen help --json`. */
+/** The one table of exit codes. Also in docs/reference/exit-codes.md and in `fen help --json`. */
 import type { ErrorKind } from "../kernel/error-codes.ts";
 import { FenError } from "../kernel/errors.ts";
 

@@ -1,7 +1,6 @@
 /** Output records: one YAML file per run of a method, `outputs/<type>/<method>/<model id>-<time>-<first of the id>.yaml`, its log beside it. */
 import { posix } from "node:path";
 import { FenError } from "../kernel/errors.ts";
-import type { Machine } from "../kernel/machine.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
 import type { Files } from "../store/contract.ts";
@@ -244,14 +243,4 @@ function artifactOf(value: unknown): DataArtifact[] {
     ? Object.fromEntries(Object.entries(value["tags"]).map(([key, tag]) => [key, String(tag)]))
     : {};
   return [{ dataId: String(value["dataId"] ?? ""), name: value["name"], version: value["version"], tags }];
-}
-
-/** When a machine's clock says. */
-export function isoNow(machine: Machine): string {
-  return isoTime(machine.clock.now());
-}
-
-/** Of milliseconds of the wall clock, as records have it. */
-export function isoTime(at: number): string {
-  return new Date(at).toISOString();
 }

@@ -1,4 +1,5 @@
 /** The text log of one run: a line per record. What a method says is data here, never a format. */
+import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import type { Appender } from "../store/contract.ts";
 
@@ -50,7 +51,7 @@ export class RunLog {
   }
 
   #write(level: string, message: string): void {
-    const time = new Date(this.#machine.clock.now()).toISOString();
+    const time = isoNow(this.#machine);
     for (const line of message.split("\n"))
       this.#file.append(`${time.slice(0, 10)} ${time.slice(11, 23)} +00:00 [${level}] ${this.#category}: ${line}\n`);
   }

@@ -2,6 +2,7 @@
  * The outputs of one run before they are data (decision 0003). Written into a staging folder of its own, `<staging of the model>/<run id>/<data name>/`;
  * committed by the store of versions, under the model's lock. What a crash leaves is settled by the next holder.
  */
+import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
@@ -88,7 +89,7 @@ export class Staging {
       folder,
       hash,
       file,
-      createdAt: new Date(this.#machine.clock.now()).toISOString(),
+      createdAt: isoNow(this.#machine),
     });
     return hashing(file, hash);
   }

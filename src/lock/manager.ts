@@ -5,6 +5,7 @@
  * for each other in a circle. An acquire that fails part-way gives back what it took before it throws.
  */
 import { asError, FenError } from "../kernel/errors.ts";
+import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import {
@@ -135,7 +136,7 @@ export function claimOf(
   machine: Machine,
   asker: { readonly owner: string; readonly within: readonly Holding[]; readonly under?: Holding | undefined },
 ): Claim {
-  const { host, random, clock } = machine;
+  const { host, random } = machine;
   const { owner, within, under } = asker;
   return {
     holder: `${host.user}@${host.hostname}`,
@@ -144,7 +145,7 @@ export function claimOf(
     command: host.command,
     nonce: random.uuid(),
     owner,
-    since: new Date(clock.now()).toISOString(),
+    since: isoNow(machine),
     within,
     ...(under === undefined ? {} : { under }),
   };

@@ -3,6 +3,7 @@ import { existsSync, lstatSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
 import { makeFolder, readTextFile, writeFileAtomic } from "../kernel/files.ts";
+import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { editYaml, isRecord, parseYaml, stringifyYaml } from "./yaml.ts";
 
@@ -190,7 +191,7 @@ export async function initRepository(
   options: { readonly force: boolean; readonly version: string },
 ): Promise<InitResult> {
   const layout = layoutOf(resolve(machine.host.cwd, path));
-  const now = new Date(machine.clock.now()).toISOString();
+  const now = isoNow(machine);
   try {
     for (const folder of [
       layout.modelsDir,

@@ -2,6 +2,7 @@
  * The record of a run as the format has it, made from the run's state, and `by`: who carries it out. Compact: what a step called and left is named, not copied.
  * Written step by step, so that a step whose text only the YAML library can write (an error with a colon in it) costs that step alone.
  */
+import { isoTime } from "../kernel/iso-time.ts";
 import { hasExpression } from "../expression/template.ts";
 import { stringifyYaml } from "../repo/yaml.ts";
 import { present } from "./present.ts";
@@ -79,10 +80,9 @@ function outputOf({ definition: { task }, model, output, child, status }: StepSt
 }
 
 function timesOf(one: { readonly startedAt?: number; readonly endedAt?: number }): Record<string, string> {
-  const time = (ms: number) => new Date(ms).toISOString();
   return {
-    ...(one.startedAt === undefined ? {} : { startedAt: time(one.startedAt) }),
-    ...(one.endedAt === undefined ? {} : { completedAt: time(one.endedAt) }),
+    ...(one.startedAt === undefined ? {} : { startedAt: isoTime(one.startedAt) }),
+    ...(one.endedAt === undefined ? {} : { completedAt: isoTime(one.endedAt) }),
   };
 }
 

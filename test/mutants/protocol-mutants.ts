@@ -415,7 +415,7 @@ const table: readonly Mutant[] = [
     name: "a structural command that gives up leaves its announcement behind",
     scenarios: [29],
     file: `${here}/place.ts`,
-    from: `if (this.#request.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);`,
+    from: `if (this.#request.kind !== "share") removeRecord(this.#recordPath(), this.#claim.nonce);`,
     to: ``,
     check: `${here}/place`,
     test: "one that gives up leaves nothing",

@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { FenError } from "../../kernel/errors.ts";
+import { isoTime } from "../../kernel/iso-time.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import { compareCodePoints } from "../../kernel/order.ts";
 import { several } from "../../kernel/several.ts";
@@ -260,7 +261,7 @@ export class ObjectSync implements DataSync {
   #entriesText(listed: Listing): string {
     const { keyPrefix } = this.#parts;
     const rows = [...listed.values()].sort(byPath).map(({ path, size, modifiedAt }) => {
-      const lastModified = new Date(Number.isNaN(modifiedAt) ? 0 : modifiedAt).toISOString();
+      const lastModified = isoTime(Number.isNaN(modifiedAt) ? 0 : modifiedAt);
       return `${JSON.stringify(path)}:{"key":${JSON.stringify(keyPrefix + path)},"size":${size},"lastModified":"${lastModified}"}`;
     });
     return `,"entries":{${rows.join(",")}}}`;

@@ -276,7 +276,6 @@ export class CasGrant implements Grant {
   async refresh(): Promise<void> {}
 
   release(): Promise<void> {
-    this.#released ??= this.#hold.close().finally(() => this.#means.holds.delete(this.nonce));
-    return this.#released;
+    return (this.#released ??= this.#hold.close().finally(() => this.#means.holds.delete(this.nonce)));
   }
 }

@@ -1,5 +1,6 @@
 /** `command/shell`: runs `sh -c <run>` and keeps what it said. A failure keeps its output too. */
 import { resolve } from "node:path";
+import { isoNow } from "../../../kernel/iso-time.ts";
 import { type ProcessResult, runProcess } from "../../../kernel/processes.ts";
 import type { Schema } from "../../../expression/schema.ts";
 import type { Appender } from "../../../store/contract.ts";
@@ -85,8 +86,8 @@ function read(args: Readonly<Record<string, unknown>>): Arguments {
 
 async function execute(given: Readonly<Record<string, unknown>>, context: MethodContext): Promise<MethodResult> {
   const args = read(given);
-  const { host, clock } = context.machine;
-  const executedAt = new Date(clock.now()).toISOString();
+  const { host } = context.machine;
+  const executedAt = isoNow(context.machine);
   const recorder = await Recorder.open(context);
   const ended = await runProcess(context.machine, {
     command: [shellOf(context.machine.host.platform), "-c", args.run],

@@ -1,6 +1,7 @@
 /** A held lock: the kernel lock, its record and its ticket. Given back in this order: record, lock, ticket; so whoever the end of the ticket wakes finds the lock free. */
 import { closeSync } from "node:fs";
 import { FenError } from "../../../kernel/errors.ts";
+import { isoNow } from "../../../kernel/iso-time.ts";
 import type { Grant, Holding, LockMode, LockRecord, Resource } from "../../contract.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
@@ -107,7 +108,7 @@ export class FilesystemGrant implements Grant {
     if (this.#released || this.#held.draft === undefined) return;
     const found = this.mode === "shared" ? readRecord(this.#path) : undefined;
     const nonce = found?.kind === "ours" && this.#isOfHolder(found.record.nonce) ? found.record.nonce : this.nonce;
-    refreshRecord(this.#path, nonce, new Date(this.#folder.machine.clock.now()).toISOString());
+    refreshRecord(this.#path, nonce, isoNow(this.#folder.machine));
   }
 
   rest(): void {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   blockedBy,
   datastore,
@@ -11,6 +11,9 @@ import {
   web,
 } from "../../../../test/support/lock-world.ts";
 import type { Place } from "../../contract.ts";
+import { FilesystemLocks } from "./locks.ts";
+import { OwnTicket } from "./queue.ts";
+import { TokenFile } from "./tokens.ts";
 
 let world: LockWorld;
 beforeEach(() => {
@@ -106,6 +109,30 @@ describe("giving up", () => {
     await place.leave();
     expect(world.isLocked(web)).toBe(false);
     expect(world.record(web)?.nonce).toBe(foreignRecord().nonce);
+  });
+
+  test("one that fails at its very last step has everything to give back, the record that it published too", async () => {
+    const place = await world.ask(web);
+    vi.spyOn(OwnTicket.prototype, "markGranted").mockImplementationOnce(() => {
+      throw new Error("no space is left");
+    });
+    await expect(place.attempt()).rejects.toThrow("no space is left");
+    await place.leave();
+    expect(world.record(web)).toBeUndefined();
+    expect(world.tickets(web)).toEqual([]);
+    expect(world.isLocked(web)).toBe(false);
+  });
+
+  test("nor does it keep anything where no records are published", async () => {
+    const locks = new FilesystemLocks(world.root, world.machine, { kernel: world.kernel, records: "none" });
+    const place = await locks.join(web, "exclusive", world.claim());
+    vi.spyOn(TokenFile.prototype, "take").mockImplementationOnce(() => {
+      throw new Error("no space is left");
+    });
+    await expect(place.attempt()).rejects.toThrow("no space is left");
+    await place.leave();
+    expect(world.tickets(web)).toEqual([]);
+    expect(world.isLocked(web)).toBe(false);
   });
 
   test("one that gives up never takes the record of another with it", async () => {

@@ -2,6 +2,7 @@
  * A place in a queue, carried from there to a grant by the steps of `protocol.ts`. `attempt` goes as far as it can and says what stops it;
  * `changed` waits for that one thing: for the end of one ticket where there is one to watch, else for a while.
  */
+import { isoNow } from "../../../kernel/iso-time.ts";
 import { closeSync } from "node:fs";
 import {
   type Attempt,
@@ -138,7 +139,8 @@ export class FilesystemPlace implements Place {
     this.#spent = true;
     this.#unwatch();
     try {
-      if (this.#request.kind === "datastore") removeRecord(this.#recordPath(), this.#claim.nonce);
+      // What was announced, or published by one that then failed.
+      if (this.#request.kind !== "share") removeRecord(this.#recordPath(), this.#claim.nonce);
       this.#draft.close();
       this.#draft.removeMadeFolder();
       this.#tokens.close();
@@ -237,7 +239,7 @@ export class FilesystemPlace implements Place {
   #renewAnnouncement(): void {
     if (this.#announcedAt === undefined || this.#now() - this.#announcedAt < renewEveryMs) return;
     this.#announcedAt = this.#now();
-    refreshRecord(this.#recordPath(), this.#claim.nonce, new Date(this.#folder.machine.clock.now()).toISOString());
+    refreshRecord(this.#recordPath(), this.#claim.nonce, isoNow(this.#folder.machine));
   }
 
   /** Holders that share publish one at a time, so that one who leaves sees who stays. */
@@ -279,9 +281,9 @@ export class FilesystemPlace implements Place {
 
   #grant(): FilesystemGrant {
     const { descriptor, ranges } = this.#lockedOrThrow();
-    this.#spent = true;
     const record = { ...this.#record(), token: this.#token(), mode: this.#mode };
     if (!this.#hasRecord) this.#markGranted(record);
+    this.#spent = true; // one that failed before that still has everything to give back
     return new FilesystemGrant(this.#folder, this.#slot, {
       record,
       under: this.#claim.under,
@@ -305,7 +307,7 @@ export class FilesystemPlace implements Place {
   #recordMade: LockRecord | undefined;
 
   #record(): LockRecord {
-    const now = new Date(this.#folder.machine.clock.now()).toISOString();
+    const now = isoNow(this.#folder.machine);
     this.#recordMade ??= { ...recordOf(this.#claim), token: 0, acquiredAt: now, since: now };
     return this.#recordMade;
   }
