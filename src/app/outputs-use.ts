@@ -1,6 +1,7 @@
 /** Looking back: records of runs, their data and logs. Takes no lock. */
 import { FenError } from "../kernel/errors.ts";
 import type { OutputRecord, StoredOutput } from "../data/outputs.ts";
+import type { DataVersion } from "../data/versions.ts";
 import type { Files } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { decode } from "./data-use.ts";
@@ -175,11 +176,10 @@ export async function outputData(context: AppContext, options: OutputDataOptions
       },
     );
   }
-  const version = await workspace.data.version(
-    { type, id: record.definitionId },
-    artifact.name,
-    options.version ?? artifact.version,
-  );
+  const version =
+    options.version === undefined
+      ? await versionLeft(workspace, { type, record, artifact })
+      : await workspace.data.version({ type, id: record.definitionId }, artifact.name, options.version);
   const data = decode(await workspace.data.content(version, maxDataBytes), version.metadata.contentType);
   return {
     outputId: record.id,
@@ -191,6 +191,27 @@ export async function outputData(context: AppContext, options: OutputDataOptions
     ...(options.field === undefined ? {} : { field: options.field }),
     data: options.field === undefined ? data : fieldOf(data, options.field),
   };
+}
+
+interface Left {
+  readonly type: string;
+  readonly record: OutputRecord;
+  readonly artifact: OutputRecord["artifacts"]["dataArtifacts"][number];
+}
+
+/** The version that the run made. Where the newest were deleted their numbers may have been given again: never another run's data for this one's. */
+async function versionLeft(workspace: Workspace, { type, record, artifact }: Left): Promise<DataVersion> {
+  const { name, version, dataId } = artifact;
+  const found = await workspace.data.version({ type, id: record.definitionId }, name, version);
+  if (dataId === "" || found.metadata.id.toLowerCase() === dataId.toLowerCase()) return found;
+  throw new FenError(
+    "data_missing",
+    `The data ${name} of this run was deleted: version ${version} is another run's by now.`,
+    {
+      hint: `See the run's log: fen model method history logs ${record.id}`,
+      facts: { name, version },
+    },
+  );
 }
 
 function fieldOf(data: unknown, path: string): unknown {
@@ -233,8 +254,8 @@ export async function outputLogs(
     ({ tags, name }) => tags["type"] === "log" || tags["specName"] === "log" || name === "log",
   );
   const lines: string[] = [];
-  for (const { name, version } of logs) {
-    const found = await workspace.data.version({ type, id: record.definitionId }, name, version);
+  for (const artifact of logs) {
+    const found = await versionLeft(workspace, { type, record, artifact });
     lines.push(...toLines(await workspace.data.content(found, maxLogBytes)));
   }
   const shown = lastOf(lines, options.tail);

@@ -1,5 +1,5 @@
-/** YAML in and out: the core schema only (no custom tags), with the place of what is wrong, and edits that keep comments and key order. */
-import { CORE_SCHEMA, dump, load, YAMLException } from "js-yaml";
+/** YAML in and out: the core schema and merge keys (no custom tags), with the place of what is wrong, and edits that keep comments and key order. */
+import { CORE_SCHEMA, dump, load, mergeTag, YAMLException } from "js-yaml";
 import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { plainYaml } from "./plain-yaml.ts";
@@ -7,6 +7,9 @@ import { readPlainYaml } from "./plain-yaml-reader.ts";
 
 /** More nodes than this, aliases counted each time, is a bomb. */
 const maxNodes = 1_000_000;
+
+/** With `<<: *base`, which the older program reads. */
+const schema = CORE_SCHEMA.withTags(mergeTag);
 
 export type YamlPath = readonly (string | number)[];
 
@@ -17,7 +20,7 @@ export function parseYaml(text: string, file: string): unknown {
     if (/^\s*(#.*\n\s*)*$/.test(`${source.slice(0, 2000)}\n`) && source.length < 2000) return undefined;
     const plain = readPlainYaml(source);
     if (plain !== undefined) return plain;
-    const value = load(source, { filename: file, schema: CORE_SCHEMA });
+    const value = load(source, { filename: file, schema });
     if (source.includes("*")) countNodes(value, { left: maxNodes });
     return value;
   } catch (error) {

@@ -177,6 +177,25 @@ describe("data", () => {
     });
   });
 
+  test("never another run's: the number of a version that was deleted may have been given again", async () => {
+    const own = await scratchRepo();
+    try {
+      own.model("m", "echo $$");
+      const run = () => documentOf(own, "model method run m execute");
+      await run();
+      const { outputId } = await run();
+      for (const name of ["result", "log"]) await documentOf(own, `data delete m ${name} --version 2 --force`);
+      const deleted = { code: "data_missing", exitCode: 1 };
+      expect(await errorOf(own, `model output data ${outputId}`)).toMatchObject(deleted);
+      const later = await run();
+      for (const line of [`data ${outputId}`, `data ${outputId} --name log`, `logs ${outputId}`])
+        expect(await errorOf(own, `model output ${line}`), line).toMatchObject(deleted);
+      expect(await documentOf(own, `model output data ${later.outputId}`)).toMatchObject({ version: 2 });
+    } finally {
+      own.remove();
+    }
+  });
+
   test.each([
     ["--name nothing", "data_missing", 1, "It left: result, log"],
     ["--field nothing", "data_missing", 1, "Fields: exitCode, executedAt, command, durationMs, stdout, stderr"],
