@@ -74,6 +74,7 @@ const chunks = [
       "model/",
       "repo/",
       "store/drivers/filesystem/",
+      "/helpers/esm/usingCtx", // what `using` is compiled to
     ],
   ],
   ["expressions", ["expression/"]],

@@ -8,8 +8,8 @@ import { readPlainYaml } from "./plain-yaml-reader.ts";
 /** More nodes than this, aliases counted each time, is a bomb. */
 const maxNodes = 1_000_000;
 
-/** With `<<: *base`, which the older program reads. */
-const schema = CORE_SCHEMA.withTags(mergeTag);
+/** With `<<: *base`, which the older program reads. Made when something is parsed: most commands never load the library. */
+const schema = () => CORE_SCHEMA.withTags(mergeTag);
 
 export type YamlPath = readonly (string | number)[];
 
@@ -20,7 +20,7 @@ export function parseYaml(text: string, file: string): unknown {
     if (/^\s*(#.*\n\s*)*$/.test(`${source.slice(0, 2000)}\n`) && source.length < 2000) return undefined;
     const plain = readPlainYaml(source);
     if (plain !== undefined) return plain;
-    const value = load(source, { filename: file, schema });
+    const value = load(source, { filename: file, schema: schema() });
     if (source.includes("*")) countNodes(value, { left: maxNodes });
     return value;
   } catch (error) {
