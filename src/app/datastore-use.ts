@@ -21,6 +21,7 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
   const start = clock.monotonic();
   const about = { type: datastore.kind, path: datastore.location };
   try {
+    await datastore.suits?.();
     const probe = `.fen/probe-${random.uuid()}`;
     await datastore.files.write(probe, "probe");
     const read = await datastore.files.read(probe, { maxBytes: 100 });

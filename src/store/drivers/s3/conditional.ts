@@ -22,7 +22,7 @@ const usualMaxBytes = 8 * 1024 * 1024;
 export class S3ConditionalStore implements ConditionalStore {
   readonly #client: S3Client;
   readonly #prefix: string;
-  readonly #etagForm: EtagForm;
+  readonly #etagForm: EtagForm | (() => Promise<EtagForm>);
   readonly #maxBytes: number;
   /** By key: the etag that the store said an object hadn't, and how often it has said since that it has. */
   readonly #refused = new Map<string, { readonly etag: string; readonly denied: number }>();
@@ -30,7 +30,12 @@ export class S3ConditionalStore implements ConditionalStore {
   /** `folder` within the datastore, such as `.fen`: keys are relative to it. Without one: to the datastore. */
   constructor(
     client: S3Client,
-    options: { readonly folder?: string; readonly etagForm: EtagForm; readonly maxBytes?: number },
+    options: {
+      readonly folder?: string;
+      /** Where it must be asked for, that is done before the first write. */
+      readonly etagForm: EtagForm | (() => Promise<EtagForm>);
+      readonly maxBytes?: number;
+    },
   ) {
     this.#client = client;
     const { prefix } = client.place;
@@ -69,10 +74,11 @@ export class S3ConditionalStore implements ConditionalStore {
   async put(key: string, body: string, condition: PutCondition): Promise<PutOutcome> {
     const what = `write ${key}`;
     const bytes = new TextEncoder().encode(body);
+    const form = typeof this.#etagForm === "string" ? this.#etagForm : await this.#etagForm();
     const answer = await this.#client.send({
       method: "PUT",
       key: keyOf(this.#prefix, key),
-      headers: { "content-type": "application/json", ...conditionHeaders(condition, this.#etagForm) },
+      headers: { "content-type": "application/json", ...conditionHeaders(condition, form) },
       body: bytes,
       what,
       repeat: "not done",
