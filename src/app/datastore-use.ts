@@ -32,6 +32,7 @@ export async function datastoreStatus(context: AppContext): Promise<DatastoreSta
   const start = clock.monotonic();
   const about = { type: datastore.kind, path: datastore.location, ...bucketOf(repository.datastore) };
   try {
+    await datastore.suits?.();
     const probe = `.fen/probe-${random.uuid()}`;
     await datastore.files.write(probe, "probe");
     const read = await datastore.files.read(probe, { maxBytes: 100 });

@@ -55,7 +55,17 @@ export async function openS3Datastore(
   const ttlMs = Number(machine.host.env["FEN_LOCK_TTL_MS"] ?? "") || usualTtlMs;
   const urgent = client(forLocks(ttlMs));
   const { local } = openFilesystemDatastore(join(runtimeDir, ".fen/s3", hashOf(place)), machine);
-  const { etagForm } = await knownCapabilities(local, urgent, () => client(forLocks(usualTtlMs)));
+  let known: Promise<S3Capabilities> | undefined;
+  // Whoever only looks at definitions asks the bucket nothing; whoever writes knows first that it can be.
+  const etagForm = async () => {
+    known ??= knownCapabilities(local, urgent, () => client(forLocks(usualTtlMs)));
+    try {
+      return (await known).etagForm;
+    } catch (error) {
+      known = undefined;
+      throw error;
+    }
+  };
   const conditional = new S3ConditionalStore(urgent, { folder: ".fen", etagForm });
   const objects = new S3Objects(client(forContent));
   const datastore: Datastore = {
@@ -65,6 +75,7 @@ export async function openS3Datastore(
     local,
     journals: new ObjectJournals({ objects, local, machine, quietMs: Math.max(ttlMs, leastQuietMs) }),
     lookEveryMs: 1000,
+    suits: etagForm,
     locks: new CasLocks(conditional, machine, { ttlMs }),
   };
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));

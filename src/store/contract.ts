@@ -19,6 +19,8 @@ export interface Datastore {
   readonly locks: LockDriver;
   /** So long it should be between two looks at what others do, milliseconds: each costs something. */
   readonly lookEveryMs: number;
+  /** Throws where what it is kept in can't do what a datastore needs; whoever writes is told anyway. */
+  suits?(): Promise<unknown>;
 }
 
 // ------------------------------------------------------------------ bytes

@@ -298,6 +298,14 @@ describe("a store that fails at the end of a run", () => {
     expect(staged(one)).toEqual([]);
   });
 
+  test("a bucket that was never reached keeps nobody from what is in the repository", async () => {
+    const { proxy, one } = await open();
+    proxy.options.fault = () => "lost request";
+    expect((await one.fen("model", "search", "--json")).exitCode).toBe(0);
+    expect((await one.fen("model", "validate", "web")).exitCode).toBe(0);
+    expect(proxy.passed).toEqual([]);
+  });
+
   test("a bucket that can't be reached is told as that, before the method runs", async () => {
     const { proxy, one } = await open();
     await one.fen("datastore", "status");

@@ -73,6 +73,47 @@ describe("a write on condition", () => {
   });
 });
 
+describe("an etag that something between has changed", () => {
+  test("is told as that: nobody reads and writes for ever", async () => {
+    const store = await storeOn();
+    await store.put("a", "0", { ifAbsent: true });
+    const headers = { etag: '"0123456789abcdef0123456789abcdef"' };
+    double.options = { intercept: ({ method }) => (method === "GET" ? { status: 200, headers } : undefined) };
+    const change = async () => {
+      for (let turn = 0; turn < 100; turn++) {
+        const { etag = "" } = (await store.get("a")) ?? {};
+        if ((await store.put("a", "1", { ifMatch: etag })).outcome === "done") return;
+      }
+    };
+    await expect(change()).rejects.toMatchObject({
+      code: "store_refused",
+      message: expect.stringContaining("refuses"),
+    });
+    expect(double.seen.length).toBeLessThan(60);
+  });
+
+  test("and so is a store that says there is none, and doesn't let one be made", async () => {
+    const store = await storeOn();
+    const refuse = { status: 412, code: "PreconditionFailed" };
+    double.options = { intercept: ({ method }) => (method === "PUT" ? refuse : undefined) };
+    const make = async () => {
+      for (let turn = 0; turn < 100 && (await store.get("a")) === undefined; turn++)
+        await store.put("a", "1", { ifAbsent: true });
+    };
+    await expect(make()).rejects.toMatchObject({ code: "store_refused" });
+  });
+
+  test("is no contradiction where others are faster", async () => {
+    const [store, other] = [await storeOn(), await storeOn()];
+    await store.put("a", "0", { ifAbsent: true });
+    for (let turn = 0; turn < 50; turn++) {
+      const { etag = "" } = (await store.get("a")) ?? {};
+      await other.put("a", `other ${turn}`, { ifMatch: etag });
+      expect(await store.put("a", "1", { ifMatch: etag })).toEqual({ outcome: "refused" });
+    }
+  });
+});
+
 describe("a read", () => {
   test.each([
     { status: 404 },
