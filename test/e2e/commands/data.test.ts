@@ -78,9 +78,10 @@ describe("data get", () => {
   });
 
   test("--raw goes as slowly as its reader, without a word", async () => {
-    repo.model("large", "head -c 4000000 /dev/zero | tr '\\0' x | fold -w 1000");
-    await documentOf(repo, "model method run large execute");
-    const reading = repo.start("data", "get", "large", "log", "--raw");
+    const own = await scratchRepo();
+    own.model("large", "head -c 4000000 /dev/zero | tr '\\0' x | fold -w 1000");
+    await documentOf(own, "model method run large execute");
+    const reading = own.start("data", "get", "large", "log", "--raw");
     const { stdout } = reading.child;
     stdout?.on("data", () => {
       stdout.pause();
@@ -89,6 +90,7 @@ describe("data get", () => {
     const done = await reading.done;
     expect({ exitCode: done.exitCode, stderr: done.stderr }).toEqual({ exitCode: 0, stderr: "" });
     expect(done.stdout).toHaveLength("[stdout]\n".length + 4_003_999);
+    own.remove();
   });
 
   test.each([

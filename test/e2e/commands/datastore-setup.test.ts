@@ -110,7 +110,7 @@ describe("datastore setup s3", () => {
   });
 
   test("a bucket that keeps everything, or that throws away, is warned of", async () => {
-    const lifecycle = `<LifecycleConfiguration><Rule><ID>tidy</ID><Status>Enabled</Status><Expiration/></Rule></LifecycleConfiguration>`;
+    const lifecycle = `<LifecycleConfiguration><Rule><ID>tidy</ID><Status>Enabled</Status><Expiration><Days>30</Days></Expiration></Rule></LifecycleConfiguration>`;
     const { server, env } = await double({ versioned: true, lifecycle });
     const document = await documentOf(repo, `datastore setup s3 --bucket fleet --endpoint ${server.endpoint}`, { env });
     expect(document).toMatchObject({ capabilities: { versioned: true, expiredBy: "tidy" } });
