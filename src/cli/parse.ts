@@ -117,7 +117,7 @@ function checkArguments(command: CommandSpec, given: readonly string[], flags: F
   const missing = wanted.find((argument, index) => argument.optional !== true && (given[index] ?? "") === "");
   if (missing !== undefined)
     throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, {
-      hint: `Usage: ${usage}`,
+      hint: `Usage: ${usage}${missing.unless === undefined ? "" : ` (or --${missing.unless} instead of <${missing.name}>)`}`,
     });
   const many = wanted.at(-1)?.name === "command" || wanted.at(-1)?.name === "words";
   const extra = given[wanted.length];
