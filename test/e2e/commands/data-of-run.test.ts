@@ -66,11 +66,11 @@ describe("data list --workflow", () => {
     expect(await listed("--workflow fleet")).toEqual(all(2));
     expect(await listed(`--workflow ${ids.fleet} --run ${first}`)).toEqual(all(1));
     expect(await listed(`--workflow=fleet --run ${first.slice(0, 8)}`)).toEqual(all(1));
-    expect(await textOf(repo, "data list --workflow fleet --type resource")).toMatchInlineSnapshot(`
+    expect(await textOf(repo, "data list --workflow fleet --type file")).toMatchInlineSnapshot(`
       "Data of run <id> of fleet (succeeded)
-      MODEL   NAME    TYPE      VERSION  SIZE   MADE (UTC)
-      web-01  result  resource  2        118 B  <time>
-      db-01   result  resource  2        116 B  <time>"
+      MODEL   NAME  TYPE  VERSION  SIZE  MADE (UTC)
+      web-01  log   file  2        12 B  <time>
+      db-01   log   file  2        11 B  <time>"
     `);
     expect(await textOf(repo, "data list --workflow fleet --type other")).toMatchInlineSnapshot(
       `"No step of run <id> of fleet (succeeded) left data of type other that is there. See what it did: fen workflow history get <id>"`,
