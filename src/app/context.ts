@@ -5,6 +5,7 @@
 import type { Machine } from "../kernel/machine.ts";
 import type { WaitNotice } from "../lock/manager.ts";
 import type { ModelType } from "../model/type.ts";
+import type { Marker } from "../repo/repository.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 
 export type AppEvent =
@@ -47,4 +48,6 @@ export interface AppContext {
   /** Milliseconds to wait for a lock; undefined = for ever. */
   readonly lockTimeoutMs: number | undefined;
   emit(event: AppEvent): void;
+  /** Told of the repository's settings as soon as it is opened. */
+  opened?(marker: Marker): void;
 }

@@ -2,11 +2,11 @@
 import { FenError } from "../kernel/errors.ts";
 import type { Held } from "../data/contract.ts";
 import { safeDataName, type ModelRef } from "../data/layout.ts";
-import { durationMs, type Metadata } from "../data/metadata.ts";
+import type { Metadata } from "../data/metadata.ts";
 import type { DataVersion } from "../data/versions.ts";
-import type { ModelDefinition } from "../model/definition.ts";
 import type { AppContext } from "./context.ts";
-import { parseTags } from "./inputs.ts";
+import { dataOfRun, findInRun, type Left, type RunChoice } from "./data-of-run.ts";
+import type { PastStatus } from "./past-runs.ts";
 import { settlePast } from "./settle.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
@@ -23,7 +23,8 @@ export interface DataGetResult extends Omit<Metadata, "lifecycle" | "renamedTo">
 }
 
 export interface DataGetOptions {
-  readonly model: string;
+  /** A model, or the run of a workflow that left it. */
+  readonly of: { readonly model: string } | RunChoice;
   readonly name: string;
   readonly version?: number | undefined;
   readonly content: "inline" | "none";
@@ -31,35 +32,39 @@ export interface DataGetOptions {
 
 export async function getData(context: AppContext, options: DataGetOptions): Promise<DataGetResult> {
   const workspace = await openWorkspace(context);
-  const { definition } = await workspace.definitions.find(options.model);
-  const found = await findVersion(workspace, definition, options.name, options.version);
+  const found = await findVersion(context, workspace, options);
   const content =
     options.content === "none"
       ? {}
       : { content: decode(await workspace.data.content(found, maxInlineBytes), found.metadata.contentType) };
-  return { ...describe(definition, found), contentPath: workspace.data.contentPath(found), ...content };
+  return { ...describe(found), contentPath: workspace.data.contentPath(found), ...content };
 }
 
 /** The bytes of a version as they are, piece by piece. */
 export async function streamData(context: AppContext, options: DataGetOptions): Promise<AsyncIterable<Uint8Array>> {
   const workspace = await openWorkspace(context);
-  const { definition } = await workspace.definitions.find(options.model);
-  return workspace.data.stream(await findVersion(workspace, definition, options.name, options.version));
+  return workspace.data.stream(await findVersion(context, workspace, options));
 }
 
-function findVersion(
+async function findVersion(
+  context: AppContext,
   workspace: Workspace,
-  model: ModelRef,
-  name: string,
-  version: number | undefined,
-): Promise<DataVersion> {
+  { of, name, version }: DataGetOptions,
+): Promise<Left> {
+  if ("workflow" in of) {
+    safeDataName(name);
+    return findInRun(await dataOfRun(context, workspace, of), { name, version });
+  }
+  const { definition } = await workspace.definitions.find(of.model);
   safeDataName(name);
-  return version === undefined ? workspace.data.latest(model, name) : workspace.data.version(model, name, version);
+  const { data } = workspace;
+  const found = await (version === undefined ? data.latest(definition, name) : data.version(definition, name, version));
+  return { ...found, modelName: definition.name };
 }
 
-function describe(definition: ModelDefinition, { metadata }: DataVersion) {
+function describe({ metadata, model, modelName }: Left) {
   const { lifecycle: _lifecycle, renamedTo: _renamedTo, ...shown } = metadata;
-  return { ...shown, modelId: definition.id, modelName: definition.name, modelType: definition.type };
+  return { ...shown, modelId: model.id, modelName, modelType: model.type };
 }
 
 /** JSON that can't be parsed is shown as text. */
@@ -86,12 +91,29 @@ export interface DataItem {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-export interface DataListResult {
+interface Grouped<T extends DataItem> {
+  readonly groups: readonly { readonly type: string; readonly items: readonly T[] }[];
+  readonly total: number;
+}
+
+export interface DataListResult extends Grouped<DataItem> {
   readonly modelId: string;
   readonly modelName: string;
   readonly modelType: string;
-  readonly groups: readonly { readonly type: string; readonly items: readonly DataItem[] }[];
-  readonly total: number;
+}
+
+/** Data and whose it is. */
+export interface OwnedDataItem extends DataItem {
+  readonly modelId: string;
+  readonly modelName: string;
+  readonly modelType: string;
+}
+
+export interface RunDataListResult extends Grouped<OwnedDataItem> {
+  readonly workflowId: string;
+  readonly workflowName: string;
+  readonly runId: string;
+  readonly runStatus: PastStatus;
 }
 
 export async function listData(
@@ -101,24 +123,48 @@ export async function listData(
   const workspace = await openWorkspace(context);
   const { definition } = await workspace.definitions.find(options.model);
   const items = (await newestOf(context, workspace, definition)).map(toItem);
-  const types = [...new Set(items.map((item) => item.tags["type"] ?? "other"))]
-    .sort()
-    .filter((type) => options.type === undefined || type === options.type);
-  const groups = types.map((type) => ({
-    type,
-    items: items.filter((item) => (item.tags["type"] ?? "other") === type),
-  }));
   return {
     modelId: definition.id,
     modelName: definition.name,
     modelType: definition.type,
-    groups,
-    total: groups.reduce((sum, group) => sum + group.items.length, 0),
+    ...grouped(items, options.type),
   };
 }
 
+/** Every version that a step of the run left, and that is still there. */
+export async function listRunData(
+  context: AppContext,
+  options: RunChoice & { readonly type?: string | undefined },
+): Promise<RunDataListResult> {
+  const { ref, workflowName, status, left } = await dataOfRun(context, await openWorkspace(context), options);
+  const items = left.map((one) => ({
+    ...toItem(one),
+    modelId: one.model.id,
+    modelName: one.modelName,
+    modelType: one.model.type,
+  }));
+  return {
+    workflowId: ref.workflowId,
+    workflowName,
+    runId: ref.id,
+    runStatus: status,
+    ...grouped(items, options.type),
+  };
+}
+
+function grouped<T extends DataItem>(items: readonly T[], wanted: string | undefined): Grouped<T> {
+  const types = [...new Set(items.map((item) => item.tags["type"] ?? "other"))]
+    .sort()
+    .filter((type) => wanted === undefined || type === wanted);
+  const groups = types.map((type) => ({
+    type,
+    items: items.filter((item) => (item.tags["type"] ?? "other") === type),
+  }));
+  return { groups, total: groups.reduce((sum, group) => sum + group.items.length, 0) };
+}
+
 /** The newest version of each name; names that can't be read are warned of. */
-async function newestOf(context: AppContext, workspace: Workspace, model: ModelRef): Promise<DataVersion[]> {
+export async function newestOf(context: AppContext, workspace: Workspace, model: ModelRef): Promise<DataVersion[]> {
   const found: DataVersion[] = [];
   for (const name of await workspace.data.names(model)) {
     try {
@@ -133,7 +179,7 @@ async function newestOf(context: AppContext, workspace: Workspace, model: ModelR
   return found;
 }
 
-function toItem({ metadata }: DataVersion): DataItem {
+export function toItem({ metadata }: DataVersion): DataItem {
   const { id, name, version, contentType, lifetime, streaming, size, createdAt, tags } = metadata;
   return {
     id,
@@ -146,92 +192,6 @@ function toItem({ metadata }: DataVersion): DataItem {
     createdAt,
     tags,
   };
-}
-
-export interface DataSearchOptions {
-  readonly query: string;
-  readonly type?: string | undefined;
-  readonly model?: string | undefined;
-  readonly lifetime?: string | undefined;
-  readonly contentType?: string | undefined;
-  readonly since?: string | undefined;
-  readonly tags: readonly string[];
-  readonly limit: number;
-}
-
-export interface DataSearchResult {
-  readonly query: string;
-  readonly filters: Readonly<Record<string, unknown>>;
-  readonly results: readonly (DataItem & {
-    readonly modelId: string;
-    readonly modelName: string;
-    readonly modelType: string;
-  })[];
-  readonly total: number;
-  readonly limited: boolean;
-}
-
-export async function searchData(context: AppContext, options: DataSearchOptions): Promise<DataSearchResult> {
-  const workspace = await openWorkspace(context);
-  const tags = Object.entries(parseTags(options.tags));
-  const earliest = earliestOf(context, options.since);
-  const names = new Map((await workspace.definitions.list()).definitions.map((one) => [one.id, one.name]));
-  const wanted =
-    options.model === undefined ? undefined : (await workspace.definitions.find(options.model)).definition.id;
-  const results: DataSearchResult["results"][number][] = [];
-  for (const model of await workspace.data.models()) {
-    if (wanted !== undefined && model.id !== wanted) continue;
-    for (const version of await newestOf(context, workspace, model)) {
-      const item = toItem(version);
-      if (!matches(item, options, tags, earliest)) continue;
-      results.push({
-        ...item,
-        modelId: model.id,
-        modelName: names.get(model.id) ?? item.tags["modelName"] ?? "",
-        modelType: model.type,
-      });
-    }
-  }
-  results.sort((a, b) => Date.parse(b.createdAt) - Date.parse(a.createdAt));
-  const { query, limit, tags: _tags, ...filters } = options;
-  const shown = Object.fromEntries(
-    Object.entries({ ...filters, ...(tags.length > 0 ? { tags: Object.fromEntries(tags) } : {}) }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  );
-  return {
-    query,
-    filters: shown,
-    results: results.slice(0, limit),
-    total: results.length,
-    limited: results.length > limit,
-  };
-}
-
-/** The time that `--since 7d` means, in milliseconds since the epoch. Throws `usage`. */
-export function earliestOf({ machine }: AppContext, since: string | undefined): number {
-  if (since === undefined) return -Infinity;
-  const ms = durationMs(since);
-  if (ms === undefined)
-    throw new FenError("usage", `--since can't be ${since}.`, { hint: "For example: 30m, 12h, 7d" });
-  return machine.clock.now() - ms;
-}
-
-function matches(
-  item: DataItem,
-  options: DataSearchOptions,
-  tags: readonly (readonly [string, string])[],
-  earliest: number,
-): boolean {
-  const query = options.query.toLowerCase();
-  return (
-    (item.name.toLowerCase().includes(query) || (item.tags["modelName"] ?? "").toLowerCase().includes(query)) &&
-    (options.type === undefined || item.tags["type"] === options.type) &&
-    (options.lifetime === undefined || item.lifetime === options.lifetime) &&
-    (options.contentType === undefined || item.contentType === options.contentType) &&
-    Date.parse(item.createdAt) >= earliest &&
-    tags.every(([key, value]) => item.tags[key] === value)
-  );
 }
 
 export interface DataVersionsResult {

@@ -47,6 +47,7 @@ export interface S3SetupOptions extends MigrationOptions {
 /** Throws `store_unsuited` where the store's conditional writes don't work, and what else keeps it from being used; then the marker is as it was. */
 export async function setUpS3(context: AppContext, options: S3SetupOptions): Promise<DatastoreSetupResult> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
+  context.opened?.(repository.marker);
   const { bucket, prefix, region, endpoint, forcePathStyle, allowHttp } = options;
   const settings = {
     bucket,

@@ -100,6 +100,43 @@ export class PastRuns {
     }
   }
 
+  /** A run of a workflow: the newest, or by its id or the first digits of it. Throws `workflow_missing`, `run_missing`, `id_ambiguous`. */
+  async findOf(workflow: string, idOrPrefix?: string): Promise<RunRef> {
+    const { id, name, problem } = await this.workflowOf(workflow);
+    const isOf = ({ ref, workflowName }: RunSummary) =>
+      id === undefined ? workflowName === name : ref.workflowId === id;
+    if (idOrPrefix === undefined) {
+      const newest = (await this.summaries(() => undefined, { workflowId: id })).find(isOf);
+      if (newest !== undefined) return newest.ref;
+      throw (
+        problem ??
+        new FenError("run_missing", `${name} has never been run.`, { hint: `Run it: fen workflow run ${name}` })
+      );
+    }
+    const ref = await findRun(this.#files, idOrPrefix);
+    const summary = await this.#summary(ref);
+    if (summary === undefined || isOf(summary)) return ref;
+    if (problem !== undefined) throw problem;
+    throw new FenError("run_missing", `The run ${ref.id} is one of ${summary.workflowName}, not of ${name}.`, {
+      hint: `Say --workflow ${summary.workflowName}, or list the runs: fen workflow history search --workflow ${name}`,
+      facts: { id: ref.id },
+    });
+  }
+
+  /** A workflow by name or id; one that is gone, or broken, by what its runs say. `problem`: why it can't be had. */
+  async workflowOf(
+    nameOrId: string,
+  ): Promise<{ readonly id?: string; readonly name: string; readonly problem?: FenError }> {
+    try {
+      const { id, name } = (await this.#workspace.workflows.find(nameOrId)).workflow;
+      return { id, name };
+    } catch (problem) {
+      if (!(problem instanceof FenError)) throw problem;
+      const isId = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(nameOrId);
+      return { ...(isId ? { id: nameOrId } : {}), name: nameOrId, problem };
+    }
+  }
+
   /** Throws `run_missing`, `run_corrupt`. */
   async read(ref: RunRef): Promise<PastRun> {
     const { journal } = runFiles(ref);

@@ -5,7 +5,7 @@ import { runFiles } from "../workflow/run-files.ts";
 import { shownSteps } from "../workflow/run-record.ts";
 import type { Segment } from "../workflow/timeline.ts";
 import type { AppContext } from "./context.ts";
-import { earliestOf } from "./data-use.ts";
+import { earliestOf } from "./data-search.ts";
 import { parseTags } from "./inputs.ts";
 import { type HistoryLogsResult, readLog } from "./outputs-use.ts";
 import { type PastRun, PastRuns, type PastStatus, type RunSummary } from "./past-runs.ts";

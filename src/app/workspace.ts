@@ -43,6 +43,7 @@ export interface OpenedDatastore {
 /** Throws `repository_missing`, `repository_invalid`, and for one in S3 what keeps it from being used. */
 export async function openWorkspace(context: AppContext): Promise<Workspace> {
   const repository = await openRepository(context.machine, { repoDir: context.repoDir });
+  context.opened?.(repository.marker);
   const { datastore, versions, sync } = await openDatastore(repository, context);
   let locks: LockManager | undefined;
   let workflows: Workflows | undefined;

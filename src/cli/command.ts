@@ -23,6 +23,8 @@ export interface ArgumentSpec {
   readonly name: string;
   readonly summary: string;
   readonly optional?: boolean;
+  /** A flag that stands in for it: with that, it isn't given. */
+  readonly unless?: string;
   /** What completions offer. */
   readonly complete?: Completion;
 }

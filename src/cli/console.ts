@@ -16,9 +16,11 @@ export class Console {
   readonly #options: ConsoleOptions;
   readonly #out: Output;
   readonly #err: Output;
+  #isQuiet: boolean;
 
   constructor(options: ConsoleOptions, outputs: { readonly out: Output; readonly err: Output }) {
     this.#options = options;
+    this.#isQuiet = options.quiet;
     this.#out = outputs.out;
     this.#err = outputs.err;
   }
@@ -30,7 +32,12 @@ export class Console {
 
   /** `--quiet`: nothing is said but errors. */
   get isQuiet(): boolean {
-    return this.#options.quiet;
+    return this.#isQuiet;
+  }
+
+  /** From now on it is quiet. */
+  hush(): void {
+    this.#isQuiet = true;
   }
 
   get isTerminal(): boolean {
@@ -58,7 +65,7 @@ export class Console {
   }
 
   say(text: string): void {
-    if (!this.#options.quiet) this.error(text);
+    if (!this.#isQuiet) this.error(text);
   }
 
   error(text: string): void {
@@ -67,7 +74,7 @@ export class Console {
 
   /** What another program wrote to its stderr, as it is. */
   relay(line: string): void {
-    if (!this.#options.quiet) this.#err.write(`${line}\n`);
+    if (!this.#isQuiet) this.#err.write(`${line}\n`);
   }
 
   /** Through $PAGER where that helps: on a terminal, when it is longer than the window. */

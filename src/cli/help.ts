@@ -159,7 +159,7 @@ export function commandTree(words: readonly string[] = []): CommandTree {
     arguments: (command?.arguments ?? []).map((argument) => ({
       name: argument.name,
       description: argument.summary,
-      required: argument.optional !== true,
+      required: argument.optional !== true && argument.unless === undefined,
     })),
     options: Object.entries<FlagSpec>(flags)
       .filter(([, flag]) => flag.hidden !== true)

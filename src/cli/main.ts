@@ -3,6 +3,7 @@ import { setMaxListeners } from "node:events";
 import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
 import { parseDuration } from "../kernel/duration.ts";
+import type { AppContext } from "../app/context.ts";
 import { asError, FenError, fromSystemError, systemErrorCode } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
@@ -33,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       {
         color: wantsColor(line.flags, 1),
         errColor: wantsColor(line.flags, 2),
-        quiet: line.flags.on("quiet") || ["error", "fatal"].includes(logLevel(line.flags)),
+        quiet: line.flags.on("quiet") || quietLevels.includes(logLevel(line.flags)),
         pager: !line.flags.on("no-pager"),
       },
       outputs,
@@ -76,13 +77,22 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
   const { handler } = await command.load();
   const mode = flags.on("stream") ? "stream" : flags.on("json") ? "json" : "text";
   const signals = watchSignals();
-  const context = {
+  const marked: { level?: string | undefined } = {};
+  const context: AppContext = {
     machine: systemMachine(describe(argv)),
     repoDir: flags.text("repo-dir"),
     signal: signals.signal,
     lockTimeoutMs:
       command.locks === true ? lockTimeout(flags, process.env["SWAMP_LOCK_TIMEOUT_MS"], console.isInteractive) : 0,
-    emit: eventPrinter(console, mode, flags.on("verbose") || ["trace", "debug"].includes(logLevel(flags))),
+    emit: eventPrinter(
+      console,
+      mode,
+      () => flags.on("verbose") || verboseLevels.includes(logLevel(flags, marked.level)),
+    ),
+    opened: (marker) => {
+      marked.level = marker.logLevel;
+      if (quietLevels.includes(logLevel(flags, marked.level))) console.hush();
+    },
   };
   try {
     const outcome = await handler({
@@ -194,14 +204,16 @@ function wantsColor(flags: Flags, fd: 1 | 2): boolean {
   return isTerminal(fd) || (env["FORCE_COLOR"] ?? "") !== "";
 }
 
-const logLevels = ["trace", "debug", "info", "warning", "error", "fatal"];
+const verboseLevels = ["trace", "debug"];
+const quietLevels = ["error", "fatal"];
+const logLevels = [...verboseLevels, "info", "warning", ...quietLevels];
 
-/** `--log-level`, else SWAMP_LOG_LEVEL. */
-function logLevel(flags: Flags): string {
+/** `--log-level`, else SWAMP_LOG_LEVEL, else what the repository's marker says: of that, nobody is told that it is wrong. */
+function logLevel(flags: Flags, marked = "info"): string {
   const given = flags.text("log-level") ?? process.env["SWAMP_LOG_LEVEL"] ?? "";
   if (given !== "" && !logLevels.includes(given))
     throw new FenError("usage", `There is no log level ${given}.`, { hint: `Levels: ${logLevels.join(", ")}` });
-  return given === "" ? "info" : given;
+  return given === "" ? marked : given;
 }
 
 /** Milliseconds; undefined = for ever. */

@@ -3,7 +3,7 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import { FenError } from "../kernel/errors.ts";
 import { nearest } from "../kernel/suggest.ts";
 import { catalog, groups } from "./catalog.ts";
-import { type CommandSpec, Flags, type FlagSpec, globalFlags, lockFlags } from "./command.ts";
+import { type ArgumentSpec, type CommandSpec, Flags, type FlagSpec, globalFlags, lockFlags } from "./command.ts";
 
 export interface ParsedLine {
   /** Undefined: help for `words` (a group, or nothing) is wanted. */
@@ -25,7 +25,7 @@ export function parseLine(argv: readonly string[]): ParsedLine {
   const { values, positionals } = parseFlags(rest, specs, command);
   const flags = new Flags(values);
   if (command === undefined) return { command, words, args: [], flags };
-  if (!flags.on("help")) checkArguments(command, positionals);
+  if (!flags.on("help")) checkArguments(command, positionals, flags);
   return { command, words, args: positionals, flags };
 }
 
@@ -111,18 +111,28 @@ function flagError(
   return new FenError("usage", first.replace("Option '", "'"), { hint: `See: ${help}` });
 }
 
-function checkArguments(command: CommandSpec, given: readonly string[]): void {
-  const wanted = command.arguments ?? [];
+function checkArguments(command: CommandSpec, given: readonly string[], flags: Flags): void {
+  const wanted = argumentsOf(command, (flag) => flags.text(flag) !== undefined);
   const usage = `fen ${usageOf(command)}`;
   const missing = wanted.find((argument, index) => argument.optional !== true && (given[index] ?? "") === "");
   if (missing !== undefined)
     throw new FenError("usage", `<${missing.name}> is missing: ${missing.summary.toLowerCase()}.`, {
-      hint: `Usage: ${usage}`,
+      hint: `Usage: ${usage}${missing.unless === undefined ? "" : ` (or --${missing.unless} instead of <${missing.name}>)`}`,
     });
   const many = wanted.at(-1)?.name === "command" || wanted.at(-1)?.name === "words";
   const extra = given[wanted.length];
+  const replaced = command.arguments?.find((argument) => !wanted.includes(argument));
+  if (extra !== undefined && replaced !== undefined)
+    throw new FenError("usage", `<${replaced.name}> and --${replaced.unless} don't go together.`, {
+      hint: `Leave one of them out. See: fen ${command.path.join(" ")} --help`,
+    });
   if (extra !== undefined && !many)
     throw new FenError("usage", `One word too many: ${extra}`, { hint: `Usage: ${usage}` });
+}
+
+/** Without those for which a flag that is given stands in. */
+export function argumentsOf(command: CommandSpec, isGiven: (flag: string) => boolean): readonly ArgumentSpec[] {
+  return (command.arguments ?? []).filter(({ unless }) => unless === undefined || !isGiven(unless));
 }
 
 export function usageOf(command: CommandSpec): string {

@@ -111,6 +111,11 @@ describe.each(shells)("$shell", (shell) => {
     { what: "methods", keys: "fen model method run web-01 ex\t", words: "fen model method run web-01 execute" },
     { what: "names of data", keys: "fen data get web-01 l\t", words: "fen data get web-01 log" },
     {
+      what: "workflows as values of flags",
+      keys: "fen data list --workflow pat\t",
+      words: "fen data list --workflow patch-web",
+    },
+    {
       what: "files, by the shell itself",
       keys: "fen model method run web-01 execute --input-file .sw\t",
       words: "fen model method run web-01 execute --input-file .swamp",

@@ -60,6 +60,17 @@ test("another machine sees a run as it goes, and all of it when it has ended", a
   expect(logs.stdout).toContain("at work");
 });
 
+test("another machine finds what a run left, by the run", async () => {
+  const { id } = (await one.fen(...go, "--json")).json();
+  expect(await one.fen("model", "method", "run", "last", "execute")).toMatchObject({ exitCode: 0 });
+  const listed = (await two.fen("data", "list", "--workflow", "deploy", "--type", "file", "--json")).json();
+  expect(listed).toMatchObject({ runId: id, runStatus: "succeeded", total: 3 });
+  const found = (await two.fen("data", "search", "last", "--run", id.slice(0, 8), "--type", "file", "--json")).json();
+  expect(found.results).toMatchObject([{ modelName: "last", name: "log", version: 1 }]);
+  const several = await two.fen("data", "get", "--workflow", "deploy", "log", "--json");
+  expect(several.error()).toMatchObject({ code: "usage", hint: expect.stringContaining("--version 1") });
+});
+
 test("another machine ends a run", async () => {
   const running = one.start(...go);
   await running.says("only/second");

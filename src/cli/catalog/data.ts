@@ -1,6 +1,26 @@
 /** Commands on data and on where it lives. */
-import type { CommandSpec, FlagSpec } from "../command.ts";
+import type { ArgumentSpec, CommandSpec, FlagSpec } from "../command.ts";
 import { model, query, dataName, force, dryRun, limit, stream, version } from "./parts.ts";
+
+const modelOrWorkflow: ArgumentSpec = {
+  ...model,
+  summary: "Name or id of a model (not with --workflow)",
+  unless: "workflow",
+};
+const ofRun: Readonly<Record<string, FlagSpec>> = {
+  workflow: {
+    type: "text",
+    value: "WORKFLOW",
+    complete: "workflow",
+    summary: "Instead of a model: what the steps of a run of this workflow left",
+  },
+  run: {
+    type: "text",
+    value: "RUN",
+    complete: "run",
+    summary: "With --workflow: this run, by its id or first digits (default: the newest)",
+  },
+};
 
 const migration: Readonly<Record<string, FlagSpec>> = {
   "dry-run": dryRun,
@@ -10,27 +30,35 @@ const migration: Readonly<Record<string, FlagSpec>> = {
 export const dataCommands: readonly CommandSpec[] = [
   {
     path: ["data", "get"],
-    summary: "Show data of a model",
-    arguments: [model, dataName],
+    summary: "Show data of a model, or of a run of a workflow",
+    arguments: [modelOrWorkflow, dataName],
     flags: {
       version,
+      ...ofRun,
       "no-content": { type: "switch", summary: "Metadata only" },
       raw: { type: "switch", summary: "Only the bytes, as they are" },
     },
-    examples: ["fen data get web-01 result", "fen data get web-01 log --raw"],
+    examples: [
+      "fen data get web-01 result",
+      "fen data get web-01 log --raw",
+      "fen data get --workflow patch-fleet result",
+    ],
     load: () => import("../commands/data/get.ts"),
   },
   {
     path: ["data", "list"],
-    summary: "List the data of a model",
-    arguments: [model],
-    flags: { type: { type: "text", value: "TYPE", summary: "resource or file" } },
-    examples: ["fen data list web-01"],
+    summary: "List the data of a model, or of a run of a workflow",
+    details:
+      "Of a model, the newest version of each name; of a run, every version that its own steps left. A workflow that a step calls has a run of its own.",
+    arguments: [modelOrWorkflow],
+    flags: { type: { type: "text", value: "TYPE", summary: "resource or file" }, ...ofRun },
+    examples: ["fen data list web-01", "fen data list --workflow patch-fleet --run 3f0f3c0e"],
     load: () => import("../commands/data/list.ts"),
   },
   {
     path: ["data", "search"],
     summary: "Find data of all models, newest first",
+    details: "The newest version of each name; with --run or --output, every version that it made.",
     arguments: [query],
     flags: {
       type: { type: "text", value: "TYPE", summary: "resource or file" },
@@ -38,10 +66,24 @@ export const dataCommands: readonly CommandSpec[] = [
       lifetime: { type: "text", value: "L", summary: "Kept so long: infinite, 7d, ..." },
       "content-type": { type: "text", value: "T", summary: "Of this content type: text/plain, ..." },
       since: { type: "text", value: "7d", summary: "Made within this time: 30m, 12h, 7d" },
+      workflow: { type: "text", value: "WORKFLOW", complete: "workflow", summary: "Made by a run of this workflow" },
+      run: {
+        type: "text",
+        value: "RUN",
+        complete: "run",
+        summary: "Made by this run of a workflow: its id or first digits (at least 3)",
+      },
+      output: {
+        type: "text",
+        value: "ID",
+        summary: "Made by this run of a method: the id of its output, or first digits (at least 3)",
+      },
+      "owner-type": { type: "text", value: "T", summary: "Of this kind of owner: model-method, workflow-step, manual" },
+      streaming: { type: "switch", summary: "Written while the method ran: logs" },
       tag: { type: "text", repeat: true, value: "K=V", summary: "With this tag" },
       limit,
     },
-    examples: ["fen data search --model web-01 --since 7d --tag site=ams"],
+    examples: ["fen data search --model web-01 --since 7d --tag site=ams", "fen data search --run 3f0f3c0e"],
     load: () => import("../commands/data/search.ts"),
   },
   {

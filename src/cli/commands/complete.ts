@@ -1,12 +1,13 @@
 /** Words that may come next, one a line with a description. Never an error: no words are better than noise in a prompt. */
 import type { AppContext } from "../../app/context.ts";
+import { dataOfRun } from "../../app/data-of-run.ts";
 import { PastRuns } from "../../app/past-runs.ts";
 import { openWorkspace, type Workspace } from "../../app/workspace.ts";
 import { builtinTypes } from "../../model/types/index.ts";
 import { catalog } from "../catalog.ts";
 import type { ArgumentSpec, CommandSpec, FlagSpec, Handler } from "../command.ts";
 import { commandTree } from "../help.ts";
-import { flagsOf } from "../parse.ts";
+import { argumentsOf, flagsOf } from "../parse.ts";
 import { requote, unquote } from "../shell-words.ts";
 
 export const handler: Handler = async ({ context, args, flags }) => {
@@ -42,16 +43,16 @@ async function candidates(
   const [, inline, rest] = /^--([\w-]+)=(.*)$/s.exec(current) ?? [];
   const flag = inline ?? line.open;
   if (flag !== undefined) {
-    const values = await valuesFor(here, flagsOf(line.command)[flag]?.complete, line.given);
+    const values = await valuesFor(here, flagsOf(line.command)[flag]?.complete, line);
     return rest === undefined ? values : values.map(([word, about]) => [`--${flag}=${word}`, about]);
   }
   if (current.startsWith("-")) return flagCandidates(line);
   const { command, path, given } = line;
   if (command === undefined || command.path.join(" ") === "help")
     return subcommands(command === undefined ? path : given);
-  const argument = command.arguments?.[given.length];
+  const argument = argumentsOf(command, (name) => line.values[name] !== undefined)[given.length];
   if (argument?.name === "shell") return ["bash", "zsh", "fish"].map((shell) => [shell, ""]);
-  return valuesFor(here, argument?.complete, given);
+  return valuesFor(here, argument?.complete, line);
 }
 
 interface Line {
@@ -111,8 +112,9 @@ function subcommands(path: readonly string[]): Candidate[] {
 async function valuesFor(
   context: AppContext,
   kind: Kind | undefined,
-  given: readonly string[],
+  { given, values }: Pick<Line, "given" | "values">,
 ): Promise<readonly Candidate[]> {
+  const { workflow } = values;
   switch (kind) {
     case undefined:
       return [];
@@ -129,7 +131,8 @@ async function valuesFor(
       return definitions.map((one) => [one.name, one.type]);
     }
     case "run": {
-      const runs = await new PastRuns(await openWorkspace(context)).summaries(() => undefined);
+      const all = await new PastRuns(await openWorkspace(context)).summaries(() => undefined);
+      const runs = all.filter((run) => [undefined, run.workflowName, run.ref.workflowId].includes(workflow));
       return runs.slice(0, shownRuns).map((run) => [run.ref.id, `${run.workflowName}, ${run.status}`]);
     }
     case "workflow": {
@@ -143,6 +146,10 @@ async function valuesFor(
     }
     case "data": {
       const workspace = await openWorkspace(context);
+      if (workflow !== undefined) {
+        const { left } = await dataOfRun(context, workspace, { workflow, run: values["run"] });
+        return [...new Set(left.map(({ name }) => name))].sort().map((name) => [name, ""]);
+      }
       const { definition } = await workspace.definitions.find(given[0] ?? "");
       return (await workspace.data.names(definition)).map((name) => [name, ""]);
     }

@@ -7,7 +7,7 @@ import { duration } from "./table.ts";
 
 export type EventMode = "text" | "json" | "stream";
 
-export function eventPrinter(console: Console, mode: EventMode, verbose: boolean): (event: AppEvent) => void {
+export function eventPrinter(console: Console, mode: EventMode, isVerbose: () => boolean): (event: AppEvent) => void {
   if (mode === "stream") return (event) => console.out(JSON.stringify(plain(event)));
   const waitedFor = new Set<string>();
   return (event) => {
@@ -21,7 +21,7 @@ export function eventPrinter(console: Console, mode: EventMode, verbose: boolean
       waitedFor.clear();
     } else if (event.event === "warning")
       console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
-    else if (mode === "text") printRun(console, event, verbose);
+    else if (mode === "text") printRun(console, event, isVerbose());
   };
 }
 

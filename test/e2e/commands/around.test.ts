@@ -1,6 +1,6 @@
 /** What holds for every command, and the commands around the main job: version, help, completions, demo. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -252,6 +252,19 @@ describe("talk", () => {
     }
     expect(await said(["model", "search"], { SWAMP_LOG_LEVEL: "error" })).toBe("");
     expect(await said(["model", "search", "--log-level", "info"], { SWAMP_LOG_LEVEL: "error" })).toMatch(/^warning: /);
+    const marker = readFileSync(join(repo.path, ".swamp.yaml"), "utf8");
+    try {
+      repo.write(".swamp.yaml", `${marker}logLevel: error\n`);
+      expect(await said(["model", "search"])).toBe("");
+      expect(await said(["model", "search"], { SWAMP_LOG_LEVEL: "info" })).toMatch(/^warning: /);
+      expect(await said(["model", "search", "--log-level", "info"])).toMatch(/^warning: /);
+      repo.write(".swamp.yaml", `${marker}logLevel: debug\n`);
+      expect((await repo.fen("model", "method", "run", "web-01", "execute")).stderr).toMatch(/^data log version /m);
+      repo.write(".swamp.yaml", `${marker}logLevel: loud\n`);
+      expect(await said(["model", "search"])).toMatch(/^warning: /);
+    } finally {
+      repo.write(".swamp.yaml", marker);
+    }
     expect((await repo.fen("-q", "model", "get", "nothing")).stderr).toMatch(/^error: /);
     expect(await errorOf(repo, "model search --log-level loud")).toMatchObject({
       code: "usage",

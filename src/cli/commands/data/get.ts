@@ -1,11 +1,13 @@
 import { getData, streamData } from "../../../app/data-use.ts";
 import { fields, size } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
+import { runChoice } from "./of-run.ts";
 
 export const handler: Handler = async ({ context, args, flags, console, json }) => {
-  const [model = "", name = ""] = args;
+  const run = runChoice(flags);
+  const [model = "", name = ""] = run === undefined ? args : ["", ...args];
   const options = {
-    model,
+    of: run ?? { model },
     name,
     version: flags.number("version"),
     content: flags.on("no-content") ? "none" : "inline",

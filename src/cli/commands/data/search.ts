@@ -1,4 +1,4 @@
-import { searchData } from "../../../app/data-use.ts";
+import { searchData } from "../../../app/data-search.ts";
 import { size, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
@@ -10,6 +10,11 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     lifetime: flags.text("lifetime"),
     contentType: flags.text("content-type"),
     since: flags.text("since"),
+    ownerType: flags.text("owner-type"),
+    workflow: flags.text("workflow"),
+    run: flags.text("run"),
+    output: flags.text("output"),
+    streaming: flags.on("streaming") || undefined,
     tags: flags.list("tag"),
     limit: flags.number("limit") ?? 50,
   });

@@ -29,11 +29,16 @@ export async function viewed<T>(
   if (json) return work(context);
   const { clock } = context.machine;
   const from = options.past === "told" ? -Infinity : clock.now();
-  const view = runViewFor(console, clock, { verbose: flags.on("verbose"), from });
+  // Made when there is something to show: by then the repository has said whether it wants to be quiet.
+  let view: RunView | undefined;
+  const emit: AppContext["emit"] = (event) => {
+    view ??= runViewFor(console, clock, { verbose: flags.on("verbose"), from });
+    view.event(event);
+  };
   try {
-    return await work({ ...context, emit: view.event });
+    return await work({ ...context, emit });
   } finally {
-    view.finish();
+    view?.finish();
   }
 }
 
@@ -43,7 +48,7 @@ const frameMs = 80;
 function runViewFor(console: Console, clock: Clock, options: LineOptions): RunView {
   if (isTerminal(2) && process.env["TERM"] !== "dumb" && !console.isQuiet) return liveView(console, clock);
   const lines = new RunLines(console, options);
-  const others = eventPrinter(console, "text", options.verbose);
+  const others = eventPrinter(console, "text", () => options.verbose);
   return {
     event: (event) => {
       lines.note(event);
