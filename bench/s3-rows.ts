@@ -211,7 +211,10 @@ async function atOnce(machines: readonly S3Machine[], names: readonly string[]) 
 async function many(): Promise<void> {
   const unlocked = unlockedProgram();
   const [one, other] = [await world(), await world()];
+  const namesOf = (workS: number) => times(50, (at) => `m${at}-${workS}s`);
   other.repo.model("m0", "true");
+  for (const { repo } of [one, other])
+    for (const workS of [12, 2]) for (const name of namesOf(workS)) repo.model(name, `sleep ${workS}; echo ${name}`);
   /** In a place of their own each round: no number of a version is taken there. */
   const beside = (env = {}) =>
     other.machine(server, { SWAMP_DATASTORE: `s3:conformance/${newPrefix()}`, ...env }, { as: unlocked.program });
@@ -223,8 +226,7 @@ async function many(): Promise<void> {
   const machines = times(5, () => one.machine(server));
   for (const each of machines) await timed(each, ["datastore", "status"]);
   for (const workS of [12, 2]) {
-    const names = times(50, (at) => `m${at}-${workS}s`);
-    for (const { repo } of [one, other]) for (const name of names) repo.model(name, `sleep ${workS}; echo ${name}`);
+    const names = namesOf(workS);
     const [locked, floor]: [number[], number[]] = [[], []];
     let [waits, failed] = [0, 0];
     for (let round = 0; round < 5; round++) {
