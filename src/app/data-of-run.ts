@@ -9,6 +9,7 @@ import type { RunRef } from "../workflow/run-files.ts";
 import type { StepState } from "../workflow/run-state.ts";
 import type { AppContext } from "./context.ts";
 import { PastRuns, type PastStatus } from "./past-runs.ts";
+import { unlessUnreadable } from "./unless-unreadable.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface RunChoice {
@@ -45,12 +46,7 @@ export async function dataOfRun(context: AppContext, workspace: Workspace, choic
   const found: (Left | "gone" | undefined)[] = [];
   const models = new ModelsOfSteps(workspace);
   await several(named.entries(), atOnce, async ([at, { step, reference }]) => {
-    try {
-      found[at] = (await models.version(step, reference)) ?? "gone";
-    } catch (error) {
-      if (!(error instanceof FenError)) throw error;
-      context.emit({ event: "warning", message: error.message });
-    }
+    found[at] = await unlessUnreadable(context, async () => (await models.version(step, reference)) ?? "gone");
   });
   return {
     ref,

@@ -3,11 +3,13 @@ import { FenError } from "../kernel/errors.ts";
 import type { ModelRef } from "../data/layout.ts";
 import { durationMs, type Owner } from "../data/metadata.ts";
 import type { DataVersion } from "../data/versions.ts";
+import { isIdPrefix } from "../repo/named-files.ts";
 import type { AppContext } from "./context.ts";
-import { newestOf, type OwnedDataItem, toItem } from "./data-use.ts";
+import { newestOf, type OwnedDataItem, toOwnedItem } from "./data-use.ts";
 import { findRun } from "./find-run.ts";
 import { parseTags } from "./inputs.ts";
 import { PastRuns } from "./past-runs.ts";
+import { unlessUnreadable } from "./unless-unreadable.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 export interface DataSearchOptions {
@@ -60,9 +62,8 @@ export async function searchData(context: AppContext, options: DataSearchOptions
     for (const version of versions) {
       // Every maker is asked, also where the rest doesn't fit: it notes whether it has made anything at all.
       if (!makers.map((maker) => maker.made(version)).every(Boolean) || !fits.every((test) => test(version))) continue;
-      const item = toItem(version);
-      const modelName = names.get(model.id) ?? item.tags["modelName"] ?? "";
-      results.push({ ...item, modelId: model.id, modelName, modelType: model.type });
+      const modelName = names.get(model.id) ?? version.metadata.tags["modelName"] ?? "";
+      results.push(toOwnedItem({ ...version, modelName }));
     }
   }
   for (const maker of makers) maker.assertKnown();
@@ -136,13 +137,8 @@ async function allOf(context: AppContext, workspace: Workspace, model: ModelRef)
   const found: DataVersion[] = [];
   for (const name of await workspace.data.names(model))
     for (const number of await workspace.data.numbers(model, name)) {
-      try {
-        const version = await workspace.data.version(model, name, number);
-        if (version.metadata.lifecycle !== "deleted") found.push(version);
-      } catch (error) {
-        if (!(error instanceof FenError)) throw error;
-        context.emit({ event: "warning", message: error.message });
-      }
+      const version = await unlessUnreadable(context, () => workspace.data.version(model, name, number));
+      if (version !== undefined && version.metadata.lifecycle !== "deleted") found.push(version);
     }
   return found;
 }
@@ -203,7 +199,7 @@ class Maker {
     const maker: unknown = this.#idOf(ownerDefinition);
     if (typeof maker !== "string") return this.#dataIds.has(id);
     if (this.#missing === undefined) return maker === this.#wanted;
-    const fits = /^[0-9a-f][0-9a-f-]{2,35}$/.test(this.#wanted) && maker.startsWith(this.#wanted);
+    const fits = isIdPrefix(this.#wanted) && maker.startsWith(this.#wanted);
     if (fits) this.#seen.add(maker);
     return fits;
   }

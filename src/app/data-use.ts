@@ -8,6 +8,7 @@ import type { AppContext } from "./context.ts";
 import { dataOfRun, findInRun, type Left, type RunChoice } from "./data-of-run.ts";
 import type { PastStatus } from "./past-runs.ts";
 import { settlePast } from "./settle.ts";
+import { unlessUnreadable } from "./unless-unreadable.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
 /** Larger content isn't put into a document. */
@@ -64,7 +65,11 @@ async function findVersion(
 
 function describe({ metadata, model, modelName }: Left) {
   const { lifecycle: _lifecycle, renamedTo: _renamedTo, ...shown } = metadata;
-  return { ...shown, modelId: model.id, modelName, modelType: model.type };
+  return { ...shown, ...ownerOf({ model, modelName }) };
+}
+
+function ownerOf({ model, modelName }: Pick<Left, "model" | "modelName">) {
+  return { modelId: model.id, modelName, modelType: model.type };
 }
 
 /** JSON that can't be parsed is shown as text. */
@@ -137,12 +142,7 @@ export async function listRunData(
   options: RunChoice & { readonly type?: string | undefined },
 ): Promise<RunDataListResult> {
   const { ref, workflowName, status, left } = await dataOfRun(context, await openWorkspace(context), options);
-  const items = left.map((one) => ({
-    ...toItem(one),
-    modelId: one.model.id,
-    modelName: one.modelName,
-    modelType: one.model.type,
-  }));
+  const items = left.map(toOwnedItem);
   return {
     workflowId: ref.workflowId,
     workflowName,
@@ -167,19 +167,20 @@ function grouped<T extends DataItem>(items: readonly T[], wanted: string | undef
 export async function newestOf(context: AppContext, workspace: Workspace, model: ModelRef): Promise<DataVersion[]> {
   const found: DataVersion[] = [];
   for (const name of await workspace.data.names(model)) {
-    try {
+    const version = await unlessUnreadable(context, async () => {
       const number = await workspace.data.latestNumber(model, name);
-      const version = number === undefined ? undefined : await workspace.data.version(model, name, number);
-      if (version !== undefined && version.metadata.lifecycle !== "deleted") found.push(version);
-    } catch (error) {
-      if (!(error instanceof FenError)) throw error;
-      context.emit({ event: "warning", message: error.message });
-    }
+      return number === undefined ? undefined : workspace.data.version(model, name, number);
+    });
+    if (version !== undefined && version.metadata.lifecycle !== "deleted") found.push(version);
   }
   return found;
 }
 
-export function toItem({ metadata }: DataVersion): DataItem {
+export function toOwnedItem(version: Left): OwnedDataItem {
+  return { ...toItem(version), ...ownerOf(version) };
+}
+
+function toItem({ metadata }: DataVersion): DataItem {
   const { id, name, version, contentType, lifetime, streaming, size, createdAt, tags } = metadata;
   return {
     id,
@@ -223,22 +224,18 @@ export async function listVersions(
   if (latest === undefined) await workspace.data.latest(definition, name);
   const versions: DataVersionsResult["versions"][number][] = [];
   for (const number of (await workspace.data.numbers(definition, name)).toReversed()) {
-    try {
-      const { metadata } = await workspace.data.version(definition, name, number);
-      const { createdAt, size, checksum, lifecycle, renamedTo } = metadata;
-      versions.push({
-        version: number,
-        createdAt,
-        ...(size === undefined ? {} : { size }),
-        ...(checksum === undefined ? {} : { checksum }),
-        isLatest: number === latest,
-        ...(lifecycle === undefined ? {} : { lifecycle }),
-        ...(renamedTo === undefined ? {} : { renamedTo }),
-      });
-    } catch (error) {
-      if (!(error instanceof FenError)) throw error;
-      context.emit({ event: "warning", message: error.message });
-    }
+    const found = await unlessUnreadable(context, () => workspace.data.version(definition, name, number));
+    if (found === undefined) continue;
+    const { createdAt, size, checksum, lifecycle, renamedTo } = found.metadata;
+    versions.push({
+      version: number,
+      createdAt,
+      ...(size === undefined ? {} : { size }),
+      ...(checksum === undefined ? {} : { checksum }),
+      isLatest: number === latest,
+      ...(lifecycle === undefined ? {} : { lifecycle }),
+      ...(renamedTo === undefined ? {} : { renamedTo }),
+    });
   }
   return {
     dataName: name,

@@ -1,5 +1,6 @@
 /** A workflow run by its id, or the first digits of it. */
 import { FenError } from "../kernel/errors.ts";
+import { isIdPrefix } from "../repo/named-files.ts";
 import type { Files } from "../store/contract.ts";
 import { type RunRef, runsFolder } from "../workflow/run-files.ts";
 
@@ -25,7 +26,7 @@ export async function findRun(files: Files, idOrPrefix: string): Promise<RunRef>
     hint: "List them: fen workflow history search",
     facts: { id: idOrPrefix },
   });
-  if (!/^[0-9a-f][0-9a-f-]{2,35}$/.test(wanted)) throw missing;
+  if (!isIdPrefix(wanted)) throw missing;
   const found = (await listRuns(files)).filter(({ id }) => id.toLowerCase().startsWith(wanted));
   const [first, ...others] = found;
   if (first === undefined) throw missing;

@@ -6,6 +6,7 @@ import type { Files } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
 import { decode } from "./data-use.ts";
 import { RecordTruth } from "./record-truth.ts";
+import { unlessUnreadable } from "./unless-unreadable.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
 const maxLogBytes = 64 * 1024 * 1024;
@@ -37,27 +38,26 @@ export async function searchOutputs(
   const results: OutputSearchResult["results"][number][] = [];
   for (const file of await workspace.outputs.files()) {
     if (results.length >= options.limit) break;
-    try {
+    const read = await unlessUnreadable(context, async () => {
       const stored = await workspace.outputs.read(file);
-      const { type } = stored;
-      const { id, definitionId, methodName, startedAt, durationMs, status } = await truth.of(stored);
-      const modelName = names.get(definitionId) ?? nameInTags(stored.record) ?? "";
-      if (![id, definitionId, modelName, type, methodName, status].some((text) => text.toLowerCase().includes(wanted)))
-        continue;
-      results.push({
-        id,
-        definitionId,
-        modelName,
-        type,
-        methodName,
-        status,
-        startedAt,
-        ...(durationMs === undefined ? {} : { durationMs }),
-      });
-    } catch (error) {
-      if (!(error instanceof FenError)) throw error;
-      context.emit({ event: "warning", message: error.message });
-    }
+      return { stored, told: await truth.of(stored) };
+    });
+    if (read === undefined) continue;
+    const { type, record } = read.stored;
+    const { id, definitionId, methodName, startedAt, durationMs, status } = read.told;
+    const modelName = names.get(definitionId) ?? nameInTags(record) ?? "";
+    if (![id, definitionId, modelName, type, methodName, status].some((text) => text.toLowerCase().includes(wanted)))
+      continue;
+    results.push({
+      id,
+      definitionId,
+      modelName,
+      type,
+      methodName,
+      status,
+      startedAt,
+      ...(durationMs === undefined ? {} : { durationMs }),
+    });
   }
   return { query: options.query, results };
 }

@@ -2,6 +2,7 @@
 import { posix } from "node:path";
 import { FenError } from "../kernel/errors.ts";
 import { compareCodePoints } from "../kernel/order.ts";
+import { isIdPrefix } from "../repo/named-files.ts";
 import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
 import type { Files } from "../store/contract.ts";
 import type { ModelRef } from "./layout.ts";
@@ -105,7 +106,7 @@ export class Outputs {
       hint: "List them: fen model output search",
       facts: { id: idOrPrefix },
     });
-    if (!/^[0-9a-f][0-9a-f-]{2,35}$/.test(wanted)) throw missing;
+    if (!isIdPrefix(wanted)) throw missing;
     const files = await this.files();
     const named = files.filter((file) => couldBe(file, wanted));
     const found: StoredOutput[] = [];

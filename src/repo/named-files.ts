@@ -20,6 +20,11 @@ export function isUuid(text: string): boolean {
   return uuidPattern.test(text);
 }
 
+/** True for what may be an id in lower case, or its first digits: at least three. */
+export function isIdPrefix(text: string): boolean {
+  return /^[0-9a-f][0-9a-f-]{2,35}$/.test(text);
+}
+
 /** The file whose lock is the claim on a name: whoever makes something of that name, or renames it so, holds it meanwhile. */
 export function claimPath(layout: Layout, name: string): string {
   return join(layout.runtimeDir, "name-claims", sha256Hex(name));

@@ -70,7 +70,6 @@ export class ContentCache {
   /** Keeps what was read. Where that can't be, nothing is kept, and nothing is lost. */
   keep(bytes: Uint8Array, sha256: string): void {
     try {
-      makeFolder(dirname(this.path(sha256)), { durable: false });
       writeFileAtomicSync(this.path(sha256), bytes, { durable: false, mode: 0o600 });
     } catch {
       // It is fetched when it is needed.

@@ -2,8 +2,8 @@
  * A place in a queue, carried from there to a grant by the steps of `protocol.ts`. `attempt` goes as far as it can and says what stops it;
  * `changed` waits for that one thing: for the end of one ticket where there is one to watch, else for a while.
  */
-import { isoNow } from "../../../kernel/iso-time.ts";
 import { closeSync } from "node:fs";
+import { isoNow } from "../../../kernel/iso-time.ts";
 import {
   type Attempt,
   type BlockedBy,
