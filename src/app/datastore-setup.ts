@@ -7,18 +7,15 @@ import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.t
 import { FolderVersions } from "../data/folders.ts";
 import type { AppContext } from "./context.ts";
 import { migrate, type Migrated } from "./datastore-migrate.ts";
-import { bucketOf } from "./datastore-use.ts";
+import { bucketOf, type BucketParts } from "./datastore-use.ts";
 import { type OpenedDatastore, openDatastore } from "./workspace.ts";
 
-export interface DatastoreSetupResult extends Partial<Migrated> {
+export interface DatastoreSetupResult extends Partial<Migrated>, BucketParts {
   readonly type: "filesystem" | "s3";
   /** Nothing was written: this is what would be done. */
   readonly dryRun?: true;
   /** A folder, or where in S3. */
   readonly path: string;
-  readonly bucket?: string;
-  readonly prefix?: string;
-  readonly region?: string;
   /** What was found out of a store in S3. */
   readonly capabilities?: {
     readonly etagForm: "quoted" | "bare";

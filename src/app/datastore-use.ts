@@ -6,20 +6,24 @@ import type { DatastoreConfig } from "../repo/repository.ts";
 import type { AppContext } from "./context.ts";
 import { openWorkspace, type Workspace } from "./workspace.ts";
 
-export interface DatastoreStatusResult {
-  readonly type: string;
-  readonly path: string;
+/** Where in S3 a datastore is, in parts, as far as it was said. */
+export interface BucketParts {
   readonly bucket?: string;
   readonly prefix?: string;
   readonly region?: string;
+}
+
+export interface DatastoreStatusResult extends BucketParts {
+  readonly type: string;
+  readonly path: string;
   readonly healthy: boolean;
   readonly message: string;
   readonly latencyMs: number;
   readonly directories: readonly string[];
 }
 
-/** Where in S3 a datastore is, in parts, as far as it was said. */
-export function bucketOf(config: DatastoreConfig): Pick<DatastoreStatusResult, "bucket" | "prefix" | "region"> {
+/** Nothing for a folder. */
+export function bucketOf(config: DatastoreConfig): BucketParts {
   if (config.kind !== "s3") return {};
   const { bucket, prefix, region } = config;
   return { bucket, ...(prefix === undefined ? {} : { prefix }), ...(region === undefined ? {} : { region }) };

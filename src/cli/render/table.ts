@@ -26,6 +26,11 @@ export function lengthOf(text: string): number {
   return columnsOf(text.replaceAll(colorCodes, ""));
 }
 
+/** `2026-01-31 12:00:00`, of a time in ISO 8601. */
+export function dateTime(iso: string): string {
+  return iso.slice(0, 19).replace("T", " ");
+}
+
 /** `1.5 KiB` */
 export function size(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -1,7 +1,7 @@
 import { type DataListResult, listData, listRunData, type RunDataListResult } from "../../../app/data-use.ts";
 import type { Console } from "../../console.ts";
 import type { Handler } from "../../command.ts";
-import { size, table } from "../../render/table.ts";
+import { dateTime, size, table } from "../../render/table.ts";
 import { runChoice } from "./of-run.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
@@ -37,5 +37,5 @@ function textOfRun(document: RunDataListResult, type: string | undefined, consol
 }
 
 function more({ version, size: bytes, createdAt }: DataListResult["groups"][number]["items"][number]): string[] {
-  return [String(version), size(bytes ?? 0), createdAt.slice(0, 19).replace("T", " ")];
+  return [String(version), size(bytes ?? 0), dateTime(createdAt)];
 }

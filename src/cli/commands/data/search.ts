@@ -1,5 +1,5 @@
 import { searchData } from "../../../app/data-search.ts";
-import { size, table } from "../../render/table.ts";
+import { dateTime, size, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
@@ -23,7 +23,7 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     item.name,
     String(item.version),
     size(item.size ?? 0),
-    item.createdAt.slice(0, 19).replace("T", " "),
+    dateTime(item.createdAt),
   ]);
   const more = document.limited ? `\n${document.total - document.results.length} more: --limit ${document.total}` : "";
   const text = () =>

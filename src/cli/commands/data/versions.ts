@@ -1,12 +1,12 @@
 import { listVersions } from "../../../app/data-use.ts";
-import { size, table } from "../../render/table.ts";
+import { dateTime, size, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, console }) => {
   const document = await listVersions(context, { model: args[0] ?? "", name: args[1] ?? "" });
   const rows = document.versions.map((one) => [
     String(one.version),
-    one.createdAt.slice(0, 19).replace("T", " "),
+    dateTime(one.createdAt),
     one.size === undefined ? "" : size(one.size),
     (one.checksum ?? "").slice(0, 12),
     one.renamedTo === undefined ? (one.lifecycle ?? (one.isLatest ? "latest" : "")) : `renamed to ${one.renamedTo}`,

@@ -1,5 +1,5 @@
 import { searchOutputs } from "../../../app/outputs-use.ts";
-import { duration, table } from "../../render/table.ts";
+import { dateTime, duration, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
@@ -9,7 +9,7 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     run.modelName,
     run.methodName,
     console.status(run.status),
-    run.startedAt.slice(0, 19).replace("T", " "),
+    dateTime(run.startedAt),
     run.durationMs === undefined ? "" : duration(run.durationMs),
   ]);
   const text = () =>

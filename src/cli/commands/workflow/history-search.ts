@@ -1,6 +1,6 @@
 import { searchRuns } from "../../../app/workflow-history.ts";
 import type { Handler } from "../../command.ts";
-import { duration, table } from "../../render/table.ts";
+import { dateTime, duration, table } from "../../render/table.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
   const document = await searchRuns(context, {
@@ -15,7 +15,7 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     run.runId.slice(0, 8),
     run.workflowName,
     console.status(run.status),
-    run.startedAt.slice(0, 19).replace("T", " "),
+    dateTime(run.startedAt),
     run.duration === undefined ? "" : duration(run.duration),
   ]);
   const head = ["ID", "WORKFLOW", "STATUS", "STARTED (UTC)", "TOOK"];
