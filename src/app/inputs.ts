@@ -64,7 +64,7 @@ function parseJson(text: string): Record<string, unknown> {
 
 async function readInputFile(machine: Machine, file: string): Promise<Record<string, unknown>> {
   const path = resolve(machine.host.cwd, file);
-  const text = await readTextFile(path, maxInputBytes);
+  const text = await readTextFile(path, maxInputBytes, { orPipe: true });
   if (text === undefined)
     throw new FenError("input_invalid", `No such input file: ${path}`, {
       hint: "It is a YAML or JSON file with a map of inputs.",
@@ -84,7 +84,7 @@ async function valueOf(machine: Machine, text: string): Promise<string> {
   const path = name.startsWith("~/")
     ? join(machine.host.env["HOME"] ?? homedir(), name.slice(2))
     : resolve(machine.host.cwd, name);
-  const content = await readTextFile(path, maxInputBytes);
+  const content = await readTextFile(path, maxInputBytes, { orPipe: true });
   if (content === undefined)
     throw new FenError("input_invalid", `No such file: ${path}`, {
       hint: "A value that really starts with @ is written \\@",

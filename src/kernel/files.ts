@@ -12,6 +12,7 @@ import {
   readSync,
   renameSync,
   rmdirSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -213,10 +214,23 @@ export function isAbsence(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
-/** The bytes of a file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. */
-export async function readBytes(path: string, maxBytes: number): Promise<Uint8Array | undefined> {
+export interface ReadOptions {
+  /** The file is one that a person named: it may be a pipe, as of `<(command)`. */
+  readonly orPipe?: boolean;
+}
+
+/** The bytes of a file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. A pipe or a device, which may never end, is refused. */
+export async function readBytes(
+  path: string,
+  maxBytes: number,
+  options: ReadOptions = {},
+): Promise<Uint8Array | undefined> {
   let fd: number | undefined;
   try {
+    // Before it is opened: opening a pipe that nobody writes to never ends.
+    const info = statSync(path, { throwIfNoEntry: false });
+    if (info === undefined) return undefined;
+    if (options.orPipe !== true && !info.isFile() && !info.isDirectory()) throw notRegular(path);
     // At once: these files are small, and the way through other threads costs more than reading them.
     fd = openSync(path, "r");
     const { size } = fstatSync(fd);
@@ -231,8 +245,12 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
 }
 
 /** As `readBytes`, decoded as UTF-8 without a byte order mark. Bytes that aren't UTF-8 become U+FFFD. */
-export async function readTextFile(path: string, maxBytes: number): Promise<string | undefined> {
-  const bytes = await readBytes(path, maxBytes);
+export async function readTextFile(
+  path: string,
+  maxBytes: number,
+  options: ReadOptions = {},
+): Promise<string | undefined> {
+  const bytes = await readBytes(path, maxBytes, options);
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
@@ -252,6 +270,13 @@ function readAll(
     if (length > limits.maxBytes) throw tooLarge(path, `more than ${limits.maxBytes} bytes`, limits.maxBytes);
     if (length === bytes.length) bytes = Buffer.concat([bytes], Math.min(bytes.length * 2, limits.maxBytes + 1));
   }
+}
+
+function notRegular(path: string): FenError {
+  return new FenError("store_unavailable", `Can't use the file: ${path} (it is a pipe, a socket or a device)`, {
+    hint: "Look at it with ls -l, move it away, then run the command again.",
+    facts: { path },
+  });
 }
 
 /** `size` in words. */

@@ -51,11 +51,12 @@ export function readRecord(path: string): FoundRecord {
   try {
     const info = statSync(path, { throwIfNoEntry: false }); // most often there is none: an exception costs more than a look
     if (info === undefined) return { kind: "absent" };
+    // Reading a pipe that nobody writes to never ends.
+    if (!info.isFile()) return { kind: "unreadable", text: info.isDirectory() ? "a folder" : "no regular file" };
     if (info.size > maxRecordBytes) return { kind: "unreadable", text: `${info.mtimeMs}` };
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (isAbsence(error)) return { kind: "absent" };
-    if (systemErrorCode(error) === "EISDIR") return { kind: "unreadable", text: "a folder" };
     if (systemErrorCode(error) === "EACCES") return { kind: "unreadable", text: "no permission to read it" };
     throw storeError(error, "the lock record", path);
   }
@@ -257,6 +258,7 @@ export function refreshRecord(path: string, nonce: string, acquiredAt: string): 
     throw storeError(error, "the lock record", path);
   }
   try {
+    if (!fstatSync(fd).isFile()) return;
     const text = readFileSync(fd, "utf8");
     const record = parseRecord(text);
     if (record?.nonce !== nonce || record.acquiredAt.length !== acquiredAt.length) return;
