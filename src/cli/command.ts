@@ -61,6 +61,8 @@ export interface Outcome {
   /** The same for people, made from the document. */
   text(): string;
   readonly exitCode?: number;
+  /** The text is somebody's own: content of data, what a command has printed, a script. It is written as it is. */
+  readonly verbatim?: boolean;
   /** Long text may go through a pager. */
   readonly paged?: boolean;
   /** Nothing more is printed: the command has streamed what it had to say. */

@@ -1,6 +1,7 @@
 /** The console: stdout is data, stderr is talk. */
 import { FenError } from "../kernel/errors.ts";
 import { isTerminal, type Output } from "./output.ts";
+import { printableLines } from "./render/columns.ts";
 import { colorCodes, lengthOf } from "./render/table.ts";
 
 export interface ConsoleOptions {
@@ -48,8 +49,14 @@ export class Console {
     return process.stdout.columns || 100; // 0: a terminal that nobody gave a size
   }
 
+  /** As it is: JSON, and what others wrote. What is said for people has been through `shown`. */
   out(text: string): void {
     this.#out.write(text.endsWith("\n") ? text : `${text}\n`);
+  }
+
+  /** Text for people: nothing in it is an order to the terminal but colours. */
+  shown(text: string): string {
+    return printableLines(this.#options.color ? text : text.replaceAll(colorCodes, ""));
   }
 
   /** Bytes as they are; waits where the reader is slow. False where no more can be written. */
@@ -69,10 +76,15 @@ export class Console {
   }
 
   error(text: string): void {
-    this.#err.write(`${this.#options.errColor ? text : text.replaceAll(colorCodes, "")}\n`);
+    this.#err.write(`${printableLines(this.#options.errColor ? text : text.replaceAll(colorCodes, ""))}\n`);
   }
 
-  /** What another program wrote to its stderr, as it is. */
+  /** A document for programs, on stderr. */
+  errorDocument(document: unknown): void {
+    this.#err.write(`${JSON.stringify(document, undefined, 2)}\n`);
+  }
+
+  /** For programs, or what another program wrote to its stderr: as it is. */
   relay(line: string): void {
     if (!this.#isQuiet) this.#err.write(`${line}\n`);
   }

@@ -116,8 +116,9 @@ async function print(console: Console, outcome: Outcome, flags: Flags): Promise<
   if (outcome.silent === true) return;
   if (flags.on("stream")) return console.out(JSON.stringify({ event: "result", result: outcome.document }));
   if (flags.on("json")) return console.out(JSON.stringify(outcome.document, undefined, 2));
-  const text = outcome.text();
-  if (text === "") return;
+  const told = outcome.text();
+  if (told === "") return;
+  const text = outcome.verbatim === true ? told : console.shown(told);
   if (outcome.paged === true) await console.page(text);
   else console.out(text);
 }
@@ -162,7 +163,7 @@ function printError(
       retryable: errorCodes[code].retryable,
       ...(stack === undefined ? {} : { stack }),
     };
-    console.error(JSON.stringify({ error: fields }, undefined, 2));
+    console.errorDocument({ error: fields });
     return;
   }
   console.error(

@@ -20,7 +20,7 @@ export const handler: Handler = async ({ context, args, flags }) => {
     .filter(([word]) => !isBash || word.startsWith(":") || word.startsWith(current))
     .filter(([word]) => !/\p{Cc}/u.test(word))
     .map(([word, about]) => `${isBash && !word.startsWith(":") ? requote(word, typed) : word}\t${about}`);
-  return { document: { candidates: lines }, text: () => lines.join("\n") };
+  return { document: { candidates: lines }, text: () => lines.join("\n"), verbatim: true };
 };
 
 /** More to choose from would be of no help. */

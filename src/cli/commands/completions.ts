@@ -78,5 +78,5 @@ export const handler: Handler = async ({ args, flags }) => {
   const name = flags.text("name") ?? programName(process.argv[1] ?? "fen");
   if (!/^[\w.-]+$/.test(name)) throw new FenError("usage", `A program can't be called ${JSON.stringify(name)}.`);
   const script = write(name, name.replaceAll(/\W/g, "_"));
-  return { document: { shell, script }, text: () => script };
+  return { document: { shell, script }, text: () => script, verbatim: true };
 };

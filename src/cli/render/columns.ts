@@ -40,6 +40,23 @@ export function printable(text: string): string {
     .replaceAll(/[\p{Cc}\p{Cf}]/gu, "");
 }
 
+/** Sequences that `Console` paints with: bold, dim, colours, and the ends of them. */
+const ownColors = new RegExp(`(${escape}\\[(?:1|2|22|3[1-6]|39)m)`);
+
+/** As `printable`, but colours stay. Of one line. */
+export function printableLine(line: string): string {
+  if (plain.test(line)) return line;
+  return line
+    .split(ownColors)
+    .map((part, at) => (at % 2 === 1 ? part : printable(part)))
+    .join("");
+}
+
+/** As `printableLine`, of each of the lines: what comes out of a file moves no cursor, rings no bell and sets no title. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printableLine).join("\n");
+}
+
 /** Of printable text. */
 export function columnsOf(text: string): number {
   if (plain.test(text)) return text.length;

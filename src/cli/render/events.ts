@@ -13,15 +13,17 @@ export function eventPrinter(console: Console, mode: EventMode, isVerbose: () =>
   return (event) => {
     if (event.event === "lock.waiting") {
       waitedFor.add(event.notice.label);
-      console.say(mode === "json" ? JSON.stringify(plain(event)) : waiting(console, event.notice));
+      if (mode === "json") console.relay(JSON.stringify(plain(event)));
+      else console.say(waiting(console, event.notice));
     } else if (event.event === "lock.granted") {
       // Who wasn't told of a wait needn't be told of its end.
       if (waitedFor.size > 0 && mode === "text")
         console.say(console.dim(`got the lock on ${shortList([...waitedFor])} after ${duration(event.waitedMs)}`));
       waitedFor.clear();
-    } else if (event.event === "warning")
-      console.say(mode === "json" ? JSON.stringify(event) : warning(console, event));
-    else if (mode === "text") printRun(console, event, isVerbose());
+    } else if (event.event === "warning") {
+      if (mode === "json") console.relay(JSON.stringify(event));
+      else console.say(warning(console, event));
+    } else if (mode === "text") printRun(console, event, isVerbose());
   };
 }
 

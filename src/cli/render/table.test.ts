@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration, table } from "./table.ts";
+import { duration, fields, table } from "./table.ts";
 
 test.each([
   [999, "999 ms"],
@@ -25,4 +25,10 @@ test("wide characters take two columns of a table, colours none", () => {
     "\u6771\u4eac    x",
     "\u001B[1mberlin\u001B[22m  y",
   ]);
+});
+
+test("a cell holds no newline and no order to the terminal but colours", () => {
+  const rows = [["a\nb\u001B[2J\u0007\r\tc", "\u001B[31mfailed\u001B[39m"]];
+  expect(table(["NAME", "STATUS"], rows).split("\n")).toEqual(["NAME   STATUS", "ab  c  \u001B[31mfailed\u001B[39m"]);
+  expect(fields([["name", "a\nb\u001B]0;title\u0007\u009B2J"]])).toBe("name  ab2J");
 });

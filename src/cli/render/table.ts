@@ -1,5 +1,5 @@
 /** Text tables. Columns are as wide as their widest cell; colours don't count. */
-import { columnsOf } from "./columns.ts";
+import { columnsOf, printableLine } from "./columns.ts";
 
 export const colorCodes = new RegExp(`${String.fromCodePoint(27)}\\[\\d+m`, "g");
 
@@ -9,7 +9,8 @@ export function table(
   dim: (text: string) => string = (text) => text,
 ): string {
   if (rows.length === 0) return "";
-  const all = [head, ...rows];
+  const cells = rows.map((row) => row.map(printableLine)); // a name may hold a newline, or worse
+  const all = [head, ...cells];
   const widths = head.map((_, column) => Math.max(...all.map((row) => lengthOf(row[column] ?? ""))));
   const line = (row: readonly string[]) =>
     row
@@ -18,7 +19,7 @@ export function table(
       )
       .join("  ")
       .trimEnd();
-  return [dim(line(head)), ...rows.map(line)].join("\n");
+  return [dim(line(head)), ...cells.map(line)].join("\n");
 }
 
 /** Columns that a text takes. */
@@ -57,6 +58,9 @@ export function fields(pairs: readonly (readonly [string, unknown])[]): string {
   const shown = pairs.filter(([, value]) => value !== undefined);
   const width = Math.max(...shown.map(([key]) => key.length));
   return shown
-    .map(([key, value]) => `${key.padEnd(width)}  ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .map(([key, value]) => {
+      const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+      return `${key.padEnd(width)}  ${printableLine(text)}`;
+    })
     .join("\n");
 }

@@ -1,4 +1,5 @@
 import { getData, streamData } from "../../../app/data-use.ts";
+import { printable } from "../../render/columns.ts";
 import { fields, size } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 import { runChoice } from "./of-run.ts";
@@ -22,7 +23,7 @@ export const handler: Handler = async ({ context, args, flags, console, json }) 
     content === undefined ? [] : ["", typeof content === "string" ? content : JSON.stringify(content, undefined, 2)];
   const text = () =>
     [
-      `${console.bold(document.name)} of ${document.modelName}, version ${document.version}`,
+      `${console.bold(printable(document.name))} of ${printable(document.modelName)}, version ${document.version}`,
       fields([
         ["made", document.createdAt],
         ["type", document.contentType],
@@ -39,5 +40,5 @@ export const handler: Handler = async ({ context, args, flags, console, json }) 
       ]),
       ...shown,
     ].join("\n");
-  return { document, text, paged: true };
+  return { document, text, verbatim: true, paged: true };
 };

@@ -17,7 +17,7 @@ async function watch({ context, console, json }: Invocation): Promise<Outcome> {
   for await (const status of watchLocks(context)) {
     last = status;
     if (json) console.out(JSON.stringify(status));
-    else console.redraw(`${statusText(console, status)}\n${console.dim("Ctrl-C ends this.")}`);
+    else console.redraw(console.shown(`${statusText(console, status)}\n${console.dim("Ctrl-C ends this.")}`));
   }
   return { document: last, text: () => "", silent: true, exitCode: exitCodeOf(context.signal.reason) };
 }

@@ -11,6 +11,7 @@ export const handler: Handler = async ({ context, args, flags }) => {
   return {
     document,
     text: () => (typeof document.data === "string" ? document.data : JSON.stringify(document.data, undefined, 2)),
+    verbatim: true,
     paged: true,
   };
 };
