@@ -27,6 +27,19 @@ describe("a lock that is lost", () => {
     );
   });
 
+  test("the error calls it as people do, also where the lease was split", async () => {
+    const named = (): HeldLease =>
+      new HeldLease(locks.machine, grants, {
+        owner: "o",
+        above: [],
+        requests: [{ resource: b, mode: "exclusive", label: "web-01" }],
+      });
+    grants[1].isLost = true;
+    const message = "The lock on web-01 was taken away while the command worked.";
+    await expect(named().assertHeld()).rejects.toMatchObject({ code: "lock_lost", message });
+    await expect(named().split()[1]?.assertHeld()).rejects.toMatchObject({ message, facts: { resource: "t/b" } });
+  });
+
   test("never becomes held again", async () => {
     grants[0].isLost = true;
     await expect(lease.assertHeld()).rejects.toEqual(lost);

@@ -47,9 +47,17 @@ export interface Lease extends AsyncDisposable {
   release(): Promise<void>;
 }
 
-export function lockLost(grant: Grant): FenError {
+interface LeaseOptions {
+  readonly owner: string;
+  /** What the command that called us holds. */
+  readonly above: readonly Holding[];
+  readonly requests?: readonly LockRequest[];
+}
+
+function lockLost(grant: Grant, requests: readonly LockRequest[] = []): FenError {
   const key = resourceKey(grant.resource);
-  return new FenError("lock_lost", `The lock on ${key} was taken away while the command worked.`, {
+  const { label } = requests.find(({ resource }) => resourceKey(resource) === key) ?? {};
+  return new FenError("lock_lost", `The lock on ${label ?? key} was taken away while the command worked.`, {
     hint: "Nothing was committed after that. Look who holds it now: fen datastore lock status",
     facts: { resource: key, nonce: grant.nonce, token: grant.token },
   });
@@ -64,23 +72,18 @@ export class HeldLease implements Lease {
   readonly grants: readonly Grant[];
   readonly owner: string;
   readonly #machine: Machine;
-  readonly #above: readonly Holding[];
+  readonly #options: LeaseOptions;
   readonly #lost = new AbortController();
   readonly #timers: Disposable[];
   /** Given back with their last commit. */
   readonly #left = new Set<Grant>();
   #released: Promise<void> | undefined;
 
-  /** `above`: what the command that called us holds. */
-  constructor(
-    machine: Machine,
-    grants: readonly Grant[],
-    { owner, above }: { readonly owner: string; readonly above: readonly Holding[] },
-  ) {
+  constructor(machine: Machine, grants: readonly Grant[], options: LeaseOptions) {
     this.grants = grants;
-    this.owner = owner;
+    this.owner = options.owner;
     this.#machine = machine;
-    this.#above = above;
+    this.#options = options;
     this.#timers = [
       machine.clock.every(refreshEveryMs, () => void this.#refresh()),
       machine.clock.every(checkEveryMs, () => void this.#assertHeld(recentMs).catch(() => undefined)), // told through the signal
@@ -88,7 +91,7 @@ export class HeldLease implements Lease {
   }
 
   get holdings(): readonly Holding[] {
-    return [...this.#above, ...this.grants.map((grant) => grant.holding)];
+    return [...this.#options.above, ...this.grants.map((grant) => grant.holding)];
   }
 
   get signal(): AbortSignal {
@@ -122,7 +125,7 @@ export class HeldLease implements Lease {
   }
 
   #lose(grant: Grant): unknown {
-    this.#lost.abort(lockLost(grant));
+    this.#lost.abort(lockLost(grant, this.#options.requests));
     return this.#lost.signal.reason;
   }
 
@@ -151,8 +154,7 @@ export class HeldLease implements Lease {
     if (this.#released !== undefined || this.#left.size > 0) throw new Error("given back: it can't be split");
     this.#stop();
     this.#released = Promise.resolve();
-    const { owner } = this;
-    return this.grants.map((grant) => new HeldLease(this.#machine, [grant], { owner, above: this.#above }));
+    return this.grants.map((grant) => new HeldLease(this.#machine, [grant], this.#options));
   }
 
   release(): Promise<void> {

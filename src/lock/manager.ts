@@ -101,7 +101,7 @@ export class LockManager {
     } catch (error) {
       throw await giveBack(grants, error);
     }
-    return new HeldLease(this.#machine, grants, { owner, above });
+    return new HeldLease(this.#machine, grants, { owner, above, requests });
   }
 
   /** Locks of the command that called this one, as far as they are real. */
@@ -188,7 +188,7 @@ class Wait {
     if (remainingMs !== undefined && remainingMs <= 0) throw lockTimeout(blocked, label, this.#waited());
     const nextNoticeMs = this.#tell(blocked, label, remainingMs);
     const mayBeInCycle = claim.within.length > 0;
-    if (mayBeInCycle) await this.#refuseCycle(claim);
+    if (mayBeInCycle) await this.#refuseCycle(claim, label);
     const useMs = await this.#useTheWait(blocked.place);
     await place.changed(
       Math.min(nextNoticeMs, useMs, remainingMs ?? Infinity, mayBeInCycle ? cycleEveryMs(this.#waited()) : Infinity),
@@ -208,13 +208,13 @@ class Wait {
   }
 
   /** Throws `lock_wait_cycle` where we wait for ourselves through others and it is for us to give way. */
-  async #refuseCycle(claim: Claim): Promise<void> {
+  async #refuseCycle(claim: Claim, label: string): Promise<void> {
     const now = this.#waited();
     if (now - this.#lookedAt < cycleEveryMs(now)) return;
     this.#lookedAt = now;
     const cycle = findCycle(await this.#driver.inspect("live"), claim.nonce);
     const found = cycle === undefined ? "" : cycle.waits.map((one) => one.record.nonce).join(" ");
-    if (cycle !== undefined && found === this.#suspected && cycle.victim === claim.nonce) throw waitCycle(cycle);
+    if (cycle !== undefined && found === this.#suspected && cycle.victim === claim.nonce) throw waitCycle(cycle, label);
     this.#suspected = found;
   }
 
@@ -268,7 +268,6 @@ export function heldElsewhere({ resource, by }: Pick<Blocked, "resource" | "by">
 }
 
 function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenError {
-  const key = resourceKey(blocked.resource);
   const record = recordOf(blocked.by);
   const who =
     record === undefined
@@ -281,7 +280,7 @@ function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenErro
     {
       hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
       facts: {
-        resource: key,
+        resource: resourceKey(blocked.resource),
         blockedBy: blocked.by.kind,
         ...(holds === undefined ? {} : { holds }),
         place: blocked.place,
@@ -292,9 +291,10 @@ function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenErro
   );
 }
 
-function waitCycle({ waits }: WaitCycle): FenError {
+function waitCycle({ waits }: WaitCycle, label: string): FenError {
   const steps = waits.map(
-    ({ record, resource }) => `pid ${record.pid} (${record.command ?? "?"}) waits for ${resourceKey(resource)}`,
+    ({ record, resource }, at) =>
+      `pid ${record.pid} (${record.command ?? "?"}) waits for ${at === 0 ? label : resourceKey(resource)}`,
   );
   return new FenError("lock_wait_cycle", `Commands wait for each other in a circle:\n  ${steps.join("\n  ")}`, {
     hint: "This one gave way; the others go on. Run it again later.",

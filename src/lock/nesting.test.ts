@@ -41,6 +41,12 @@ describe("lock-34: what a command wants that another called", () => {
     expect(() => coverOf(want(wanted, mode), held(holding(above, aboveMode)))).toThrow(wouldDeadlock);
   });
 
+  test("the error calls it as people do", () => {
+    expect(() => coverOf({ ...want(web), label: "web-01" }, held(holding(web, "shared")))).toThrow(
+      "wants the lock on web-01 (exclusive), but the command that called it (pid 7) holds web-01 (shared)",
+    );
+  });
+
   test("another model has nothing to do with what is held", () => {
     expect(coverOf(want(db), held(holding(web, "exclusive")))).toBeUndefined();
     expect(coverOf(want(db), { holdings: [], unshared: [holding(web, "exclusive")] })).toBeUndefined();

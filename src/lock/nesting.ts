@@ -49,7 +49,7 @@ export function wouldDeadlock(request: LockRequest, holding: Holding): FenError 
   const [wanted, held] = [resourceKey(request.resource), resourceKey(holding.resource)];
   return new FenError(
     "lock_would_deadlock",
-    `This command wants the lock on ${wanted} (${request.mode}), but the command that called it (pid ${holding.pid}) holds ${held} (${holding.mode}) and waits for it.`,
+    `This command wants the lock on ${request.label ?? wanted} (${request.mode}), but the command that called it (pid ${holding.pid}) holds ${held === wanted ? (request.label ?? held) : held} (${holding.mode}) and waits for it.`,
     {
       hint: "Run it outside of that method, or after it. See who holds what: fen datastore lock status",
       facts: { resource: wanted, held, heldMode: holding.mode, holderPid: holding.pid, nonce: holding.nonce },

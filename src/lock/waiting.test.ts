@@ -172,7 +172,7 @@ describe("lock-35: waiting in a circle", () => {
   const wait = () => {
     const host = { ...locks.machine.host, env: { FEN_HELD_LOCKS: JSON.stringify([{ ...above, resource: "t/a" }]) } };
     return locks.clock.turnUntil(
-      new LockManager(locks, { ...locks.machine, host }).acquire([{ resource: b, mode: "exclusive" }]),
+      new LockManager(locks, { ...locks.machine, host }).acquire([{ resource: b, mode: "exclusive", label: "web-b" }]),
     );
   };
 
@@ -180,7 +180,7 @@ describe("lock-35: waiting in a circle", () => {
     cross("0 the other");
     await expect(wait()).rejects.toMatchObject({
       code: "lock_wait_cycle",
-      message: expect.stringMatching(/t\/b[^]*t\/a/),
+      message: expect.stringMatching(/waits for web-b\n[^]*waits for t\/a/),
     });
     expect(waited()).toBeLessThan(1000);
     expect(locks.log).toEqual(["join t/b", "leave t/b"]);

@@ -126,9 +126,9 @@ const lease: readonly Mutant[] = [
     name: "the signal doesn't fire at a loss",
     scenarios: [9],
     file: "lock/lease.ts",
-    from: `    this.#lost.abort(lockLost(grant));
+    from: `    this.#lost.abort(lockLost(grant, this.#options.requests));
     return this.#lost.signal.reason;`,
-    to: `    return lockLost(grant);`,
+    to: `    return lockLost(grant, this.#options.requests);`,
     check: "lock/lease",
     test: "lock-9: is seen at the next check before a commit",
   },
