@@ -5,6 +5,7 @@ import { ContentCache } from "../data/objects/content-cache.ts";
 import { CasHeads } from "../data/objects/heads.ts";
 import { ObjectSync } from "../data/objects/sync.ts";
 import { ObjectVersions } from "../data/objects/object-versions.ts";
+import { FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { CasLocks } from "../lock/cas/locks.ts";
@@ -43,6 +44,24 @@ const forContent: ClientOptions = { connections: 8, limits: { wholeMs: 30_000, q
 const maxIndexBytes = 512 * 1024 * 1024;
 const verdictPath = ".fen/trial.json";
 
+/** Shorter than a bucket's answers take now and then, every holder would lose its locks; longer, nobody would see the end of a dead one's. */
+const [leastTtlMs, mostTtlMs] = [1000, 600_000];
+
+/** Milliseconds. Throws `usage` for what is no number within the bounds. */
+export function lockTtlMs(env: Readonly<Record<string, string | undefined>>): number {
+  const given = env["FEN_LOCK_TTL_MS"] ?? "";
+  if (given === "") return usualTtlMs;
+  const ttlMs = /^\d+$/.test(given) ? Number(given) : 0;
+  if (ttlMs >= leastTtlMs && ttlMs <= mostTtlMs) return ttlMs;
+  throw new FenError(
+    "usage",
+    `FEN_LOCK_TTL_MS must be a number of milliseconds from ${leastTtlMs} to ${mostTtlMs}, not: ${given}`,
+    {
+      hint: `For example: FEN_LOCK_TTL_MS=${usualTtlMs}, which is what counts without it. All who share the bucket need the same.`,
+    },
+  );
+}
+
 /** `runtimeDir`: where this machine keeps what isn't in the bucket yet. Throws what `placeOf` and `capabilitiesOf` throw. */
 export async function openS3Datastore(
   settings: S3Settings,
@@ -52,7 +71,7 @@ export async function openS3Datastore(
   const place = await placeOf(settings, machine);
   const credentials = credentialSource(machine);
   const client = (options: ClientOptions) => new S3Client(place, machine, options, credentials);
-  const ttlMs = Number(machine.host.env["FEN_LOCK_TTL_MS"] ?? "") || usualTtlMs;
+  const ttlMs = lockTtlMs(machine.host.env);
   const urgent = client(forLocks(ttlMs));
   const { local } = openFilesystemDatastore(join(runtimeDir, ".fen/s3", hashOf(place)), machine);
   let known: Promise<S3Capabilities> | undefined;
