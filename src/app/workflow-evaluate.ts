@@ -1,5 +1,6 @@
 /** `workflow evaluate`: a workflow as it would run, written beside the data: names and inputs evaluated, fan-outs expanded. What depends on data, the environment or a vault stays as it is written. */
 import type { CompiledValue } from "../expression/compile.ts";
+import { ExpressionError } from "../expression/failure.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import type { Scope } from "../expression/scope.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -7,10 +8,11 @@ import { stringifyYaml } from "../repo/yaml.ts";
 import type { JobDefinition, StepDefinition, WorkflowDefinition } from "../workflow/definition.ts";
 import { uniqueName } from "../workflow/expansion.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
+import { unkeepable } from "../workflow/unkeepable.ts";
 import type { LoadedWorkflow } from "../workflow/workflows.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs } from "./inputs.ts";
-import { keepsElement, storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
+import { keepsElement, type StoredInputs, storedInputs, storedItems, storedValue } from "./stored-inputs.ts";
 import { plannedUses, planSources } from "./workflow-planning.ts";
 import { makeSurroundings, type RunSurroundings } from "./workflow-run-surroundings.ts";
 import { openWorkspace } from "./workspace.ts";
@@ -160,6 +162,7 @@ class Evaluator {
     const text = async (of: CompiledValue | undefined, raw: string) =>
       String((await storedValue(of, raw, scope)).value);
     const { values: inputs } = await storedInputs(planned, scope);
+    refuseUnkeepable(planned, inputs);
     if (task.type === "workflow")
       return { ...task, workflowIdOrName: await text(compiled.target, task.workflowIdOrName), inputs };
     return {
@@ -169,6 +172,20 @@ class Evaluator {
       inputs,
     };
   }
+}
+
+/** A file would say null in its place. */
+function refuseUnkeepable({ definition, compiled }: PlannedStep, inputs: StoredInputs["values"]): void {
+  const found = unkeepable(inputs);
+  if (found === undefined) return;
+  let at: CompiledValue | undefined = compiled.inputs;
+  for (const key of found) at = at?.entry(String(key)) ?? at;
+  const text = `the input ${found.join(".")} of step ${definition.name} gives a number that is infinite or none, which no file can keep`;
+  const hint = "Give another number, or text: ${{ string(...) }}";
+  const where = at?.expressions[0]?.where;
+  throw where === undefined
+    ? new FenError("expression_failed", text, { hint })
+    : new ExpressionError("expression_failed", where, { text, hint });
 }
 
 function forEachCount(jobs: readonly JobDefinition[]): number {

@@ -85,6 +85,18 @@ describe("what is refused", () => {
   });
 });
 
+test.each(["1.0 / 0.0", "0.0 / 0.0", "double('inf')"])(
+  "%s, which no file can keep, is refused with its place",
+  async (expression) => {
+    repo.model("takes", "true", { inputs: { properties: { deep: { type: "object" } } } });
+    repo.workflow("endless", [step("a", "takes", { inputs: { deep: { list: ["x", `\${{ ${expression} }}`] } } })]);
+    const error = await errorOf(repo, "workflow evaluate endless");
+    expect(error).toMatchObject({ code: "expression_failed", exitCode: 65 });
+    expect(error.message).toMatch(/workflow-.+\.yaml:\d+ \(.+\): the input deep\.list\.1 of step a gives a number/);
+    expect(repo.has(`.swamp/workflows-evaluated/workflow-${workflowId(1)}.yaml`)).toBe(false);
+  },
+);
+
 describe("all workflows", () => {
   test("one that needs inputs is told, and doesn't keep the others from being evaluated", async () => {
     repo.workflow("needs", [step("a", "web-a")], {
