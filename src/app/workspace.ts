@@ -4,8 +4,10 @@ import { FolderVersions } from "../data/folders.ts";
 import { Outputs } from "../data/outputs.ts";
 import type { DataSync } from "../data/sync.ts";
 import { DataVersions } from "../data/versions.ts";
+import { readHandedDown } from "../lock/hand-down.ts";
 import type { Lease, LockRequest } from "../lock/lease.ts";
 import { type AcquireOptions, LockManager } from "../lock/manager.ts";
+import { FenError } from "../kernel/errors.ts";
 import { behindFolder } from "../kernel/paths.ts";
 import { Definitions, type LoadedDefinition } from "../model/definitions.ts";
 import type { ModelTypes } from "../model/type.ts";
@@ -85,12 +87,28 @@ export async function openDatastore(
   return { datastore, versions: new FolderVersions(datastore.local) };
 }
 
-/** With the command's timeout, signal and notices. */
+/** A method that calls fen, which runs a method that calls fen: so many commands within each other, and no more. */
+const mostNested = 16;
+
+function refuseEndless({ machine }: AppContext): void {
+  const callers = new Set(readHandedDown(machine.host.env).map(({ pid }) => pid));
+  if (callers.size < mostNested) return;
+  throw new FenError(
+    "definition_invalid",
+    `Methods call fen ${callers.size} deep, one within the other; ${mostNested} is the most.`,
+    {
+      hint: "Does a method run itself? Look at what it calls: fen model get <model>",
+    },
+  );
+}
+
+/** With the command's timeout, signal and notices. Throws `definition_invalid` where methods call fen within each other without an end. */
 export async function lockWith(
   context: AppContext,
   locks: LockManager,
   { requests, ...options }: LockOptions & { readonly requests: readonly LockRequest[] },
 ): Promise<Lease> {
+  refuseEndless(context);
   const start = context.machine.clock.monotonic();
   const lease = await locks.acquire(requests, {
     timeoutMs: context.lockTimeoutMs,

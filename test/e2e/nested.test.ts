@@ -51,6 +51,16 @@ describe("lock-34: a command within another", () => {
     expect(run).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("reached the bottom") });
   });
 
+  test("a method that runs itself without an end is stopped, and so are those who called it", async () => {
+    repo.model("self", `echo in >> levels; ${fen} model method run self execute --json 2>> errors`);
+    const run = await repo.fen("model", "method", "run", "self", "execute");
+    expect(run.exitCode).toBe(1);
+    expect(read("levels")).toBe("in\n".repeat(16));
+    const refusal = /"code": "definition_invalid",\n\s*"message": "Methods call fen 16 deep/;
+    expect(read("errors")).toMatch(refusal);
+    expect(run.stderr).toContain("error: ");
+  });
+
   test("the whole datastore: refused at once, with a code of its own", async () => {
     repo.model("cleaner", `${fen} data gc --force --json 2> gc.json; echo $? > gc.code`);
     const start = Date.now();
