@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { JournalEntry } from "../../src/workflow/entries.ts";
-import { Browser, type BrowserOptions } from "../support/browser.ts";
+import { Browser, type BrowserOptions, needChromium } from "../support/browser.ts";
 import { type Scratch, scratchRepo } from "../support/cli.ts";
 import { author, journalOf, leaveJournal } from "../support/run-journals.ts";
 
@@ -11,6 +11,7 @@ let repo: Scratch;
 let browser: Browser;
 beforeAll(async () => {
   repo = await scratchRepo();
+  needChromium();
 });
 afterAll(() => repo.remove());
 afterEach(async () => {

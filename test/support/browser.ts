@@ -1,5 +1,5 @@
 /** Chromium without a window, driven over its pipe: opens a page, presses keys, looks at what was drawn. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,12 @@ import { until } from "./cli.ts";
 
 // oxlint-disable-next-line typescript/no-explicit-any -- what the browser answers is looked at by tests
 type Answer = any;
+
+/** For `beforeAll`: without it each test would wait in vain for an answer. */
+export function needChromium(): void {
+  if (spawnSync("sh", ["-c", "command -v chromium"]).status !== 0)
+    throw new Error("There is no chromium here to open the page with. Install it: sudo apt-get install -y chromium");
+}
 
 export interface BrowserOptions {
   readonly width?: number;
