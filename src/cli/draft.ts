@@ -18,19 +18,27 @@ export async function editWith<T>(
   edited: Edited,
   apply: (source: EditSource) => Promise<T>,
 ): Promise<T> {
-  const { what } = edited;
   const piped = await console.readInput(maxDefinitionBytes);
-  if (piped?.trim() === "")
-    throw new FenError(
-      what === "model" ? "definition_invalid" : "workflow_invalid",
-      `Standard input is empty: the ${what} stays as it is.`,
-      { hint: `Pipe the whole new ${what === "model" ? "definition" : "workflow"} in, or call it on a terminal.` },
-    );
   const draft = new Draft(console, edited);
-  const source = { text: piped, editor: console.editor, edit: (text: string) => draft.edit(text) };
+  const source: EditSource = {
+    // Asked for when the file was found: where there is none, that is the thing to tell.
+    get text() {
+      if (piped?.trim() === "") throw emptyInput(edited);
+      return piped;
+    },
+    editor: console.editor,
+    edit: (text) => draft.edit(text),
+  };
   const done = await apply(source).catch((error: unknown) => draft.keep(error));
   draft.remove();
   return done;
+}
+
+function emptyInput({ what, name }: Edited): FenError {
+  const code = what === "model" ? "definition_invalid" : "workflow_invalid";
+  return new FenError(code, `Standard input is empty: the ${what} ${name} stays as it is.`, {
+    hint: `Pipe the whole new file in: fen ${what} edit ${name} < new.yaml   Or call it on a terminal, for an editor.`,
+  });
 }
 
 /** The copy that the editor works on. What somebody wrote isn't lost because it can't be used. */

@@ -381,3 +381,13 @@ describe("types and methods", () => {
     });
   });
 });
+
+test("who edits what isn't there is told that, whatever is piped in; who pipes in nothing is told how", async () => {
+  expect(await errorOf(repo, "model edit nope")).toMatchObject({ code: "model_missing" });
+  expect(await errorOf(repo, "workflow edit nope")).toMatchObject({ code: "workflow_missing" });
+  expect(await errorOf(repo, "model edit web-01")).toMatchObject({
+    code: "definition_invalid",
+    message: "Standard input is empty: the model web-01 stays as it is.",
+    hint: expect.stringContaining("fen model edit web-01 < "),
+  });
+});
