@@ -19,6 +19,10 @@ test.each([
   ["model run web-01", "fen model method run?"],
   ["lock status", "fen datastore lock?"],
   ["data delte x", "fen data delete?"],
+  ["model type list", "fen model type search?"],
+  ["model type ls", "fen model type search?"],
+  ["datastore lock list", "fen datastore lock status?"],
+  ["data ls", "fen data list?"],
   ["demo --fats", "--fast?"],
   ["model method run a b --lock-timout 3s", "--lock-timeout?"],
 ])("fen %s: did you mean %s", (line, meant) => {

@@ -154,6 +154,14 @@ function furtherDown(words: readonly string[]): string | undefined {
   return found?.path.slice(0, found.path.indexOf(word) + 1).join(" ");
 }
 
+/** What other programs call `list` is here, by what a group offers, `list`, `search` or `status`. */
+function listingOf(words: readonly string[]): string | undefined {
+  if (!["list", "ls"].includes(words.at(-1) ?? "")) return undefined;
+  const group = words.slice(0, -1).join(" ");
+  const offered = catalog.filter(({ hidden }) => hidden !== true).map(({ path }) => path.join(" "));
+  return ["list", "search", "status"].map((word) => `${group} ${word}`).find((path) => offered.includes(path));
+}
+
 /** What scripts for the older program may call, and this one will have. */
 const notYet = ["vault", "repo upgrade", "summarise", "summarize"];
 
@@ -170,7 +178,7 @@ function unknownCommand(words: readonly string[]): FenError {
         .map((command) => command.path.slice(0, words.length).join(" ")),
     ),
   ];
-  const near = furtherDown(words) ?? (known.includes(called) ? undefined : nearest(called, known));
+  const near = listingOf(words) ?? furtherDown(words) ?? (known.includes(called) ? undefined : nearest(called, known));
   const group = words.slice(0, -1).join(" ");
   const help = groups[group] === undefined ? "fen help" : `fen ${group} --help`;
   return new FenError("unknown_command", `There is no command fen ${called}.`, {
