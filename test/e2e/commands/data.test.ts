@@ -185,7 +185,7 @@ describe("data search", () => {
       limited: true,
     });
     expect(await textOf(repo, "data search --limit 3")).toMatch(/\n1 more: --limit 4$/);
-    expect(await textOf(repo, "data search nothing")).toBe("No data matches.");
+    expect(await textOf(repo, "data search nothing")).toBe("No data matches. All there is: fen data search");
   });
 
   test.each([

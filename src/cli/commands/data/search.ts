@@ -3,8 +3,7 @@ import { dateTime, size, table } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
-  const document = await searchData(context, {
-    query: args[0] ?? "",
+  const filters = {
     type: flags.text("type"),
     model: flags.text("model"),
     lifetime: flags.text("lifetime"),
@@ -15,9 +14,10 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
     run: flags.text("run"),
     output: flags.text("output"),
     streaming: flags.on("streaming") || undefined,
-    tags: flags.list("tag"),
-    limit: flags.number("limit") ?? 50,
-  });
+  };
+  const [query = "", tags] = [args[0], flags.list("tag")];
+  const document = await searchData(context, { query, ...filters, tags, limit: flags.number("limit") ?? 50 });
+  const isNarrowed = query !== "" || tags.length > 0 || Object.values(filters).some((one) => one !== undefined);
   const rows = document.results.map((item) => [
     item.modelName,
     item.name,
@@ -28,7 +28,9 @@ export const handler: Handler = async ({ context, args, flags, console }) => {
   const more = document.limited ? `\n${document.total - document.results.length} more: --limit ${document.total}` : "";
   const text = () =>
     rows.length === 0
-      ? "No data matches."
+      ? isNarrowed
+        ? "No data matches. All there is: fen data search"
+        : "No data yet. It is what methods leave: fen model search"
       : table(["MODEL", "NAME", "VERSION", "SIZE", "MADE (UTC)"], rows, (head) => console.dim(head)) + more;
   return { document, text, paged: true };
 };
