@@ -3,7 +3,7 @@ import type { AppEvent } from "../../app/context.ts";
 import { heldElsewhere, recordOf, type WaitNotice } from "../../lock/manager.ts";
 import { resourceKey } from "../../store/contract.ts";
 import type { Console } from "../console.ts";
-import { duration } from "./table.ts";
+import { duration, timeSince } from "./table.ts";
 
 export type EventMode = "text" | "json" | "stream";
 
@@ -50,7 +50,7 @@ export function waiting(console: Console, notice: WaitNotice): string {
   const who =
     record === undefined
       ? undefined
-      : `${record.holder}, pid ${record.pid}${since === undefined ? "" : `, since ${since.slice(11, 19)} UTC`}${record.command === undefined ? "" : `: ${record.command}`}`;
+      : `${record.holder}, pid ${record.pid}${since === undefined ? "" : `, since ${timeSince(since)} UTC`}${record.command === undefined ? "" : `: ${record.command}`}`;
   const place = notice.place <= 1 ? "next in line" : `number ${notice.place} in line`;
   const limit = notice.remainingMs === undefined ? "" : ` (gives up in ${duration(notice.remainingMs)})`;
   return [

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { duration, fields, table } from "./table.ts";
+import { duration, fields, table, timeSince } from "./table.ts";
 
 test.each([
   [999, "999 ms"],
@@ -31,4 +31,12 @@ test("a cell holds no newline and no order to the terminal but colours", () => {
   const rows = [["a\nb\u001B[2J\u0007\r\tc", "\u001B[31mfailed\u001B[39m"]];
   expect(table(["NAME", "STATUS"], rows).split("\n")).toEqual(["NAME   STATUS", "ab  c  \u001B[31mfailed\u001B[39m"]);
   expect(fields([["name", "a\nb\u001B]0;title\u0007\u009B2J"]])).toBe("name  ab2J");
+});
+
+test("since when: the time of day, with the date where that was a day ago or longer", () => {
+  const since = "2026-01-31T12:00:05.123Z";
+  const at = Date.parse(since);
+  expect(timeSince(since, at + 86_399_999)).toBe("12:00:05");
+  expect(timeSince(since, at + 86_400_000)).toBe("2026-01-31 12:00:05");
+  expect(timeSince("", at)).toBe("");
 });

@@ -32,6 +32,13 @@ export function dateTime(iso: string): string {
   return iso.slice(0, 19).replace("T", " ");
 }
 
+const dayMs = 86_400_000;
+
+/** `12:00:00`, of a time in ISO 8601; with the date where that was a day ago or longer. */
+export function timeSince(iso: string, now = Date.now()): string {
+  return now - Date.parse(iso) < dayMs ? iso.slice(11, 19) : dateTime(iso);
+}
+
 /** `1.5 KiB` */
 export function size(bytes: number): string {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];

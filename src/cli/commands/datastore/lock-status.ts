@@ -1,7 +1,7 @@
 import { type LockInfo, lockStatus, type LockStatusResult, watchLocks } from "../../../app/datastore-use.ts";
 import type { Console } from "../../console.ts";
 import { exitCodeOf } from "../../exit-codes.ts";
-import { lengthOf, table } from "../../render/table.ts";
+import { lengthOf, table, timeSince } from "../../render/table.ts";
 import type { Handler, Invocation, Outcome } from "../../command.ts";
 
 export const handler: Handler = async (invocation) => {
@@ -30,7 +30,7 @@ function statusText(console: Console, document: LockStatusResult): string {
     console.status(lock.state),
     lock.holder ?? "?",
     lock.processes.map((one) => one.pid).join(" ") || String(lock.pid ?? "?"),
-    (lock.since ?? lock.acquiredAt ?? "").slice(11, 19),
+    timeSince(lock.since ?? lock.acquiredAt ?? ""),
     lock.command ?? lock.processes[0]?.command ?? "",
     console.dim(lock.nonce ?? ""),
   ];
@@ -39,7 +39,7 @@ function statusText(console: Console, document: LockStatusResult): string {
     console.yellow(`waiting (${one.place})`),
     one.holder,
     String(one.pid),
-    (one.since ?? "").slice(11, 19),
+    timeSince(one.since ?? ""),
     one.command ?? "",
     "",
   ]);
