@@ -185,7 +185,8 @@ class Wait {
   async sit(place: Place, blocked: Blocked, asked: { readonly claim: Claim; readonly label: string }): Promise<void> {
     const { claim, label } = asked;
     const remainingMs = this.#remaining();
-    if (remainingMs !== undefined && remainingMs <= 0) throw lockTimeout(blocked, label, this.#waited());
+    if (remainingMs !== undefined && remainingMs <= 0)
+      throw lockTimeout(blocked, label, this.#options.timeoutMs === 0 ? 0 : this.#waited());
     const nextNoticeMs = this.#tell(blocked, label, remainingMs);
     const mayBeInCycle = claim.within.length > 0;
     if (mayBeInCycle) await this.#refuseCycle(claim, label);
@@ -274,21 +275,18 @@ function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenErro
       ? "somebody else"
       : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
   const holds = heldElsewhere(blocked);
-  return new FenError(
-    "lock_timeout",
-    `The lock on ${label} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${who} has ${holds ?? "it"}.`,
-    {
-      hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
-      facts: {
-        resource: resourceKey(blocked.resource),
-        blockedBy: blocked.by.kind,
-        ...(holds === undefined ? {} : { holds }),
-        place: blocked.place,
-        waitedMs: Math.round(waitedMs),
-        ...(record === undefined ? {} : { holder: record }),
-      },
+  const howLong = waitedMs === 0 ? "is not free" : `was not free within ${(waitedMs / 1000).toFixed(1)} s`;
+  return new FenError("lock_timeout", `The lock on ${label} ${howLong}: ${who} has ${holds ?? "it"}.`, {
+    hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
+    facts: {
+      resource: resourceKey(blocked.resource),
+      blockedBy: blocked.by.kind,
+      ...(holds === undefined ? {} : { holds }),
+      place: blocked.place,
+      waitedMs: Math.round(waitedMs),
+      ...(record === undefined ? {} : { holder: record }),
     },
-  );
+  });
 }
 
 function waitCycle({ waits }: WaitCycle, label: string): FenError {

@@ -57,6 +57,7 @@ describe("time", () => {
     await acquire(["t/a"], { timeoutMs: 0 });
     locks.freeAfterMs.set("t/b", 1);
     await expect(acquire(["t/b"], { timeoutMs: 0 })).rejects.toEqual(timeout);
+    await expect(acquire(["t/b"], { timeoutMs: 0 })).rejects.toThrow("The lock on t/b is not free: ");
   });
 
   test("lock-30: a timeout names the holder and the model, and leaves the queue", async () => {
