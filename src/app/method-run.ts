@@ -10,6 +10,7 @@ import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import { runMethod as callMethod } from "../model/runner.ts";
 import type { MethodContext, MethodResult, OutputSpec, WriteOutputOptions } from "../model/type.ts";
+import type { Files } from "../store/contract.ts";
 import type { AppEvent } from "./context.ts";
 import { MethodRecord } from "./method-record.ts";
 import type { PreparedMethod } from "./prepare-method.ts";
@@ -44,8 +45,8 @@ export interface CallingStep {
   readonly log: RunLog;
   /** As it is written into the record. */
   readonly logFile: string;
-  /** The record was written, but isn't durable yet; the run sees to that. */
-  written(path: string): void;
+  /** Writes its record, and sees to that it survives a power cut before the run ends. */
+  readonly records: Pick<Files, "write">;
   /** How a declared output differs in this step, by the name of its spec. */
   override(specName: string): OutputOverride | undefined;
 }

@@ -280,7 +280,7 @@ export class StepRunner {
           workflowRunId: run,
           stepName: step.name,
         },
-        written: (path) => surroundings.records.add(path),
+        records: surroundings.records,
         log: this.#engine.logOf(step),
         logFile: logName,
         override: overridesOf(step.definition, { ...state.inputs, ...inputs }, tainted),
