@@ -30,6 +30,8 @@ export interface MethodRunParts extends PreparedMethod {
   isLast?(status: RunStatus): boolean;
   /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
   readonly signal: AbortSignal;
+  /** `signal` and the lease's in one, where the caller has it already: it costs more than it looks. */
+  readonly either?: AbortSignal | undefined;
   emit(event: AppEvent): void;
   /** The step of a workflow that calls it: its output goes to the log of the run, and its record is written once, at the end. */
   readonly step?: CallingStep;
@@ -130,7 +132,7 @@ export class MethodRun {
   /** Runs the method; what it throws is kept, because the record must be written first. */
   async #call(log: RunLog): Promise<{ result: MethodResult; thrown?: unknown }> {
     const { type, method, resolved, lease } = this.#parts;
-    const signal = AbortSignal.any([this.#parts.signal, lease.signal]);
+    const signal = this.#parts.either ?? AbortSignal.any([this.#parts.signal, lease.signal]);
     try {
       return {
         result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)),

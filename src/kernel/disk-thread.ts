@@ -2,8 +2,8 @@
  * A thread that writes small files and makes things durable for a thread that has more to do: to open, write, rename, sync and close from there costs the
  * one that asks nothing but a message. It takes some 30 ms of a processor to start, so it is for those who have hundreds to write.
  */
-import * as fs from "node:fs";
-import * as path from "node:path";
+import type * as fs from "node:fs";
+import type * as path from "node:path";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { unsyncableFolder } from "./files.ts";
 
@@ -35,6 +35,9 @@ interface Failure {
   readonly code?: string | undefined;
 }
 
+/** What is written within so many milliseconds goes there together. */
+const gatherMs = 5;
+
 interface Asked {
   resolve(): void;
   reject(error: Error): void;
@@ -63,7 +66,7 @@ export class DiskThread {
 
   /** The file gets there soon: whole or not at all. That it didn't is thrown by `settled`. */
   write(file: LaterFile): void {
-    if (this.#files.push(file) === 1) setImmediate(() => this.#post()); // those of the same turn go together
+    if (this.#files.push(file) === 1) setTimeout(() => this.#post(), gatherMs); // to wake the other thread is what it costs
   }
 
   /**
