@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { DiskThread, type LaterFile, work } from "./disk-thread.ts";
+import { Disk, DiskThread, type LaterFile } from "./disk-thread.ts";
 import { unsyncableFolder } from "./files.ts";
 
 let folder: string;
@@ -69,12 +69,8 @@ describe("what the thread does", () => {
     const fsync = (_fd: number, done: (error: NodeJS.ErrnoException | null) => void) =>
       syncs.push((error) => done(error ?? null));
     // Of the port only these two are used.
-    work(
-      port as unknown as Parameters<typeof work>[0],
-      { ...fs, fsync } as unknown as typeof fs,
-      path,
-      unsyncableFolder,
-    );
+    const node = { fs: { ...fs, fsync } as unknown as typeof fs, path };
+    new Disk(port as unknown as ConstructorParameters<typeof Disk>[0], node, unsyncableFolder).serve();
   });
 
   const failed = (code: string) => Object.assign(new Error(code), { code });

@@ -51,7 +51,8 @@ export class DiskThread {
   #failed: Error | undefined;
 
   constructor() {
-    const code = `(${work.toString()})(require("node:worker_threads").parentPort, require("node:fs"), require("node:path"), ${JSON.stringify(unsyncableFolder)})`;
+    const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
+    const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}).serve()`;
     this.#worker = new Worker(code, {
       eval: true,
       env: {},
@@ -114,99 +115,123 @@ export class DiskThread {
   }
 }
 
-/** What the thread does. It is given to it as text: nothing outside of it can be used. */
-export function work(
-  port: Pick<MessagePort, "on" | "postMessage">,
-  { closeSync, fstatSync, fsync, mkdirSync, openSync, renameSync, unlinkSync, writeSync }: typeof fs,
-  { dirname }: typeof path,
-  unsyncable: readonly string[],
-): void {
+/** What the thread does. Its code is given to it as text: nothing outside of the class can be used. */
+export class Disk {
   /** So many files are made durable at a time: the threads that do it are the whole process's, and others wait for less. */
-  const syncsAtOnce = 2;
+  readonly #syncsAtOnce = 2;
+  readonly #port: Pick<MessagePort, "on" | "postMessage">;
+  readonly #fs: typeof fs;
+  readonly #path: typeof path;
+  readonly #unsyncable: readonly string[];
   /** Paths of what isn't durable yet. */
-  const written: string[] = [];
-  let syncing = 0;
-  let failure: Failure | undefined;
-  const settling: number[] = [];
+  readonly #written: string[] = [];
+  readonly #settling: number[] = [];
+  #syncing = 0;
+  #failure: Failure | undefined;
 
-  const plain = (error: unknown): Failure => {
-    const { message, code } = error as NodeJS.ErrnoException; // what `node:fs` throws
-    return { message, code };
-  };
+  constructor(
+    port: Pick<MessagePort, "on" | "postMessage">,
+    node: { readonly fs: typeof fs; readonly path: typeof path },
+    unsyncable: readonly string[],
+  ) {
+    this.#port = port;
+    this.#fs = node.fs;
+    this.#path = node.path;
+    this.#unsyncable = unsyncable;
+  }
 
-  const open = (file: string): number => {
+  serve(): void {
+    this.#port.on("message", (question: Question) => this.#asked(question));
+  }
+
+  #asked({ id = -1, files = [], sync: paths, settle }: Question): void {
+    for (const file of files) this.#write(file);
+    if (paths !== undefined) this.#syncAll(id, paths);
+    if (settle === true) this.#settling.push(id);
+    this.#next();
+  }
+
+  #write({ path: target, aside, text }: LaterFile): void {
     try {
-      return openSync(file, "wx");
-    } catch (error) {
-      if (plain(error).code !== "ENOENT") throw error;
-      mkdirSync(dirname(file), { recursive: true }); // it was empty, and was removed
-      return openSync(file, "wx");
-    }
-  };
-
-  const write = ({ path: target, aside, text }: LaterFile): void => {
-    let fd: number | undefined;
-    try {
-      fd = open(aside);
-      const bytes = Buffer.from(text);
-      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-      closeSync(fd);
-      renameSync(aside, target);
-      written.push(target);
-    } catch (error) {
-      failure ??= plain(error);
+      const fd = this.#open(aside);
       try {
-        if (fd !== undefined) unlinkSync(aside);
-      } catch {
-        // The first failure is the one to tell.
+        const bytes = Buffer.from(text);
+        for (let at = 0; at < bytes.length;) at += this.#fs.writeSync(fd, bytes, at);
+      } finally {
+        this.#fs.closeSync(fd);
       }
+      this.#fs.renameSync(aside, target);
+      this.#written.push(target);
+    } catch (error) {
+      this.#failure ??= this.#plain(error);
+      this.#removeQuietly(aside);
     }
-  };
+  }
 
-  const sync = (file: string, done: (failed: Failure | undefined) => void): void => {
+  #removeQuietly(file: string): void {
+    try {
+      this.#fs.unlinkSync(file);
+    } catch {
+      // It was never made, or the disk fails: the first failure is the one to tell.
+    }
+  }
+
+  #open(file: string): number {
+    try {
+      return this.#fs.openSync(file, "wx");
+    } catch (error) {
+      if (this.#plain(error).code !== "ENOENT") throw error;
+      this.#fs.mkdirSync(this.#path.dirname(file), { recursive: true }); // it was empty, and was removed
+      return this.#fs.openSync(file, "wx");
+    }
+  }
+
+  #next(): void {
+    while (this.#syncing < this.#syncsAtOnce) {
+      const one = this.#written.pop();
+      if (one === undefined) break;
+      this.#syncing++;
+      this.#sync(one, (failed) => {
+        this.#syncing--;
+        if (failed?.code !== "ENOENT") this.#failure ??= failed; // one that was removed meanwhile needn't be durable
+        if (this.#syncing < this.#syncsAtOnce) this.#next();
+      });
+    }
+    if (this.#syncing > 0) return;
+    for (const id of this.#settling.splice(0)) this.#answer({ id, failure: this.#failure });
+  }
+
+  #syncAll(id: number, paths: readonly string[]): void {
+    let left = paths.length;
+    let failure: Failure | undefined;
+    if (left === 0) this.#answer({ id });
+    for (const one of paths)
+      this.#sync(one, (failed) => {
+        failure ??= failed;
+        if (--left === 0) this.#answer({ id, failure });
+      });
+  }
+
+  #sync(file: string, done: (failed: Failure | undefined) => void): void {
     let fd: number;
     try {
-      fd = openSync(file, "r");
+      fd = this.#fs.openSync(file, "r");
     } catch (error) {
-      return done(plain(error));
+      return done(this.#plain(error));
     }
-    fsync(fd, (error) => {
-      const isRefused = error !== null && unsyncable.includes(error.code ?? "") && fstatSync(fd).isDirectory();
-      closeSync(fd);
-      done(error === null || isRefused ? undefined : plain(error));
+    this.#fs.fsync(fd, (error) => {
+      const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
+      this.#fs.closeSync(fd);
+      done(error === null || isRefused ? undefined : this.#plain(error));
     });
-  };
+  }
 
-  const syncAll = (id: number, paths: readonly string[]): void => {
-    let left = paths.length;
-    let first: Failure | undefined;
-    if (left === 0) port.postMessage({ id } satisfies Answer);
-    for (const one of paths)
-      sync(one, (failed) => {
-        first ??= failed;
-        if (--left === 0) port.postMessage({ id, failure: first } satisfies Answer);
-      });
-  };
+  #answer(answer: Answer): void {
+    this.#port.postMessage(answer);
+  }
 
-  const next = (): void => {
-    while (syncing < syncsAtOnce) {
-      const one = written.pop();
-      if (one === undefined) break;
-      syncing++;
-      sync(one, (failed) => {
-        syncing--;
-        if (failed?.code !== "ENOENT") failure ??= failed; // one that was removed meanwhile needn't be durable
-        if (syncing < syncsAtOnce) next();
-      });
-    }
-    if (syncing > 0) return;
-    for (const id of settling.splice(0)) port.postMessage({ id, failure } satisfies Answer);
-  };
-
-  port.on("message", ({ id = -1, files = [], sync: paths, settle }: Question) => {
-    for (const file of files) write(file);
-    if (paths !== undefined) syncAll(id, paths);
-    if (settle === true) settling.push(id);
-    next();
-  });
+  #plain(error: unknown): Failure {
+    const { message, code } = error as NodeJS.ErrnoException; // what `node:fs` throws
+    return { message, code };
+  }
 }

@@ -235,8 +235,7 @@ function check(root: string, reference: Reference, done: ReadonlyMap<string, num
   }
   const known = (file: string) => !file.endsWith(".owner") || told.includes(basename(file, ".owner"));
   for (const file of left.filter(known))
-    if (/\.lock$|\.owner$|\.cancel$|\.claim$|staging\/[^/]+\/./.test(file))
-      violations.push(`left: ${file}`);
+    if (/\.lock$|\.owner$|\.cancel$|\.claim$|staging\/[^/]+\/./.test(file)) violations.push(`left: ${file}`);
   return violations;
 }
 
