@@ -51,3 +51,25 @@ test("a failure is told to who asks for all", async () => {
   await files.end(new Error("worn out"));
   await expect(records.settled()).rejects.toThrow("worn out");
 });
+
+test("the first are written here, the many after them by others, who are waited for in the end", async () => {
+  const files = new SlowFiles();
+  const later: string[] = [];
+  let broken = false;
+  const written = {
+    write: (path: string) => void later.push(path),
+    settled: async () => {
+      if (broken) throw new Error("worn out");
+    },
+  };
+  const records = new DurableLater(Object.assign(files, { later: () => written }));
+  for (let number = 0; number < 100; number++) await records.write(String(number), "record");
+  expect([files.files.size, later.length]).toEqual([64, 36]);
+  const settled = records.settled();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(files.asked.map((paths) => paths.length)).toEqual([64]);
+  await files.end();
+  await settled;
+  broken = true;
+  await expect(records.settled()).rejects.toThrow("worn out");
+});

@@ -1,9 +1,11 @@
 /**
  * Records of steps, made durable together beside the work: what they say is in the run's journal too, so no step waits for its own. Many at once cost the
- * disk little more than one.
+ * disk little more than one; and where there are many, they are written by others as well.
  */
-import type { Files } from "../store/contract.ts";
+import type { Files, LaterFiles } from "../store/contract.ts";
 
+/** So many are written here, before it is worth having others do it. */
+const few = 64;
 /** Fewer aren't worth the disk's attention before the end. */
 const enough = 512;
 
@@ -11,11 +13,22 @@ export class DurableLater {
   readonly #files: Files;
   #paths: string[] = [];
   #syncing: Promise<void> | undefined;
+  #written = 0;
+  #later: LaterFiles | undefined;
 
   constructor(files: Files) {
     this.#files = files;
   }
 
+  /** Of the first the failure is thrown, of others by `settled`. */
+  async write(path: string, bytes: Uint8Array | string): Promise<void> {
+    if (this.#written++ >= few) this.#later ??= this.#files.later?.();
+    if (this.#later !== undefined && typeof bytes === "string") return this.#later.write(path, bytes);
+    await this.#files.write(path, bytes, { durable: false });
+    this.add(path);
+  }
+
+  /** One that is written. */
   add(path: string): void {
     this.#paths.push(path);
     if (this.#paths.length < enough) return;
@@ -27,6 +40,7 @@ export class DurableLater {
   async settled(): Promise<void> {
     await this.#syncing;
     await this.#sync(1);
+    await this.#later?.settled();
   }
 
   /** As long as there are at least so many. */

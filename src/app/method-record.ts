@@ -74,11 +74,10 @@ export class MethodRecord {
     const { files, local } = this.#workspace.datastore;
     this.#isForLater = step === undefined && ending.isDurable === false && files === local;
     const durable = step === undefined && !this.#isForLater; // the run of a step sees to its records itself
-    const writing = this.#workspace.outputs.write(this.#stem, record, { durable });
+    const writing = this.#workspace.outputs.write(this.#stem, record, { durable, by: step?.records });
     const closing = this.close();
     await Promise.allSettled([writing, closing]);
     await writing;
-    step?.written(`${this.#stem}.yaml`);
     await closing;
   }
 

@@ -10,6 +10,7 @@ import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import { runMethod as callMethod } from "../model/runner.ts";
 import type { MethodContext, MethodResult, OutputSpec, WriteOutputOptions } from "../model/type.ts";
+import type { Files } from "../store/contract.ts";
 import type { AppEvent } from "./context.ts";
 import { MethodRecord } from "./method-record.ts";
 import type { PreparedMethod } from "./prepare-method.ts";
@@ -29,6 +30,8 @@ export interface MethodRunParts extends PreparedMethod {
   isLast?(status: RunStatus): boolean;
   /** Ends the work: the command's signal, a timeout. The loss of the lock ends it too. */
   readonly signal: AbortSignal;
+  /** `signal` and the lease's in one, where the caller has it already: it costs more than it looks. */
+  readonly either?: AbortSignal | undefined;
   emit(event: AppEvent): void;
   /** The step of a workflow that calls it: its output goes to the log of the run, and its record is written once, at the end. */
   readonly step?: CallingStep;
@@ -44,8 +47,8 @@ export interface CallingStep {
   readonly log: RunLog;
   /** As it is written into the record. */
   readonly logFile: string;
-  /** The record was written, but isn't durable yet; the run sees to that. */
-  written(path: string): void;
+  /** Writes its record, and sees to that it survives a power cut before the run ends. */
+  readonly records: Pick<Files, "write">;
   /** How a declared output differs in this step, by the name of its spec. */
   override(specName: string): OutputOverride | undefined;
 }
@@ -129,7 +132,7 @@ export class MethodRun {
   /** Runs the method; what it throws is kept, because the record must be written first. */
   async #call(log: RunLog): Promise<{ result: MethodResult; thrown?: unknown }> {
     const { type, method, resolved, lease } = this.#parts;
-    const signal = AbortSignal.any([this.#parts.signal, lease.signal]);
+    const signal = this.#parts.either ?? AbortSignal.any([this.#parts.signal, lease.signal]);
     try {
       return {
         result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)),

@@ -33,6 +33,7 @@ export interface Attempted {
 export class StepRunner {
   readonly #engine: WorkflowEngine;
   readonly #signal: AbortSignal;
+  readonly #ends = new WeakMap<Lease, AbortSignal>();
 
   constructor(engine: WorkflowEngine, signal: AbortSignal) {
     this.#engine = engine;
@@ -202,7 +203,8 @@ export class StepRunner {
     try {
       const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
       const signal = timeout.or(this.#signal);
-      const parts = { startedAt, isLast, signal, ...this.#runParts(step, { prepared, id, ...call }) };
+      const either = signal === this.#signal ? this.#orLost(call.lease) : undefined;
+      const parts = { startedAt, isLast, signal, either, ...this.#runParts(step, { prepared, id, ...call }) };
       const outcome = await new MethodRun(machine, workspace, parts).execute();
       return {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
@@ -214,6 +216,13 @@ export class StepRunner {
       if (!timeout.isOver || this.#signal.aborted) throw error;
       return { status: "failed", error: asError(error).message, cause: "timeout" };
     }
+  }
+
+  /** Fires when the run is stopped or the lease lost: one for all steps under it. */
+  #orLost(lease: Lease): AbortSignal {
+    const known = this.#ends.get(lease) ?? AbortSignal.any([this.#signal, lease.signal]);
+    this.#ends.set(lease, known);
+    return known;
   }
 
   /** Nothing of the run wants the model after this attempt. */
@@ -280,7 +289,7 @@ export class StepRunner {
           workflowRunId: run,
           stepName: step.name,
         },
-        written: (path) => surroundings.records.add(path),
+        records: surroundings.records,
         log: this.#engine.logOf(step),
         logFile: logName,
         override: overridesOf(step.definition, { ...state.inputs, ...inputs }, tainted),

@@ -66,8 +66,13 @@ export class Outputs {
     return `outputs/${model.type}/${method}/${model.id}-${run.startedAt.replaceAll(/[:.]/g, "-")}-${run.id.slice(0, 8)}`;
   }
 
-  async write(stem: string, record: OutputRecord, options: { readonly durable: boolean }): Promise<void> {
-    await this.#files.write(`${stem}.yaml`, stringifyYaml(record), options);
+  /** `by`: who sees to that it gets there. */
+  async write(
+    stem: string,
+    record: OutputRecord,
+    { durable, by = this.#files }: { readonly durable: boolean; readonly by?: Pick<Files, "write"> | undefined },
+  ): Promise<void> {
+    await by.write(`${stem}.yaml`, stringifyYaml(record), { durable });
   }
 
   /** All record files, newest first. `modelId` narrows. */

@@ -147,9 +147,11 @@ function syncDescriptor(fd: number): Promise<void> {
   return new Promise((resolve, reject) => fsync(fd, (error) => (error === null ? resolve() : reject(error))));
 }
 
-/** Some filesystems refuse to sync folders; their names are then as durable as they can be. */
+/** Some filesystems refuse to sync folders, with one of these; their names are then as durable as they can be. */
+export const unsyncableFolder: readonly string[] = ["EINVAL", "EPERM", "EISDIR", "ENOTSUP", "EBADF"];
+
 function isUnsyncable(error: unknown): boolean {
-  return ["EINVAL", "EPERM", "EISDIR", "ENOTSUP", "EBADF"].includes(systemErrorCode(error) ?? "");
+  return unsyncableFolder.includes(systemErrorCode(error) ?? "");
 }
 
 /** Makes the names in a folder durable. Does nothing where the system can't (Windows). */

@@ -56,10 +56,19 @@ export interface Files {
   reopen(path: string): Promise<Appender>;
   /** Makes files that were written without that durable, and their names. One that has been removed meanwhile needn't be. */
   sync(paths: readonly string[]): Promise<void>;
+  /** For who writes hundreds of small files that nobody waits for: they are written beside the work of who asks. Absent where that is of no use. */
+  later?(): LaterFiles;
   /** Removes a file or a whole folder; true where something was there. */
   remove(path: string): Promise<boolean>;
   /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */
   locate(path: string): string;
+}
+
+export interface LaterFiles {
+  /** As `Files.write`, soon: who reads meanwhile may find the old content, or none. What fails is thrown by `settled`. */
+  write(path: string, text: string): void;
+  /** Resolves when everything written so far survives a power cut. Throws the first failure. */
+  settled(): Promise<void>;
 }
 
 /** Files on this machine: what needs renames, or a process that others can see alive. */

@@ -227,6 +227,12 @@ function check(root: string, reference: Reference, done: ReadonlyMap<string, num
   const left = readdirSync(join(root, ".swamp"), { recursive: true }).map(String);
   // A run that died before its first line was there, and that nobody has called, is none: nobody will ask for it.
   const told = JSON.stringify(runs.map((run) => run.entries));
+  const recordOf = (id: string) =>
+    left.filter((file) => file.startsWith("outputs/") && file.endsWith(`-${id.slice(0, 8)}.yaml`));
+  for (const [path, { output, status }] of steps) {
+    if (output === undefined || status === "skipped") continue;
+    if (recordOf(output).length !== 1) violations.push(`${path} ${status}, and has ${recordOf(output).length} records`);
+  }
   const known = (file: string) => !file.endsWith(".owner") || told.includes(basename(file, ".owner"));
   for (const file of left.filter(known))
     if (/\.lock$|\.owner$|\.cancel$|\.claim$|staging\/[^/]+\/./.test(file)) violations.push(`left: ${file}`);

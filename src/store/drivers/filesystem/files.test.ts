@@ -47,3 +47,16 @@ test("below a file there is nothing, at the first look and at the next", async (
 test("a folder that can't be looked at is told as an error of the store", async () => {
   await expect(look(`${"x".repeat(300)}/file`)).rejects.toMatchObject({ code: "store_unavailable" });
 });
+
+test("what others write later comes there whole; it doesn't lead out, and what fails is told as an error of the store", async () => {
+  const later = files.later?.();
+  if (later === undefined) throw new Error("files of a folder are written by a thread");
+  later.write("outputs/one", "1");
+  symlinkSync(base, join(base, "root", "link"));
+  expect(() => later.write("link/two", "2")).toThrow(expect.objectContaining({ code: "path_escapes" }));
+  expect(() => later.write("../two", "2")).toThrow(expect.objectContaining({ code: "path_escapes" }));
+  await later.settled();
+  expect(new TextDecoder().decode(await look("outputs/one"))).toBe("1");
+  later.write("outputs/one/below a file", "3");
+  await expect(later.settled()).rejects.toMatchObject({ code: "store_unavailable" });
+});

@@ -17,6 +17,7 @@ import {
   type Stats,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { DiskThread } from "../../../kernel/disk-thread.ts";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import {
   isAbsence,
@@ -32,7 +33,7 @@ import {
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
-import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../contract.ts";
+import type { Appender, Entry, FileInfo, LaterFiles, LocalFiles, Owned } from "../../contract.ts";
 import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
@@ -52,6 +53,8 @@ export class FilesystemFiles implements LocalFiles {
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
   readonly #syncs = new Syncs();
+  /** Once there is much to write: from then on it does the syncs of commits, too. */
+  #thread: DiskThread | undefined;
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. */
@@ -148,12 +151,32 @@ export class FilesystemFiles implements LocalFiles {
     }
   }
 
+  later(): LaterFiles {
+    const thread = (this.#thread ??= new DiskThread());
+    const folders = new Set<string>();
+    return {
+      write: (path, text) => {
+        const full = this.#inside(path);
+        folders.add(dirname(full));
+        thread.write({ path: full, aside: asidePath(full), text });
+      },
+      settled: async () => {
+        try {
+          await thread.settled();
+          await thread.sync(new Set([...folders].flatMap((folder) => this.#upToRoot(folder))));
+        } catch (error) {
+          throw storeError(error, "the files", this.#root);
+        }
+      },
+    };
+  }
+
   async settle(path: string, files?: readonly string[]): Promise<void> {
     const full = this.#inside(path);
     try {
       const above = this.#upToRoot(dirname(dirname(full))).filter((folder) => this.#unsettled.has(folder));
       const below = files === undefined ? treeOf(full) : withFolders(full, files);
-      await this.#syncs.sync([...above, ...below]);
+      await (this.#thread ?? this.#syncs).sync([...above, ...below]);
       for (const folder of above) this.#unsettled.delete(folder);
     } catch (error) {
       throw storeError(error, "the folder", full);
@@ -170,7 +193,7 @@ export class FilesystemFiles implements LocalFiles {
       // Others may have made the folders above for something that needn't be durable.
       const above = this.#upToRoot(folder);
       const named = above.findIndex((one) => this.#named.has(one) && (made === undefined || one.length < made.length));
-      await this.#syncs.sync(named < 0 ? above : above.slice(0, named + 1));
+      await (this.#thread ?? this.#syncs).sync(named < 0 ? above : above.slice(0, named + 1));
       for (const one of above) this.#named.add(one);
       return "adopted";
     } catch (error) {

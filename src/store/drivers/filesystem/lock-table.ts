@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { isAbsence, makeFolder, openInMadeFolder } from "../../../kernel/files.ts";
 import { sha256 } from "../../../kernel/hash.ts";
+import { inFolder } from "../../../kernel/paths.ts";
 import { type Holding, type LockMode, type Resource, resourceKey } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
 
@@ -21,7 +22,7 @@ const modelBytes = 2 ** 51;
 const gatesStart = 2 ** 52;
 const sharesStart = gatesStart + 2 ** 51;
 const shareBytes = 2 ** 50;
-const mostHashes = 1000;
+const mostKnown = 1000;
 
 /** What one queue and one lock are about: a resource, or the share of a holding among the commands that it covers. */
 export interface Slot {
@@ -48,6 +49,7 @@ export class LockTable {
   readonly #revokedFolder: string;
   readonly #kernel: KernelLocks;
   readonly #hashes = new Map<string, number>();
+  readonly #names = new Map<string, string>();
   /** A descriptor of the table through which nothing is ever held, kept for the next look. */
   #probe: (Identity & { readonly fd: number }) | undefined;
 
@@ -60,7 +62,7 @@ export class LockTable {
   /** Of the current table: another one after the datastore's lock was revoked. */
   get path(): string {
     const generation = this.generation({ kind: "datastore" });
-    return join(this.#fenFolder, generation === 0 ? "locks" : `locks.${generation}`);
+    return inFolder(this.#fenFolder, generation === 0 ? "locks" : `locks.${generation}`);
   }
 
   open(): number {
@@ -107,7 +109,7 @@ export class LockTable {
 
   /** How often this resource's lock was revoked. */
   generation(resource: Resource): number {
-    const name = slotName({ resource });
+    const name = remembered(this.#names, resourceKey(resource), () => slotName({ resource }));
     let generation = 0;
     try {
       while (statSync(this.#markPath(name, generation + 1), { throwIfNoEntry: false }) !== undefined) generation++;
@@ -203,12 +205,7 @@ export class LockTable {
 
   /** Asked for again and again while one waits, and when it is one's turn. */
   #hash(text: string): number {
-    const known = this.#hashes.get(text);
-    if (known !== undefined) return known;
-    if (this.#hashes.size >= mostHashes) this.#hashes.clear();
-    const hash = hash51(text);
-    this.#hashes.set(text, hash);
-    return hash;
+    return remembered(this.#hashes, text, () => hash51(text));
   }
 
   #revokedBytes(): number[] {
@@ -222,8 +219,18 @@ export class LockTable {
   }
 
   #markPath(name: string, number: number): string {
-    return join(this.#revokedFolder, `${name}+${number}`);
+    return inFolder(this.#revokedFolder, `${name}+${number}`);
   }
+}
+
+/** What is asked for again and again, of so many at most. */
+function remembered<T>(known: Map<string, T>, key: string, find: () => T): T {
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  if (known.size >= mostKnown) known.clear();
+  const found = find();
+  known.set(key, found);
+  return found;
 }
 
 /** Which file it is: nobody else has both numbers as long as it is open. */
