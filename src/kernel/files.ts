@@ -1,6 +1,7 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsync,
@@ -12,7 +13,6 @@ import {
   readSync,
   renameSync,
   rmdirSync,
-  statSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -221,6 +221,9 @@ export interface ReadOptions {
   readonly orPipe?: boolean;
 }
 
+/** To open a pipe that nobody writes to takes for ever otherwise. */
+const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 /** The bytes of a file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. A pipe or a device, which may never end, is refused. */
 export async function readBytes(
   path: string,
@@ -229,13 +232,11 @@ export async function readBytes(
 ): Promise<Uint8Array | undefined> {
   let fd: number | undefined;
   try {
-    // Before it is opened: opening a pipe that nobody writes to never ends.
-    const info = statSync(path, { throwIfNoEntry: false });
-    if (info === undefined) return undefined;
-    if (options.orPipe !== true && !info.isFile() && !info.isDirectory()) throw notRegular(path);
     // At once: these files are small, and the way through other threads costs more than reading them.
-    fd = openSync(path, "r");
-    const { size } = fstatSync(fd);
+    fd = openSync(path, options.orPipe === true ? constants.O_RDONLY : withoutWaiting);
+    const info = fstatSync(fd);
+    if (options.orPipe !== true && !info.isFile() && !info.isDirectory()) throw notRegular(path);
+    const { size } = info;
     if (size > maxBytes) throw tooLarge(path, `${size} bytes`, maxBytes);
     return readAll(fd, path, { expected: size, maxBytes });
   } catch (error) {
