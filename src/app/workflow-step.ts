@@ -51,7 +51,7 @@ export class StepRunner {
   async #untilItEnds(step: StepState, place: Place): Promise<void> {
     const { retry } = step.definition;
     for (let attempt = step.attempt + 1; ; attempt++) {
-      const result = await this.#attempt(step, attempt);
+      const result = await this.#attempt(step, attempt, place);
       if (result === undefined) return; // stopped before it began
       const again =
         result.status === "failed" &&
@@ -97,7 +97,7 @@ export class StepRunner {
   }
 
   /** Undefined where the run was stopped before the step had begun. */
-  async #attempt(step: StepState, attempt: number): Promise<Attempted | undefined> {
+  async #attempt(step: StepState, attempt: number, place: Place): Promise<Attempted | undefined> {
     try {
       const { task } = step.definition;
       const { compiled } = this.#engine.planned(step);
@@ -108,7 +108,7 @@ export class StepRunner {
       const target = asName(value, text, workflow.file);
       const named = targetOf(workflow, step.definition, { compiled, isTainted });
       if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, named, scope });
-      return await this.#callModel(step, { attempt, target, named, scope });
+      return await this.#callModel(step, { attempt, target, named, scope, place });
     } catch (thrown) {
       const error = await this.#engine.located(thrown);
       if (this.#signal.aborted)
@@ -134,7 +134,7 @@ export class StepRunner {
   async #callModel(
     step: StepState,
     /** `found`: the definition, where it was read already. */
-    call: Called & { readonly found?: LoadedDefinition },
+    call: Called & { readonly place: Place; readonly found?: LoadedDefinition },
   ): Promise<Attempted> {
     const { attempt, target, named, scope } = call;
     const { surroundings } = this.#engine.parts;
@@ -147,15 +147,15 @@ export class StepRunner {
     const request = modelLock(found, modeOf(found, kind, method));
     const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
-    let changed: LoadedDefinition;
+    let done: LoadedDefinition | Worked;
     try {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
         const locked = { attempt, found, method, scope, lease, request };
         const prepared = await this.#prepare(step, locked);
-        if (request.mode === "exclusive" || prepared.mode === "shared") return await this.#work(step, locked, prepared);
-        changed = prepared.loaded; // it may change things now: it needs the stronger lock
+        const isEnough = request.mode === "exclusive" || prepared.mode === "shared";
+        done = isEnough ? await this.#work(step, locked, prepared) : prepared.loaded;
       } finally {
         await surroundings.locks.done(request);
       }
@@ -163,7 +163,11 @@ export class StepRunner {
       held.release();
       endTurn();
     }
-    return this.#callModel(step, { ...call, found: changed });
+    // It may change things now: it needs the stronger lock.
+    if (!("attempted" in done)) return this.#callModel(step, { ...call, found: done });
+    call.place.leave(); // who is next waits for the model, not for the disk
+    await done.run?.settle();
+    return done.attempted;
   }
 
   /** One that has to wait lets others work meanwhile. */
@@ -189,7 +193,7 @@ export class StepRunner {
     }
   }
 
-  async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Attempted> {
+  async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Worked> {
     const { surroundings, journal } = this.#engine.parts;
     const { machine, workspace } = surroundings;
     const id = machine.random.uuid();
@@ -203,16 +207,18 @@ export class StepRunner {
       const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
       const signal = timeout.or(this.#signal);
       const parts = { startedAt, isLast, signal, ...this.#runParts(step, { prepared, id, ...call }) };
-      const outcome = await new MethodRun(machine, workspace, parts).execute();
-      return {
+      const run = new MethodRun(machine, workspace, parts);
+      const outcome = await run.execute();
+      const attempted: Attempted = {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
         error: outcome.message,
         cause: timeout.isOver ? "timeout" : "failure",
         data: outcome.committed.map(({ dataId, name, version }) => [dataId, name, version] as const),
       };
+      return { attempted, run };
     } catch (error) {
       if (!timeout.isOver || this.#signal.aborted) throw error;
-      return { status: "failed", error: asError(error).message, cause: "timeout" };
+      return { attempted: { status: "failed", error: asError(error).message, cause: "timeout" } };
     }
   }
 
@@ -305,6 +311,12 @@ interface LockedCall {
   readonly scope: Scope;
   readonly lease: Lease;
   readonly request: LockRequest;
+}
+
+/** How an attempt ended, once what its run has left to the disk is there: that needs neither turn nor lock. */
+interface Worked {
+  readonly attempted: Attempted;
+  readonly run?: MethodRun;
 }
 
 interface PreparedStep extends PreparedMethod {
