@@ -53,13 +53,7 @@ export class StepRunner {
     for (let attempt = step.attempt + 1; ; attempt++) {
       const result = await this.#attempt(step, attempt, place);
       if (result === undefined) return; // stopped before it began
-      const again =
-        result.status === "failed" &&
-        retry !== undefined &&
-        attempt < retry.attempts &&
-        result.cause !== undefined &&
-        retry.on.includes(result.cause);
-      if (!again) return this.#ended(step, result);
+      if (retry === undefined || !isTriedAgain(step, attempt, result)) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
       place.leave(); // others needn't wait for that
       const { clock } = this.#engine.parts.surroundings.machine;
@@ -92,8 +86,13 @@ export class StepRunner {
       ...(data === undefined || data.length === 0 ? {} : { data }),
     });
     this.#engine.makeDurableSoon();
+    void this.#endUse(step);
+  }
+
+  /** Nothing more of the run comes from this step. */
+  async #endUse(step: StepState): Promise<void> {
     const call = this.#engine.plannedCall(step);
-    if (call !== undefined) void this.#engine.endUse(call);
+    if (call !== undefined) await this.#engine.endUse(call);
   }
 
   /** Undefined where the run was stopped before the step had begun. */
@@ -165,7 +164,9 @@ export class StepRunner {
     }
     // It may change things now: it needs the stronger lock.
     if (!("attempted" in done)) return this.#callModel(step, { ...call, found: done });
-    call.place.leave(); // who is next waits for the model, not for the disk
+    // Who is next, in this run or another, waits for the model, not for the disk.
+    call.place.leave();
+    if (!isTriedAgain(step, attempt, done.attempted)) void this.#endUse(step);
     await done.run?.settle();
     return done.attempted;
   }
@@ -381,6 +382,16 @@ class StepTimeout {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
   }
+}
+
+function isTriedAgain({ definition: { retry } }: StepState, attempt: number, { status, cause }: Attempted): boolean {
+  return (
+    status === "failed" &&
+    retry !== undefined &&
+    attempt < retry.attempts &&
+    cause !== undefined &&
+    retry.on.includes(cause)
+  );
 }
 
 function causeOf({ code }: FenError): RetryCause | undefined {
