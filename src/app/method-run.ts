@@ -6,6 +6,7 @@ import { type Committed, Staging, type StagedSpec } from "../data/staging.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import { isoTime } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
+import { all } from "../kernel/several.ts";
 import type { Lease } from "../lock/lease.ts";
 import type { ModelDefinition } from "../model/definition.ts";
 import { runMethod as callMethod } from "../model/runner.ts";
@@ -96,23 +97,29 @@ export class MethodRun {
     return this.#parts.loaded.definition;
   }
 
-  /** Throws what kept the method from running or from committing, and why it was stopped; its record says so then. */
+  /**
+   * Throws what kept the method from running or from committing, and why it was stopped; its record says so then. What it has committed survives a power cut
+   * in any case: if not yet as data, the next holder makes it data. `settle` does the rest, for who isn't thrown an error.
+   */
   async execute(): Promise<MethodOutcome> {
     const log = await this.#record.begin();
     try {
       return await this.#work(log);
     } catch (error) {
-      await this.#record.close().catch(() => undefined); // the first error is the one to tell
+      await this.#staging.settle().catch(() => undefined); // the first error is the one to tell
+      await this.#record.close().catch(() => undefined); // as above
       throw error;
     }
   }
 
   /**
-   * After `execute`: its record survives a power cut once this resolves. It needs no lock, and who waits for that needn't wait for the disk.
+   * After `execute`: its data and its record survive a power cut once this resolves. It needs no lock, and who waits for that needn't wait for the disk.
    * Throws where the store fails.
    */
   async settle(): Promise<void> {
-    await this.#keep(this.#record.settle(), "its record is written, but may not survive a power cut");
+    const data = this.#keep(this.#staging.settle(), "it may not survive a power cut");
+    const record = this.#keep(this.#record.settle(), "its record is written, but may not survive a power cut");
+    await all([data, record]);
   }
 
   /** The work is done and its data is there: whoever reads the error mustn't think otherwise. */
@@ -184,7 +191,10 @@ export class MethodRun {
       await this.#keep(tell(committed, { isAhead: false }), "its record or its log could not be written");
     this.#finished(final, committed, durationMs);
     if (failure !== undefined) throw failure;
-    if (stopped !== undefined) throw stopped;
+    if (stopped !== undefined) {
+      await this.settle();
+      throw stopped;
+    }
     return {
       status: final,
       ...(message === undefined ? {} : { message }),
@@ -213,6 +223,7 @@ export class MethodRun {
       owner: this.#owner(),
       tags: status === "succeeded" ? {} : { status },
       held: lease,
+      durable: false,
       last: this.#parts.isLast?.(status),
       // A step's record is written on this machine only, until its run is over.
       ...(step === undefined ? { beside } : {}),

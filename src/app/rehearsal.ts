@@ -52,6 +52,7 @@ function withoutWrites(files: LocalFiles): LocalFiles {
     sync: async () => undefined,
     settle: async () => undefined,
     adopt: async () => "adopted",
+    keep: async () => undefined,
     own: async () => ({ letGo: () => undefined }),
     remove: async () => true,
   };

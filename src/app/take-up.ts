@@ -98,6 +98,8 @@ async function endOf(surroundings: RunSurroundings, step: StepState, at: number)
     await settlePast(context, workspace, { definition: found.definition, lease });
     settled.add(lease);
     const versions = await workspace.data.madeBy(found.definition, step.output);
+    const made = versions.map(({ metadata }) => metadata);
+    await workspace.data.store.keep(found.definition, made); // who died may not have come to it
     const data = versions.map(({ metadata: { id, name, version } }) => [id, name, version] as const);
     const marked = versions.find(({ metadata }) => metadata.tags["status"] !== undefined)?.metadata.tags["status"];
     const status = versions.length > 0 ? (marked ?? "succeeded") : await recordedStatus(surroundings, step.output);

@@ -52,15 +52,9 @@ export class StepRunner {
   async #untilItEnds(step: StepState, place: Place): Promise<void> {
     const { retry } = step.definition;
     for (let attempt = step.attempt + 1; ; attempt++) {
-      const result = await this.#attempt(step, attempt);
+      const result = await this.#attempt(step, attempt, place);
       if (result === undefined) return; // stopped before it began
-      const again =
-        result.status === "failed" &&
-        retry !== undefined &&
-        attempt < retry.attempts &&
-        result.cause !== undefined &&
-        retry.on.includes(result.cause);
-      if (!again) return this.#ended(step, result);
+      if (retry === undefined || !isTriedAgain(step, attempt, result)) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
       place.leave(); // others needn't wait for that
       const { clock } = this.#engine.parts.surroundings.machine;
@@ -93,12 +87,17 @@ export class StepRunner {
       ...(data === undefined || data.length === 0 ? {} : { data }),
     });
     this.#engine.makeDurableSoon();
+    void this.#endUse(step);
+  }
+
+  /** Nothing more of the run comes from this step. */
+  async #endUse(step: StepState): Promise<void> {
     const call = this.#engine.plannedCall(step);
-    if (call !== undefined) void this.#engine.endUse(call);
+    if (call !== undefined) await this.#engine.endUse(call);
   }
 
   /** Undefined where the run was stopped before the step had begun. */
-  async #attempt(step: StepState, attempt: number): Promise<Attempted | undefined> {
+  async #attempt(step: StepState, attempt: number, place: Place): Promise<Attempted | undefined> {
     try {
       const { task } = step.definition;
       const { compiled } = this.#engine.planned(step);
@@ -109,7 +108,7 @@ export class StepRunner {
       const target = asName(value, text, workflow.file);
       const named = targetOf(workflow, step.definition, { compiled, isTainted });
       if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, named, scope });
-      return await this.#callModel(step, { attempt, target, named, scope });
+      return await this.#callModel(step, { attempt, target, named, scope, place });
     } catch (thrown) {
       const error = await this.#engine.located(thrown);
       if (this.#signal.aborted)
@@ -135,7 +134,7 @@ export class StepRunner {
   async #callModel(
     step: StepState,
     /** `found`: the definition, where it was read already. */
-    call: Called & { readonly found?: LoadedDefinition },
+    call: Called & { readonly place: Place; readonly found?: LoadedDefinition },
   ): Promise<Attempted> {
     const { attempt, target, named, scope } = call;
     const { surroundings } = this.#engine.parts;
@@ -148,15 +147,15 @@ export class StepRunner {
     const request = modelLock(found, modeOf(found, kind, method));
     const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
-    let changed: LoadedDefinition;
+    let done: LoadedDefinition | Worked;
     try {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
         const locked = { attempt, found, method, scope, lease, request };
         const prepared = await this.#prepare(step, locked);
-        if (request.mode === "exclusive" || prepared.mode === "shared") return await this.#work(step, locked, prepared);
-        changed = prepared.loaded; // it may change things now: it needs the stronger lock
+        const isEnough = request.mode === "exclusive" || prepared.mode === "shared";
+        done = isEnough ? await this.#work(step, locked, prepared) : prepared.loaded;
       } finally {
         await surroundings.locks.done(request);
       }
@@ -164,7 +163,13 @@ export class StepRunner {
       held.release();
       endTurn();
     }
-    return this.#callModel(step, { ...call, found: changed });
+    // It may change things now: it needs the stronger lock.
+    if (!("attempted" in done)) return this.#callModel(step, { ...call, found: done });
+    // Who is next, in this run or another, waits for the model, not for the disk.
+    call.place.leave();
+    if (!isTriedAgain(step, attempt, done.attempted)) void this.#endUse(step);
+    await done.run?.settle();
+    return done.attempted;
   }
 
   /** One that has to wait lets others work meanwhile. */
@@ -190,7 +195,7 @@ export class StepRunner {
     }
   }
 
-  async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Attempted> {
+  async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Worked> {
     const { surroundings, journal } = this.#engine.parts;
     const { machine, workspace } = surroundings;
     const id = machine.random.uuid();
@@ -205,16 +210,18 @@ export class StepRunner {
       const signal = timeout.or(this.#signal);
       const either = signal === this.#signal ? this.#orLost(call.lease) : undefined;
       const parts = { startedAt, isLast, signal, either, ...this.#runParts(step, { prepared, id, ...call }) };
-      const outcome = await new MethodRun(machine, workspace, parts).execute();
-      return {
+      const run = new MethodRun(machine, workspace, parts);
+      const outcome = await run.execute();
+      const attempted: Attempted = {
         status: outcome.status === "succeeded" ? "succeeded" : "failed",
         error: outcome.message,
         cause: timeout.isOver ? "timeout" : "failure",
         data: outcome.committed.map(({ dataId, name, version }) => [dataId, name, version] as const),
       };
+      return { attempted, run };
     } catch (error) {
       if (!timeout.isOver || this.#signal.aborted) throw error;
-      return { status: "failed", error: asError(error).message, cause: "timeout" };
+      return { attempted: { status: "failed", error: asError(error).message, cause: "timeout" } };
     }
   }
 
@@ -316,6 +323,12 @@ interface LockedCall {
   readonly request: LockRequest;
 }
 
+/** How an attempt ended, once what its run has left to the disk is there: that needs neither turn nor lock. */
+interface Worked {
+  readonly attempted: Attempted;
+  readonly run?: MethodRun;
+}
+
 interface PreparedStep extends PreparedMethod {
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly tainted: ReadonlySet<string>;
@@ -378,6 +391,16 @@ class StepTimeout {
   [Symbol.dispose](): void {
     this.#timer?.[Symbol.dispose]();
   }
+}
+
+function isTriedAgain({ definition: { retry } }: StepState, attempt: number, { status, cause }: Attempted): boolean {
+  return (
+    status === "failed" &&
+    retry !== undefined &&
+    attempt < retry.attempts &&
+    cause !== undefined &&
+    retry.on.includes(cause)
+  );
 }
 
 function causeOf({ code }: FenError): RetryCause | undefined {

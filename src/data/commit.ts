@@ -28,7 +28,10 @@ interface Planned {
   readonly metadata: Metadata;
 }
 
-/** Completes the staged folder, durably, and commits it. Throws `lock_lost`; then nothing of it is data, unless the error says `committed`. */
+/**
+ * Completes the staged folder and commits it, both durably; that its outputs are versions is for `FolderVersions.keep` to make durable. Throws `lock_lost`; then
+ * nothing of it is data, unless the error says `committed`.
+ */
 export async function commitFolder(data: FolderVersions, run: StagedRun, held: Held): Promise<readonly Metadata[]> {
   const files = data.local;
   const committing = `${run.folder}.commit`;
@@ -77,7 +80,7 @@ async function plan(
 /** Beyond the commit: what fails here is completed by the next holder. */
 async function moveAll(data: FolderVersions, model: ModelRef, planned: readonly Planned[]): Promise<Metadata[]> {
   try {
-    const moved = await Promise.all(planned.map((one) => moveToData(data, model, one)));
+    const moved = await Promise.all(planned.map((one) => moveToData(data, model, one, { durable: false })));
     const metadatas = moved.filter((one) => one !== undefined);
     if (metadatas.length < moved.length) throw lostAfter();
     return metadatas;
@@ -109,12 +112,17 @@ function lostAfter(): FenError {
  * Makes a planned folder a version: the planned one, or the next that is free (others who share the lock commit at the same time).
  * Undefined where the folder is gone: somebody else finishes this commit.
  */
-async function moveToData(data: FolderVersions, model: ModelRef, planned: Planned): Promise<Metadata | undefined> {
+async function moveToData(
+  data: FolderVersions,
+  model: ModelRef,
+  planned: Planned,
+  options: { readonly durable: boolean },
+): Promise<Metadata | undefined> {
   const files = data.local;
   let { metadata } = planned;
   const { name } = metadata;
   for (;;) {
-    const outcome = await files.adopt(planned.folder, versionFolder(model, name, metadata.version));
+    const outcome = await files.adopt(planned.folder, versionFolder(model, name, metadata.version), options);
     if (outcome === "absent") return undefined;
     if (outcome === "adopted") break;
     metadata = { ...metadata, version: Math.max(metadata.version + 1, await data.nextNumber(model, name)) };
@@ -209,7 +217,7 @@ async function finish(data: FolderVersions, model: ModelRef, { folder, runId, to
     if (outcome === "taken") throw new Error(`${own} is there although ${folder} is`);
   }
   try {
-    for (const planned of await readPlan(files, own)) await moveToData(data, model, planned);
+    for (const planned of await readPlan(files, own)) await moveToData(data, model, planned, { durable: true });
   } catch (error) {
     const isDamaged =
       error instanceof FenError &&

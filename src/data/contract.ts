@@ -70,8 +70,11 @@ export interface VersionStore {
   /**
    * Makes everything that a run has staged versions, numbered above all that exist, or nothing: `held` is asked just before. Gives what became of each,
    * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.
+   * A power cut before `keep` may undo that they are versions, not the commit: then the next holder makes them versions again.
    */
   commit(run: StagedRun, held: Held, options?: CommitOptions): Promise<readonly Metadata[]>;
+  /** Makes durable what `commit` has left to do: as versions they survive a power cut once this resolves. Needs no lock. */
+  keep(model: ModelRef, versions: readonly Pick<Metadata, "name" | "version">[]): Promise<void>;
   /**
    * Settles what former runs have left. Only for whoever has the model exclusively and alone. `told` hears of each before the last trace of it is removed: who
    * dies in between finds it again.

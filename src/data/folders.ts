@@ -116,6 +116,10 @@ export class FolderVersions implements VersionStore {
     return commitFolder(this, run, held);
   }
 
+  keep(model: ModelRef, versions: readonly Pick<Metadata, "name" | "version">[]): Promise<void> {
+    return this.local.keep(versions.map(({ name, version }) => versionFolder(model, name, version)));
+  }
+
   /** Records are written after the commit. */
   async wasCommitted(): Promise<boolean> {
     return true;

@@ -29,15 +29,27 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 /** A run that leaves two outputs whose content is its id. */
 async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
+  return commit(await staged(files, runId), { isHeld });
+}
+
+async function staged(files: LocalFiles, runId: string): Promise<Staging> {
   const staging = new Staging(new FolderVersions(files), machine, { model, runId });
   for (const name of names) {
     const file = await staging.openFile(name, spec);
     file.append(runId);
     await file.close();
   }
+  return staging;
+}
+
+async function commit(
+  staging: Staging,
+  { isHeld = () => true, ...options }: { readonly isHeld?: () => boolean; readonly durable?: boolean } = {},
+): Promise<Committed[]> {
   return staging.commit({
     owner: { ownerType: "model-method", ownerRef: model.id },
     tags: {},
+    ...options,
     held: {
       grants: [],
       signal: new AbortController().signal,
@@ -282,6 +294,53 @@ describe("a holder whose lock is taken away while it is paused", () => {
     expect(outcome).toMatchObject({ code: "lock_lost", facts: { committed: true } });
     expect(isData("slow")).toBe(true);
     expect(left()).toEqual([]);
+  });
+});
+
+describe("what a commit waits for", () => {
+  /** What is said to the disk of folders that get another name. */
+  function told() {
+    const order: string[] = [];
+    const { adopt, keep } = real;
+    real.adopt = (from, to, options) => {
+      order.push(`${options?.durable === false ? "moved" : "moved durably"}: ${to.split("/").at(-1)}`);
+      return adopt.call(real, from, to, options);
+    };
+    real.keep = (paths) => {
+      order.push(`kept: ${paths.map((path) => path.slice(modelFolder(model).length + 1)).join()}`);
+      return keep.call(real, paths);
+    };
+    return order;
+  }
+  const moves = ["moved durably: a-run.commit", "moved: 1", "moved: 1"];
+
+  test("under the lock only for the one rename that commits it; that its outputs are versions may come to the disk later", async () => {
+    const order = told();
+    const staging = await staged(real, "a-run");
+    await commit(staging, { durable: false });
+    expect(isData("a-run")).toBe(true);
+    expect(left()).toEqual([]);
+    expect(order).toEqual(moves);
+    await staging.settle();
+    expect(order).toEqual([...moves, "kept: log/1,result/1"]);
+    await staging.settle();
+    expect(order.at(-1)).toBe("kept: ");
+  });
+
+  test("for all of it, where nobody says otherwise", async () => {
+    const order = told();
+    await run(real, "a-run");
+    expect(order).toEqual([...moves, "kept: log/1,result/1"]);
+  });
+
+  test("whoever finishes it for a dead one waits for each move", async () => {
+    const faulty = new FaultyFiles(real, async ({ method, when }) => {
+      if (method === "adopt" && when === "after") throw new Killed("killed right after its commit");
+    });
+    await outcomeOf(run(faulty.files, "dead"));
+    const order = told();
+    await new FolderVersions(real).settle(model);
+    expect(order).toEqual(["moved durably: 1", "moved durably: 1"]);
   });
 });
 

@@ -57,6 +57,8 @@ export class Staging {
   readonly #items = new Map<string, Item>();
   readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
+  /** Committed, and left to `settle`. */
+  #unsettled: readonly Metadata[] = [];
 
   constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
     this.#store = store;
@@ -124,11 +126,13 @@ export class Staging {
     readonly tags: Readonly<Record<string, string>>;
     readonly held: Held;
     readonly last?: boolean | undefined;
+    /** It survives a power cut as data once this resolves, or, where this is false, once `settle` does, which needs no lock. Default true. */
+    readonly durable?: boolean;
     /** See `CommitOptions`. */
     beside?(committed: readonly Committed[]): Promise<void>;
   }): Promise<Committed[]> {
     const [model, runId, folder] = [this.#model, this.#runId, this.#folder];
-    const { held, last = false } = options;
+    const { held, last = false, durable = true } = options;
     const beside: CommitOptions["beside"] = async (versions) => options.beside?.(this.#committed(versions));
     let metadatas: readonly Metadata[];
     try {
@@ -141,8 +145,20 @@ export class Staging {
       }
       throw await this.#keepAside(await lossOr(error, held));
     }
+    this.#unsettled = metadatas;
     await unlessStoreFails(this.discard());
+    if (durable) await this.settle();
     return this.#committed(metadatas);
+  }
+
+  /** What was committed survives a power cut as data once this resolves. Throws where the store fails; the error says `committed`. */
+  async settle(): Promise<void> {
+    try {
+      await this.#store.keep(this.#model, this.#unsettled);
+    } catch (error) {
+      throw error instanceof FenError ? unsettled(error) : error;
+    }
+    this.#unsettled = [];
   }
 
   #committed(metadatas: readonly Metadata[]): Committed[] {
@@ -238,6 +254,11 @@ function keptAside(error: unknown, path: string): unknown {
     facts: { ...error.facts, keptAside: path },
     cause: error,
   });
+}
+
+function unsettled(error: FenError): FenError {
+  const facts = { ...error.facts, committed: true };
+  return new FenError(error.code, error.message, { hint: error.hint, facts, cause: error });
 }
 
 /** Counts and hashes what passes; made durable with everything else at the commit. */

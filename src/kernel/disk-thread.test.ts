@@ -53,7 +53,7 @@ describe("a thread for the disk", () => {
 });
 
 describe("what the thread does", () => {
-  type Question = { id?: number; files?: LaterFile[]; sync?: string[]; settle?: true };
+  type Question = { id?: number; files?: LaterFile[]; sync?: string[] };
   let ask: (question: Question) => void;
   let answers: unknown[];
   /** Syncs that were begun and wait to be ended. */
@@ -63,7 +63,8 @@ describe("what the thread does", () => {
     answers = [];
     syncs = [];
     const port = {
-      on: (_: string, listener: (question: Question) => void) => void (ask = listener),
+      on: (_: string, listener: (questions: unknown) => void) =>
+        void (ask = ({ files = [], id, sync }) => listener({ files, asked: id === undefined ? [] : [{ id, sync }] })),
       postMessage: (answer: unknown) => answers.push(answer),
     };
     const fsync = (_fd: number, done: (error: NodeJS.ErrnoException | null) => void) =>
@@ -78,7 +79,7 @@ describe("what the thread does", () => {
   test("two are made durable at a time; who asks for all is answered when all are", () => {
     ask({ files: ["a", "b", "c"].map((name) => file(name, name)) });
     expect(syncs).toHaveLength(2);
-    ask({ id: 7, settle: true });
+    ask({ id: 7 });
     syncs[0]?.();
     syncs[1]?.();
     expect(answers).toEqual([]);
@@ -92,8 +93,8 @@ describe("what the thread does", () => {
     rmSync(join(folder, "a"));
     ask({ files: [file("b", ""), file("c", "")] });
     for (let at = 0; at < syncs.length; at++) syncs[at]?.(at === 1 ? failed("EIO") : undefined);
-    ask({ id: 1, settle: true });
-    ask({ id: 2, settle: true });
+    ask({ id: 1 });
+    ask({ id: 2 });
     const failure = { code: "EIO", message: "EIO" };
     expect(answers).toEqual([
       { id: 1, failure },

@@ -14,14 +14,16 @@ export interface LaterFile {
   readonly text: string;
 }
 
+/** To wake the other thread is what costs: whatever is asked in one turn goes there together. */
+interface Questions {
+  readonly files: readonly LaterFile[];
+  readonly asked: readonly Question[];
+}
+
 interface Question {
-  readonly files?: readonly LaterFile[];
-  /** What is to be made durable now. */
+  readonly id: number;
+  /** What is to be made durable now; without it, everything that was written. */
   readonly sync?: readonly string[];
-  /** Everything that was written is to be made durable. */
-  readonly settle?: true;
-  /** Of an answer; without one there is none. */
-  readonly id?: number;
 }
 
 interface Answer {
@@ -35,7 +37,7 @@ interface Failure {
   readonly code?: string | undefined;
 }
 
-/** What is written within so many milliseconds goes there together. */
+/** Nobody waits for what is written: within so many milliseconds it goes there together. */
 const gatherMs = 5;
 
 interface Asked {
@@ -47,7 +49,8 @@ export class DiskThread {
   readonly #worker: Worker;
   readonly #asked = new Map<number, Asked>();
   #files: LaterFile[] = [];
-  #questions = 0;
+  #questions: Question[] = [];
+  #number = 0;
   #failed: Error | undefined;
 
   constructor() {
@@ -67,7 +70,7 @@ export class DiskThread {
 
   /** The file gets there soon: whole or not at all. That it didn't is thrown by `settled`. */
   write(file: LaterFile): void {
-    if (this.#files.push(file) === 1) setTimeout(() => this.#post(), gatherMs); // to wake the other thread is what it costs
+    if (this.#files.push(file) === 1) setTimeout(() => this.#post(), gatherMs);
   }
 
   /**
@@ -75,8 +78,7 @@ export class DiskThread {
    * Throws the first failure of all, as the system told it.
    */
   settled(): Promise<void> {
-    this.#post();
-    return this.#ask({ settle: true });
+    return this.#ask({});
   }
 
   /** Resolves when these files and folders survive a power cut. Throws as the system does. */
@@ -84,20 +86,22 @@ export class DiskThread {
     return this.#ask({ sync: [...paths] });
   }
 
-  #post(): void {
-    if (this.#files.length > 0 && this.#failed === undefined)
-      this.#worker.postMessage({ files: this.#files } satisfies Question);
-    this.#files = [];
-  }
-
-  #ask(question: Question): Promise<void> {
+  #ask(question: Omit<Question, "id">): Promise<void> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
-    const id = this.#questions++;
+    const id = this.#number++;
     return new Promise((resolve, reject) => {
       if (this.#asked.size === 0) this.#worker.ref();
       this.#asked.set(id, { resolve, reject });
-      this.#worker.postMessage({ ...question, id } satisfies Question);
+      if (this.#questions.push({ ...question, id }) === 1) setImmediate(() => this.#post());
     });
+  }
+
+  #post(): void {
+    const questions: Questions = { files: this.#files, asked: this.#questions };
+    this.#files = [];
+    this.#questions = [];
+    if (questions.files.length + questions.asked.length > 0 && this.#failed === undefined)
+      this.#worker.postMessage(questions);
   }
 
   #told({ id, failure }: Answer): void {
@@ -141,14 +145,13 @@ export class Disk {
   }
 
   serve(): void {
-    this.#port.on("message", (question: Question) => this.#asked(question));
-  }
-
-  #asked({ id = -1, files = [], sync: paths, settle }: Question): void {
-    for (const file of files) this.#write(file);
-    if (paths !== undefined) this.#syncAll(id, paths);
-    if (settle === true) this.#settling.push(id);
-    this.#next();
+    this.#port.on("message", ({ files, asked }: Questions) => {
+      for (const file of files) this.#write(file);
+      for (const { id, sync } of asked)
+        if (sync === undefined) this.#settling.push(id);
+        else this.#syncAll(id, sync);
+      this.#next();
+    });
   }
 
   #write({ path: target, aside, text }: LaterFile): void {

@@ -81,10 +81,12 @@ export interface LocalFiles extends Files {
    */
   settle(path: string, files?: readonly string[]): Promise<void>;
   /**
-   * Moves a folder to `to` in one step, durably; `taken` where `to` already exists, `absent` where `from` doesn't (nothing
-   * changed then). This is what makes a commit, and a data version, visible: all of it or none. Makes missing folders.
+   * Moves a folder to `to` in one step, durably unless `durable` is false; `taken` where `to` already exists, `absent` where `from` doesn't
+   * (nothing changed then). This is what makes a commit, and a data version, visible: all of it or none. Makes missing folders.
    */
-  adopt(from: string, to: string): Promise<"adopted" | "taken" | "absent">;
+  adopt(from: string, to: string, options?: { readonly durable?: boolean }): Promise<"adopted" | "taken" | "absent">;
+  /** Makes folders that were adopted without that durable: their names, and those of the folders above. One that has been removed meanwhile needn't be. */
+  keep(paths: readonly string[]): Promise<void>;
   /** Makes a file that tells others that we live, until it is let go or our process ends. Makes missing folders. */
   own(path: string): Promise<Owned>;
   /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */

@@ -90,4 +90,13 @@ export const commitMutants: readonly Mutant[] = [
     check,
     test: "at any change of a file, before or after its effect, leaves its data whole or not at all",
   },
+  {
+    name: "the end of a step is written before its outputs survive a power cut",
+    scenarios: [],
+    file: "app/workflow-step.ts",
+    from: `await done.run?.settle();`,
+    to: `void done.run?.settle().catch(() => undefined);`,
+    check: "app/workflow-engine.disk",
+    test: "a step whose outputs may not survive has failed",
+  },
 ];

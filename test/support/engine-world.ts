@@ -192,33 +192,46 @@ function modeOf(task: Task): LockMode {
 
 /**
  * The models that calls which are known before the run, and haven't ended, will have or may have: in the stronger mode. `states`: of the runs that have begun, the
- * first one by "first".
+ * first one by "first"; `isDone`: asks, by its path, whether a step has done its work and hasn't ended yet.
  */
-export function wanted(world: World, states: ReadonlyMap<string, RunState>): Map<string, LockMode> {
+export function wanted(
+  world: World,
+  states: ReadonlyMap<string, RunState>,
+  isDone: (at: string) => boolean = () => false,
+): Map<string, LockMode> {
   const found = new Map<string, LockMode>();
-  const visit = ({ jobs }: WorkflowDefinition, state: RunState | undefined, given: Given): void => {
-    for (const [number, step] of jobs.flatMap((job) => job.steps).entries()) {
+  const visit = ({ jobs }: WorkflowDefinition, state: RunState | undefined, { given, at }: Visit): void => {
+    const steps = jobs.flatMap((job) => job.steps.map((step) => ({ step, job: job.name })));
+    for (const [number, { step, job }] of steps.entries()) {
+      const path = `${at}/${job}/${step.name}`;
       const own = state?.steps[number];
       if (isEnded(own?.status)) continue;
       const list = step.forEach === undefined ? undefined : listOf(step.forEach.in, given);
-      if (list === undefined) add(step, own, { given });
-      else if (!list.isKnown) add(step, undefined, { given });
+      if (list === undefined) add(step, own, { given, at: path });
+      else if (!list.isKnown) add(step, undefined, { given, at: path });
       else
         for (const [index, self] of list.value.entries()) {
           const one = state?.steps[own?.expansions?.[index] ?? -1];
-          if (!isEnded(one?.status)) add(step, one, { given, self });
+          if (!isEnded(one?.status)) add(step, one, { given, at: `${path}-${self}`, self });
         }
     }
   };
   const add = (
     { task }: StepDefinition,
     own: StepState | undefined,
-    { given, self }: { readonly given: Given; readonly self?: number },
+    { given, at, self }: Visit & { readonly self?: number },
   ): void => {
-    if (task.type === "workflow") return visit(callee(world, task), states.get(own?.child ?? ""), givenBy(task, given));
+    if (task.type === "workflow")
+      return visit(callee(world, task), states.get(own?.child ?? ""), { given: givenBy(task, given), at });
+    if (isDone(at)) return;
     const model = targetOf(task.modelIdOrName, given, self);
     if (model.isKnown && found.get(model.value) !== "exclusive") found.set(model.value, modeOf(task));
   };
-  if (world.workflows[0].lock === "run") visit(world.workflows[0], states.get("first"), givenFirst);
+  if (world.workflows[0].lock === "run") visit(world.workflows[0], states.get("first"), { given: givenFirst, at: "" });
   return found;
+}
+
+interface Visit {
+  readonly given: Given;
+  readonly at: string;
 }

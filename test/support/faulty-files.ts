@@ -1,7 +1,7 @@
 /** The real files of a datastore, where a test may step in before or after the effect of each change, and where a "process" can die. */
 import type { LocalFiles, Owned } from "../../src/store/contract.ts";
 
-const changes = ["write", "replace", "create", "settle", "adopt", "own", "remove"] as const;
+const changes = ["write", "replace", "create", "settle", "adopt", "keep", "own", "remove"] as const;
 type Change = (typeof changes)[number];
 
 export interface Step {

@@ -95,6 +95,10 @@ export class MemoryFiles implements LocalFiles {
     return names.length > 0 ? "adopted" : "absent";
   }
 
+  async keep(): Promise<void> {
+    // As above.
+  }
+
   async own(path: string): Promise<Owned> {
     await this.write(path, "");
     this.#owned.add(path);

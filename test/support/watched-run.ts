@@ -1,5 +1,5 @@
 /** One run through the real engine in a random world, watched: what it holds while nothing moves, what works beside what, when it begins and lets go. */
-import { type Call, fails, givenFirst, type Law, models, wanted, type World } from "./engine-world.ts";
+import { type Call, fails, givenFirst, type Law, lawOf, models, wanted, type World } from "./engine-world.ts";
 import { HandClock } from "./hand-clock.ts";
 import { type MemoryWorkspace, memoryWorkspace } from "./memory-workspace.ts";
 import { endsOf, sorted } from "./random-graphs.ts";
@@ -35,16 +35,20 @@ export class Watched {
   readonly calls: Call[] = [];
   readonly wrong: string[] = [];
   readonly workspace: MemoryWorkspace;
+  readonly #law: Law;
   readonly #clock = new HandClock();
   readonly #stop = new AbortController();
   readonly #context: AppContext;
   #atWork: Work[] = [];
+  /** Steps, by their paths, whose methods won't be called again. */
+  readonly #done = new Set<string>();
   /** Read locks that were given back to be taken again for writing. */
   readonly #stronger = new Set<string>();
   readonly #keys = new Map<string, string>();
 
   constructor(world: World) {
     this.world = world;
+    this.#law = lawOf(world);
     let ids = 0;
     this.#context = {
       machine: {
@@ -146,6 +150,7 @@ export class Watched {
 
   #resultOf({ at }: Call): MethodResult {
     const attempt = this.calls.filter((one) => one.at === at).length;
+    if (attempt === this.#law.calls.filter((one) => one.at === at).length) this.#done.add(at);
     return fails(this.world, at, attempt) ? { status: "failed", message: "no" } : { status: "succeeded" };
   }
 
@@ -168,7 +173,8 @@ export class Watched {
   }
 
   #released(model: string, mode: LockMode): void {
-    if (this.#stop.signal.aborted || !wanted(this.world, this.states).has(model)) return;
+    const isDone = (at: string) => this.#done.has(at);
+    if (this.#stop.signal.aborted || !wanted(this.world, this.states, isDone).has(model)) return;
     // Only to be taken for writing, by one whose name wasn't known before.
     if (mode === "exclusive" || this.#stronger.has(model)) this.wrong.push(`${model} was let go too early`);
     this.#stronger.add(model);

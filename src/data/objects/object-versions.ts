@@ -173,6 +173,11 @@ export class ObjectVersions implements VersionStore {
     return this.#pushes.commit(run, held, options);
   }
 
+  /** What a head names is durable. */
+  async keep(): Promise<void> {
+    // Nothing is left to do.
+  }
+
   /** What was once true stays so: an older manifest may say yes, a no is asked for anew. */
   async wasCommitted(model: ModelRef, versions: readonly Named[]): Promise<boolean> {
     const known = await this.#known.get(modelFolder(model))?.manifest.catch(() => undefined); // read anew below

@@ -33,6 +33,7 @@ import {
 } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
+import { all } from "../../../kernel/several.ts";
 import type { Appender, Entry, FileInfo, LaterFiles, LocalFiles, Owned } from "../../contract.ts";
 import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
@@ -48,8 +49,8 @@ export class FilesystemFiles implements LocalFiles {
   readonly #kernel: () => KernelLocks;
   /** Folders in which we made folders whose names aren't durable yet. */
   readonly #unsettled = new Set<string>();
-  /** Folders whose names we have made durable. */
-  readonly #named = new Set<string>();
+  /** Folders whose names we have made durable, or are about to: what tells when they are. */
+  readonly #named = new Map<string, Promise<unknown>>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
   readonly #syncs = new Syncs();
@@ -183,18 +184,21 @@ export class FilesystemFiles implements LocalFiles {
     }
   }
 
-  async adopt(from: string, to: string): Promise<"adopted" | "taken" | "absent"> {
+  async adopt(
+    from: string,
+    to: string,
+    { durable = true }: { readonly durable?: boolean } = {},
+  ): Promise<"adopted" | "taken" | "absent"> {
     const source = this.#inside(from);
     const target = this.#inside(to);
     try {
       if (isThere(target)) return "taken";
-      const folder = dirname(target);
       const made = moveFolder(source, target);
-      // Others may have made the folders above for something that needn't be durable.
-      const above = this.#upToRoot(folder);
-      const named = above.findIndex((one) => this.#named.has(one) && (made === undefined || one.length < made.length));
-      await (this.#thread ?? this.#syncs).sync(named < 0 ? above : above.slice(0, named + 1));
-      for (const one of above) this.#named.add(one);
+      // What was known of their names is of folders that somebody has removed.
+      if (made !== undefined)
+        for (let folder = dirname(target); folder.length >= made.length; folder = dirname(folder))
+          this.#named.delete(folder);
+      if (durable) await this.#keep(target);
       return "adopted";
     } catch (error) {
       const code = systemErrorCode(error) ?? "";
@@ -202,6 +206,40 @@ export class FilesystemFiles implements LocalFiles {
       if (isAbsence(error) && !isThere(source)) return "absent";
       throw storeError(error, "the folder", target);
     }
+  }
+
+  async keep(paths: readonly string[]): Promise<void> {
+    const targets = paths.map((path) => this.#inside(path));
+    try {
+      await all(targets.map((target) => this.#keep(target)));
+    } catch (error) {
+      throw storeError(error, "the folders", this.#root);
+    }
+  }
+
+  /** Also where others have made the folders above, for something that needn't be durable. */
+  async #keep(target: string): Promise<void> {
+    const folder = dirname(target);
+    await all([this.#syncNames(folder), this.#name(folder)]);
+  }
+
+  /** Resolves when the name of the folder is durable, and those of the folders above: asked of the disk once. */
+  #name(folder: string): Promise<unknown> {
+    if (folder === this.#root) return Promise.resolve();
+    const known = this.#named.get(folder);
+    if (known !== undefined) return known;
+    const naming = this.#keep(folder).catch((error: unknown) => {
+      if (this.#named.get(folder) === naming) this.#named.delete(folder);
+      throw error;
+    });
+    this.#named.set(folder, naming);
+    return naming;
+  }
+
+  async #syncNames(folder: string): Promise<void> {
+    await (this.#thread ?? this.#syncs).sync([folder]).catch((error: unknown) => {
+      if (!isAbsence(error)) throw error; // somebody has removed it, with all that is in it
+    });
   }
 
   async own(path: string): Promise<Owned> {
