@@ -4,8 +4,9 @@ import { expect, test } from "vitest";
 import { type Call, type Law, lawOf, worldsOf } from "../../test/support/engine-world.ts";
 import { sorted } from "../../test/support/random-graphs.ts";
 import { endsOfAll, Watched } from "../../test/support/watched-run.ts";
+import { tries } from "../../test/support/quick.ts";
 
-const runs = 1500;
+const runs = tries(1500);
 const plain = (ends: Law["ends"]) => [...ends].map(([path, own]) => `${path}: ${sorted(own).join(" ")}`).sort();
 const inOrder = (calls: readonly Call[]) => calls.map(({ at, model, mode }) => `${at} ${model} ${mode}`).sort();
 

@@ -1,5 +1,6 @@
 /** Whatever is written between the braces: a value, or an error that people can act upon; and nothing of the environment in it. */
 import fc from "fast-check";
+import { tries } from "../../test/support/quick.ts";
 import { beforeAll, expect, test } from "vitest";
 import { FenError } from "../kernel/errors.ts";
 import { Cel } from "./cel.ts";
@@ -97,9 +98,9 @@ test(
           expect(JSON.stringify(outcome.stored) ?? "").not.toContain(secret);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: tries(2000) },
     );
-    expect(values).toBeGreaterThan(100);
+    expect(values).toBeGreaterThan(tries(100));
   },
 );
 
@@ -130,6 +131,6 @@ test("any text is a value or an error", { timeout: 120_000 }, async () => {
         else if (!text.includes("${{")) expect(outcome.stored).toBe(text);
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: tries(2000) },
   );
 });

@@ -1,5 +1,6 @@
 /** Journals of many pieces, in memory: put together when a writer ends, at any order of requests of whoever else reads, goes on, or comes too late. */
 import { mkdtempSync, rmSync } from "node:fs";
+import { tries } from "../../test/support/quick.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -11,6 +12,8 @@ import { openFilesystemDatastore } from "./drivers/filesystem/datastore.ts";
 import { MemoryObjects } from "./drivers/memory/objects.ts";
 import { ObjectJournals } from "./object-journals.ts";
 import type { ObjectStore } from "./objects.ts";
+
+const orders = tries(250);
 
 const path = "workflow-runs/w/workflow-run-1.journal";
 const machine = systemMachine("journals");
@@ -232,9 +235,9 @@ function chanceOf(seed: number): (below: number) => number {
 }
 
 describe("whoever goes on with a run, at any time", () => {
-  test("in 250 orders of requests: of those who go on from one place one does; nothing of it is lost, and no reader sees anything else", async () => {
+  test(`in ${orders} orders of requests: of those who go on from one place one does; nothing of it is lost, and no reader sees anything else`, async () => {
     const outcomes = new Set<string>();
-    for (let seed = 1; seed <= 250; seed++) {
+    for (let seed = 1; seed <= orders; seed++) {
       objects.objects.clear();
       const chance = chanceOf(seed);
       const order = new Order(objects);

@@ -1,4 +1,5 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { tries } from "../../test/support/quick.ts";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkWorkflow, unbounded } from "./check.ts";
@@ -458,9 +459,9 @@ describe("the JSON Schemas", () => {
         if (accept) accepted++;
         expect(admits("workflow", value)).toBe(accept);
       }),
-      { numRuns: 3000 },
+      { numRuns: tries(3000) },
     );
-    expect(accepted).toBeGreaterThan(100);
+    expect(accepted).toBeGreaterThan(tries(100));
     expect(accepted).toBeLessThan(2900);
   });
 
@@ -483,7 +484,7 @@ describe("the JSON Schemas", () => {
       fc.property(parts, ([part, value, whole]) => {
         expect(admits(part, value)).toBe(admits("workflow", whole));
       }),
-      { numRuns: 2000 },
+      { numRuns: tries(2000) },
     );
   });
 });

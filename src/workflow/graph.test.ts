@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { tries } from "../../test/support/quick.ts";
 import { describe, expect, test } from "vitest";
 import { checkWorkflow } from "./check.ts";
 import type { WorkflowDefinition } from "./definition.ts";
@@ -106,9 +107,9 @@ describe("circles", () => {
           expect(edges.get(name)).toContain(found[(index + 1) % found.length]);
         expect(new Set(found).size).toBe(found.length);
       }),
-      { numRuns: 3000 },
+      { numRuns: tries(3000) },
     );
-    expect(circles).toBeGreaterThan(100);
+    expect(circles).toBeGreaterThan(tries(100));
   });
 
   test("a chain of 100,000 is looked through", () => {

@@ -3,6 +3,9 @@ import { describe, expect, test } from "vitest";
 import { type Carried, endsByLaw, graphs } from "../../test/support/random-graphs.ts";
 import type { Condition, StepDefinition, WorkflowDefinition } from "./definition.ts";
 import { outlookOf } from "./outlook.ts";
+import { tries } from "../../test/support/quick.ts";
+
+const runs = tries(2000);
 
 const task: StepDefinition["task"] = { type: "model_method", modelIdOrName: "m", methodName: "x", inputs: {} };
 const step = (name: string, dependsOn: StepDefinition["dependsOn"] = [], more: object = {}): StepDefinition => ({
@@ -62,7 +65,7 @@ describe("what runs", () => {
   });
 });
 
-test("in 2000 random graphs what surely runs always ran, and what never does never did, whatever failed", () => {
+test(`in ${runs} random graphs what surely runs always ran, and what never does never did, whatever failed`, () => {
   const graph = graphs({ ...{ name: "w", jobs: 4, steps: 5 }, filling: () => fc.constant({ task }) });
   fc.assert(
     fc.property(graph, fc.func(fc.boolean()), (definition, chance) => {
@@ -79,6 +82,6 @@ test("in 2000 random graphs what surely runs always ran, and what never does nev
             expect(ends.get(`${own?.name}/${own?.steps[index]?.name}`) !== "skipped").toBe(inside === "runs");
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: runs },
   );
 });

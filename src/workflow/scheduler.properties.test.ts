@@ -7,8 +7,9 @@ import type { WorkflowDefinition } from "./definition.ts";
 import type { EndStatus, JournalEntry } from "./entries.ts";
 import { RunState } from "./run-state.ts";
 import { Scheduler } from "./scheduler.ts";
+import { tries } from "../../test/support/quick.ts";
 
-const runs = 10_000;
+const runs = tries(10_000);
 
 // ------------------------------------------------------------------ graphs
 
@@ -201,7 +202,7 @@ test("equal lines give equal decisions, and a run that is cut anywhere ends as i
       finish(state, scheduler, one.seed);
       expect(sorted(endsOf(state))).toEqual(sorted(endsOf(whole.state)));
     }),
-    { numRuns: 2000 },
+    { numRuns: tries(2000) },
   );
 }, 120_000);
 

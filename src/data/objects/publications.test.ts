@@ -1,5 +1,6 @@
 /** Publications that many want at once, on a store in memory and a clock that is turned by hand. */
 import { beforeEach, describe, expect, test } from "vitest";
+import { tries } from "../../../test/support/quick.ts";
 import { Chance } from "../../../test/support/chance.ts";
 import { HandClock } from "../../../test/support/hand-clock.ts";
 import { FenError } from "../../kernel/errors.ts";
@@ -11,6 +12,7 @@ import { Publications } from "./publications.ts";
 
 const key = "publication.json";
 const takesMs = 3000;
+const often = tries(300);
 let clock: HandClock;
 let bucket: MemoryBucket;
 /** What everybody has put, and what of it is published. */
@@ -96,9 +98,9 @@ describe("of ten that want a publication", () => {
     expect(told.map(({ errors }) => errors)).toEqual([["gone: x"], ["gone: x"], ["gone: x"]]);
   });
 
-  test("with answers that are lost and writes that come late, each is told the truth: 300 times", async () => {
+  test(`with answers that are lost and writes that come late, each is told the truth: ${often} times`, async () => {
     let begun = 0;
-    for (let seed = 1; seed <= 300; seed++) {
+    for (let seed = 1; seed <= often; seed++) {
       const chance = new Chance(seed);
       [there, published, bucket] = [[], [], new MemoryBucket()];
       const travel = (leg: "there" | "back" | "late") =>
@@ -114,7 +116,7 @@ describe("of ten that want a publication", () => {
       begun += counts.begun;
       counts.begun = 0;
     }
-    expect(begun).toBeLessThan(300 * 5);
+    expect(begun).toBeLessThan(often * 5);
   });
 });
 
