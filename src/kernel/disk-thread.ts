@@ -35,6 +35,8 @@ interface Answer {
 interface Failure {
   readonly message: string;
   readonly code?: string | undefined;
+  /** What it is about. */
+  readonly path?: string | undefined;
 }
 
 /** Nobody waits for what is written: within so many milliseconds it goes there together. */
@@ -109,7 +111,7 @@ export class DiskThread {
     this.#asked.delete(id);
     if (this.#asked.size === 0) this.#worker.unref();
     if (failure === undefined) asked?.resolve();
-    else asked?.reject(Object.assign(new Error(failure.message), { code: failure.code }));
+    else asked?.reject(Object.assign(new Error(failure.message), { code: failure.code, path: failure.path }));
   }
 
   #ended(error: Error): void {
@@ -166,7 +168,7 @@ export class Disk {
       this.#fs.renameSync(aside, target);
       this.#written.push(target);
     } catch (error) {
-      this.#failure ??= this.#plain(error);
+      this.#failure ??= this.#plain(error, target);
       this.#removeQuietly(aside);
     }
   }
@@ -220,12 +222,12 @@ export class Disk {
     try {
       fd = this.#fs.openSync(file, "r");
     } catch (error) {
-      return done(this.#plain(error));
+      return done(this.#plain(error, file));
     }
     this.#fs.fsync(fd, (error) => {
       const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
       this.#fs.closeSync(fd);
-      done(error === null || isRefused ? undefined : this.#plain(error));
+      done(error === null || isRefused ? undefined : this.#plain(error, file));
     });
   }
 
@@ -233,8 +235,8 @@ export class Disk {
     this.#port.postMessage(answer);
   }
 
-  #plain(error: unknown): Failure {
+  #plain(error: unknown, path?: string): Failure {
     const { message, code } = error as NodeJS.ErrnoException; // what `node:fs` throws
-    return { message, code };
+    return { message, code, path };
   }
 }
