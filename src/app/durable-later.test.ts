@@ -50,6 +50,7 @@ test("a failure is told to who asks for all", async () => {
   add(records, 0, 512);
   await files.end(new Error("worn out"));
   await expect(records.settled()).rejects.toThrow("worn out");
+  await records.settled(); // told once
 });
 
 test("the first are written here, the many after them by others, who are waited for in the end", async () => {
