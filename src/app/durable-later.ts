@@ -23,7 +23,7 @@ export class DurableLater {
 
   /** Of the first the failure is thrown, of others by `settled`. */
   async write(path: string, bytes: Uint8Array | string): Promise<void> {
-    if (this.#written++ >= few) this.#later ??= this.#files.later?.();
+    if (this.#written++ === few) this.#later = this.#files.later?.();
     if (this.#later !== undefined && typeof bytes === "string") return this.#later.write(path, bytes);
     await this.#files.write(path, bytes, { durable: false });
     this.add(path);

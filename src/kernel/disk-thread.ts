@@ -5,6 +5,7 @@
 import type * as fs from "node:fs";
 import type * as path from "node:path";
 import { type MessagePort, Worker } from "node:worker_threads";
+import { systemErrorCode } from "./errors.ts";
 import { unsyncableFolder } from "./files.ts";
 
 export interface LaterFile {
@@ -68,6 +69,16 @@ export class DiskThread {
     this.#worker.on("message", (answer: Answer) => this.#told(answer));
     this.#worker.on("error", (error) => this.#ended(error));
     this.#worker.on("exit", () => this.#ended(new Error("the thread for the disk has ended")));
+  }
+
+  /** Undefined where the system gives us no more threads: one only saves time. */
+  static start(): DiskThread | undefined {
+    try {
+      return new DiskThread();
+    } catch (error) {
+      if (systemErrorCode(error) === "ERR_WORKER_INIT_FAILED") return undefined;
+      throw error;
+    }
   }
 
   /** The file gets there soon: whole or not at all. That it didn't is thrown by `settled`. */

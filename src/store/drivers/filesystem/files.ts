@@ -152,8 +152,9 @@ export class FilesystemFiles implements LocalFiles {
     }
   }
 
-  later(): LaterFiles {
-    const thread = (this.#thread ??= new DiskThread());
+  later(): LaterFiles | undefined {
+    const thread = (this.#thread ??= DiskThread.start());
+    if (thread === undefined) return undefined;
     const folders = new Set<string>();
     return {
       write: (path, text) => {
