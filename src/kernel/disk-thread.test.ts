@@ -113,4 +113,11 @@ describe("what the thread does", () => {
       { id: 2, failure: { code: "EINVAL", message: "EINVAL", path: join(folder, "file") } },
     ]);
   });
+
+  test("however many are asked for, few are open at a time", () => {
+    for (let id = 0; id < 100; id++) ask({ id, sync: [folder, folder] });
+    expect(syncs).toHaveLength(32);
+    for (let at = 0; at < syncs.length; at++) syncs[at]?.();
+    expect(answers).toHaveLength(100);
+  });
 });

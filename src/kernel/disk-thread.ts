@@ -136,6 +136,8 @@ export class DiskThread {
 export class Disk {
   /** So many files are made durable at a time: the threads that do it are the whole process's, and others wait for less. */
   readonly #syncsAtOnce = 2;
+  /** So many files are open at a time: the others wait, as they would for one of those threads. */
+  readonly #mostOpen = 32;
   readonly #port: Pick<MessagePort, "on" | "postMessage">;
   readonly #fs: typeof fs;
   readonly #path: typeof path;
@@ -143,7 +145,9 @@ export class Disk {
   /** Paths of what isn't durable yet. */
   readonly #written: string[] = [];
   readonly #settling: number[] = [];
+  readonly #waiting: (() => void)[] = [];
   #syncing = 0;
+  #openNow = 0;
   #failure: Failure | undefined;
 
   constructor(
@@ -229,15 +233,31 @@ export class Disk {
   }
 
   #sync(file: string, done: (failed: Failure | undefined) => void): void {
+    this.#waiting.push(() => this.#syncNow(file, done));
+    this.#begin();
+  }
+
+  #begin(): void {
+    while (this.#openNow < this.#mostOpen) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next();
+    }
+  }
+
+  #syncNow(file: string, done: (failed: Failure | undefined) => void): void {
     let fd: number;
     try {
       fd = this.#fs.openSync(file, "r");
     } catch (error) {
       return done(this.#plain(error, file));
     }
+    this.#openNow++;
     this.#fs.fsync(fd, (error) => {
       const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
       this.#fs.closeSync(fd);
+      this.#openNow--;
+      this.#begin();
       done(error === null || isRefused ? undefined : this.#plain(error, file));
     });
   }
