@@ -50,6 +50,7 @@ test("a failure is told to who asks for all", async () => {
   add(records, 0, 512);
   await files.end(new Error("worn out"));
   await expect(records.settled()).rejects.toThrow("worn out");
+  await records.settled(); // told once
 });
 
 test("the first are written here, the many after them by others, who are waited for in the end", async () => {
@@ -72,4 +73,16 @@ test("the first are written here, the many after them by others, who are waited 
   await settled;
   broken = true;
   await expect(records.settled()).rejects.toThrow("worn out");
+});
+
+test("where there are no others, all are written here; they are asked for once", async () => {
+  const files = new SlowFiles();
+  let asked = 0;
+  const later = () => {
+    asked++;
+    return undefined;
+  };
+  const records = new DurableLater(Object.assign(files, { later }));
+  for (let number = 0; number < 100; number++) await records.write(String(number), "record");
+  expect([files.files.size, asked]).toEqual([100, 1]);
 });

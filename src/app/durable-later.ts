@@ -14,6 +14,7 @@ export class DurableLater {
   #paths: string[] = [];
   #syncing: Promise<void> | undefined;
   #written = 0;
+  #hasFailed = false;
   #later: LaterFiles | undefined;
 
   constructor(files: Files) {
@@ -22,7 +23,7 @@ export class DurableLater {
 
   /** Of the first the failure is thrown, of others by `settled`. */
   async write(path: string, bytes: Uint8Array | string): Promise<void> {
-    if (this.#written++ >= few) this.#later ??= this.#files.later?.();
+    if (this.#written++ === few) this.#later = this.#files.later?.();
     if (this.#later !== undefined && typeof bytes === "string") return this.#later.write(path, bytes);
     await this.#files.write(path, bytes, { durable: false });
     this.add(path);
@@ -36,11 +37,17 @@ export class DurableLater {
     this.#syncing.catch(() => undefined); // told by `settled`
   }
 
-  /** Resolves when everything added so far survives a power cut. Throws what kept it from that. */
+  /** Resolves when everything added so far survives a power cut. Throws what kept it from that, once: nothing more is asked of the disk then. */
   async settled(): Promise<void> {
-    await this.#syncing;
-    await this.#sync(1);
-    await this.#later?.settled();
+    if (this.#hasFailed) return;
+    try {
+      await this.#syncing;
+      await this.#sync(1);
+      await this.#later?.settled();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
   }
 
   /** As long as there are at least so many. */

@@ -53,27 +53,51 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
   return entries;
 }
 
-/** The same for the runs of nested workflows that go on too. */
+/** The same for the runs of nested workflows that go on too; of those that don't, records may be missing. */
 async function takeUpChildren(surroundings: RunSurroundings, options: TakeUpOptions): Promise<void> {
   for (const step of options.state.steps) {
+    if (step.child === undefined) continue;
     const goesOn = !isEnded(step.status) || step.status === "cancelled" || (options.failed && isToRepeat(step));
-    if (step.child === undefined || !goesOn) continue;
-    const { definition } = step;
-    // Where only the list of a fan-out isn't known before the run, it is known which workflow each of its steps calls.
-    const call =
-      plannedCallOf(options.plan, options.state, step) ?? options.plan.steps[step.template ?? step.number]?.any;
-    const plan = call?.target.kind === "workflow" ? call.target.plan : undefined;
-    const workflowId = plan?.workflow.workflow.id;
-    if (plan === undefined || workflowId === undefined) throw childUnknown(options.state, definition.name);
-    const read = await readJournal(
-      surroundings.workspace.datastore.journals,
-      runFiles({ workflowId, id: step.child }).journal,
-    );
-    if (read === undefined) continue; // it died before its journal was there: the step begins anew
-    const entries =
-      read.state.status === "succeeded" ? [] : await takeUp(surroundings, { ...options, plan, state: read.state });
+    const found = await childOf(surroundings, options, step);
+    if (found === undefined && goesOn) throw childUnknown(options.state, step.definition.name);
+    if (found?.read === undefined) continue; // it died before its journal was there: the step begins anew
+    const { plan, read } = found;
+    const run = { plan, state: read.state };
+    const isOver = !goesOn || read.state.status === "succeeded";
+    if (isOver) await bringAllRecords(surroundings, run);
+    if (!goesOn) continue;
+    const entries = isOver ? [] : await takeUp(surroundings, { ...options, ...run });
     surroundings.takenUp.set(step.child, { state: read.state, size: read.reader.offset, entries });
   }
+}
+
+/** Of a run that has ended, and of those that it called: the one that called it had not ended when it died, so its records may not have been written. */
+async function bringAllRecords(
+  surroundings: RunSurroundings,
+  run: Pick<TakeUpOptions, "plan" | "state">,
+): Promise<void> {
+  await bringRecords(surroundings, run.state, []);
+  for (const step of run.state.steps) {
+    const found = step.child === undefined ? undefined : await childOf(surroundings, run, step);
+    if (found?.read !== undefined) await bringAllRecords(surroundings, { plan: found.plan, state: found.read.state });
+  }
+}
+
+/** The run that a step has called, as its journal tells it. Undefined where nobody knows of which workflow it is. */
+async function childOf(
+  { workspace }: RunSurroundings,
+  { plan: callers, state }: Pick<TakeUpOptions, "plan" | "state">,
+  step: StepState,
+) {
+  // Where only the list of a fan-out isn't known before the run, it is known which workflow each of its steps calls.
+  const call = plannedCallOf(callers, state, step) ?? callers.steps[step.template ?? step.number]?.any;
+  const plan = call?.target.kind === "workflow" ? call.target.plan : undefined;
+  const workflowId = plan?.workflow.workflow.id;
+  if (plan === undefined || workflowId === undefined || step.child === undefined) return undefined;
+  return {
+    plan,
+    read: await readJournal(workspace.datastore.journals, runFiles({ workflowId, id: step.child }).journal),
+  };
 }
 
 function childUnknown({ id }: RunState, step: string): FenError {

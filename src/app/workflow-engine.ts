@@ -92,6 +92,7 @@ export class WorkflowEngine {
     while (this.#atWork.size > 0) await Promise.all(this.#atWork);
     this.#soon?.[Symbol.dispose]();
     const end = this.#end ?? "cancelled";
+    if (!this.#fatal.signal.aborted) await this.#settleRecords();
     if (!this.#fatal.signal.aborted) {
       const at = this.now();
       const paused = state.paused(at);
@@ -102,6 +103,16 @@ export class WorkflowEngine {
     if (this.#fatal.signal.aborted) throw this.#fatal.signal.reason;
     if (this.#end === undefined) throw this.parts.signal.reason;
     return state.status === "running" ? end : state.status;
+  }
+
+  /**
+   * Before the run has ended: nobody takes up one that has, and only who does writes what is missing. Those of a nested run are among those of the run
+   * that calls it, which goes on.
+   */
+  async #settleRecords(): Promise<void> {
+    const { surroundings, state } = this.parts;
+    if (state.parent !== undefined) return;
+    await surroundings.records.settled().catch((error: unknown) => this.#fatal.abort(asError(error)));
   }
 
   now(): number {

@@ -95,7 +95,7 @@ describe("what the thread does", () => {
     for (let at = 0; at < syncs.length; at++) syncs[at]?.(at === 1 ? failed("EIO") : undefined);
     ask({ id: 1 });
     ask({ id: 2 });
-    const failure = { code: "EIO", message: "EIO" };
+    const failure = { code: "EIO", message: "EIO", path: join(folder, "c") };
     expect(answers).toEqual([
       { id: 1, failure },
       { id: 2, failure },
@@ -108,6 +108,16 @@ describe("what the thread does", () => {
     writeFileSync(join(folder, "file"), "");
     ask({ id: 2, sync: [join(folder, "file")] });
     syncs[1]?.(failed("EINVAL"));
-    expect(answers).toEqual([{ id: 1 }, { id: 2, failure: { code: "EINVAL", message: "EINVAL" } }]);
+    expect(answers).toEqual([
+      { id: 1 },
+      { id: 2, failure: { code: "EINVAL", message: "EINVAL", path: join(folder, "file") } },
+    ]);
+  });
+
+  test("however many are asked for, few are open at a time", () => {
+    for (let id = 0; id < 100; id++) ask({ id, sync: [folder, folder] });
+    expect(syncs).toHaveLength(32);
+    for (let at = 0; at < syncs.length; at++) syncs[at]?.();
+    expect(answers).toHaveLength(100);
   });
 });

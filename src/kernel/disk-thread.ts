@@ -5,6 +5,7 @@
 import type * as fs from "node:fs";
 import type * as path from "node:path";
 import { type MessagePort, Worker } from "node:worker_threads";
+import { systemErrorCode } from "./errors.ts";
 import { unsyncableFolder } from "./files.ts";
 
 export interface LaterFile {
@@ -35,6 +36,8 @@ interface Answer {
 interface Failure {
   readonly message: string;
   readonly code?: string | undefined;
+  /** What it is about. */
+  readonly path?: string | undefined;
 }
 
 /** Nobody waits for what is written: within so many milliseconds it goes there together. */
@@ -66,6 +69,16 @@ export class DiskThread {
     this.#worker.on("message", (answer: Answer) => this.#told(answer));
     this.#worker.on("error", (error) => this.#ended(error));
     this.#worker.on("exit", () => this.#ended(new Error("the thread for the disk has ended")));
+  }
+
+  /** Undefined where the system gives us no more threads: one only saves time. */
+  static start(): DiskThread | undefined {
+    try {
+      return new DiskThread();
+    } catch (error) {
+      if (systemErrorCode(error) === "ERR_WORKER_INIT_FAILED") return undefined;
+      throw error;
+    }
   }
 
   /** The file gets there soon: whole or not at all. That it didn't is thrown by `settled`. */
@@ -109,7 +122,7 @@ export class DiskThread {
     this.#asked.delete(id);
     if (this.#asked.size === 0) this.#worker.unref();
     if (failure === undefined) asked?.resolve();
-    else asked?.reject(Object.assign(new Error(failure.message), { code: failure.code }));
+    else asked?.reject(Object.assign(new Error(failure.message), { code: failure.code, path: failure.path }));
   }
 
   #ended(error: Error): void {
@@ -123,6 +136,8 @@ export class DiskThread {
 export class Disk {
   /** So many files are made durable at a time: the threads that do it are the whole process's, and others wait for less. */
   readonly #syncsAtOnce = 2;
+  /** So many files are open at a time: the others wait, as they would for one of those threads. */
+  readonly #mostOpen = 32;
   readonly #port: Pick<MessagePort, "on" | "postMessage">;
   readonly #fs: typeof fs;
   readonly #path: typeof path;
@@ -130,7 +145,9 @@ export class Disk {
   /** Paths of what isn't durable yet. */
   readonly #written: string[] = [];
   readonly #settling: number[] = [];
+  readonly #waiting: (() => void)[] = [];
   #syncing = 0;
+  #openNow = 0;
   #failure: Failure | undefined;
 
   constructor(
@@ -166,7 +183,7 @@ export class Disk {
       this.#fs.renameSync(aside, target);
       this.#written.push(target);
     } catch (error) {
-      this.#failure ??= this.#plain(error);
+      this.#failure ??= this.#plain(error, target);
       this.#removeQuietly(aside);
     }
   }
@@ -216,16 +233,32 @@ export class Disk {
   }
 
   #sync(file: string, done: (failed: Failure | undefined) => void): void {
+    this.#waiting.push(() => this.#syncNow(file, done));
+    this.#begin();
+  }
+
+  #begin(): void {
+    while (this.#openNow < this.#mostOpen) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      next();
+    }
+  }
+
+  #syncNow(file: string, done: (failed: Failure | undefined) => void): void {
     let fd: number;
     try {
       fd = this.#fs.openSync(file, "r");
     } catch (error) {
-      return done(this.#plain(error));
+      return done(this.#plain(error, file));
     }
+    this.#openNow++;
     this.#fs.fsync(fd, (error) => {
       const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
       this.#fs.closeSync(fd);
-      done(error === null || isRefused ? undefined : this.#plain(error));
+      this.#openNow--;
+      this.#begin();
+      done(error === null || isRefused ? undefined : this.#plain(error, file));
     });
   }
 
@@ -233,8 +266,8 @@ export class Disk {
     this.#port.postMessage(answer);
   }
 
-  #plain(error: unknown): Failure {
+  #plain(error: unknown, path?: string): Failure {
     const { message, code } = error as NodeJS.ErrnoException; // what `node:fs` throws
-    return { message, code };
+    return { message, code, path };
   }
 }

@@ -56,8 +56,8 @@ export interface Files {
   reopen(path: string): Promise<Appender>;
   /** Makes files that were written without that durable, and their names. One that has been removed meanwhile needn't be. */
   sync(paths: readonly string[]): Promise<void>;
-  /** For who writes hundreds of small files that nobody waits for: they are written beside the work of who asks. Absent where that is of no use. */
-  later?(): LaterFiles;
+  /** For who writes hundreds of small files that nobody waits for: they are written beside the work of who asks. Absent where that is of no use; undefined where there is nobody to do it. */
+  later?(): LaterFiles | undefined;
   /** Removes a file or a whole folder; true where something was there. */
   remove(path: string): Promise<boolean>;
   /** The absolute path (or URL) of `path`, for people and for `path` fields in JSON. */

@@ -1,4 +1,6 @@
 /** Runs that are stopped: by a key, a signal, another process, a kill. Their children end first, then the records, then the locks. */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../../support/cli.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
@@ -236,6 +238,22 @@ describe("defect-17: kill -9", () => {
     expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
     expect(repo.read("done").split("\n").sort()).toEqual(["", "a", "b"]);
     await repo.expectNothingLeft();
+  });
+
+  test("records of steps that it had not come to are written: those of nested workflows that had ended, too", async () => {
+    repo.model("slow", `[ -e go ] && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
+    repo.model("quick", "true");
+    repo.workflow("w", [nested("n", "outer"), step("s", "slow", after("n", "succeeded"))]);
+    repo.workflow("outer", [nested("n", "inner"), step("o", "quick")]);
+    repo.workflow("inner", [step("i", "quick")]);
+    const id = await dies("child");
+    const folder = ".swamp/outputs/command/shell/execute";
+    const names = () => readdirSync(join(repo.path, folder));
+    for (const name of names()) rmSync(join(repo.path, folder, name));
+    repo.write("go", "");
+    expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
+    const steps = names().map((name) => /^ *stepName: (.*)$/m.exec(repo.read(`${folder}/${name}`))?.[1]);
+    expect(steps.sort()).toEqual(["i", "o", "s"]);
   });
 
   test("the time between its death and the resume is nobody's: not the run's, a job's or a step's, and in no timeline", async () => {

@@ -58,5 +58,18 @@ test("what others write later comes there whole; it doesn't lead out, and what f
   await later.settled();
   expect(new TextDecoder().decode(await look("outputs/one"))).toBe("1");
   later.write("outputs/one/below a file", "3");
-  await expect(later.settled()).rejects.toMatchObject({ code: "store_unavailable" });
+  await expect(later.settled()).rejects.toMatchObject({
+    code: "store_unavailable",
+    facts: { path: join(base, "root", "outputs/one/below a file") },
+  });
+});
+
+test("where the folder of files was removed meanwhile, they needn't be durable: neither theirs nor that of others", async () => {
+  await files.write("outputs/one", "1", { durable: false });
+  const later = files.later?.();
+  later?.write("outputs/two", "2");
+  await later?.settled();
+  rmSync(join(base, "root", "outputs"), { recursive: true });
+  await files.sync(["outputs/one"]);
+  await later?.settled();
 });

@@ -146,14 +146,15 @@ export class FilesystemFiles implements LocalFiles {
     try {
       for (let at = 0; at < files.length; at += atOnce)
         await syncAll(files.slice(at, at + atOnce).filter((file) => isThere(file)));
-      await syncAll(new Set(files.flatMap((file) => this.#upToRoot(dirname(file)))));
+      await syncAll([...this.#above(files.map(dirname))].filter((folder) => isThere(folder)));
     } catch (error) {
       throw storeError(error, "the files", this.#root);
     }
   }
 
-  later(): LaterFiles {
-    const thread = (this.#thread ??= new DiskThread());
+  later(): LaterFiles | undefined {
+    const thread = (this.#thread ??= DiskThread.start());
+    if (thread === undefined) return undefined;
     const folders = new Set<string>();
     return {
       write: (path, text) => {
@@ -164,9 +165,9 @@ export class FilesystemFiles implements LocalFiles {
       settled: async () => {
         try {
           await thread.settled();
-          await thread.sync(new Set([...folders].flatMap((folder) => this.#upToRoot(folder))));
+          await all([...this.#above(folders)].map((folder) => this.#syncNames(folder)));
         } catch (error) {
-          throw storeError(error, "the files", this.#root);
+          throw storeError(error, "the file", pathOf(error) ?? this.#root);
         }
       },
     };
@@ -272,6 +273,10 @@ export class FilesystemFiles implements LocalFiles {
     } catch (error) {
       throw storeError(error, "the file", full);
     }
+  }
+
+  #above(folders: Iterable<string>): Set<string> {
+    return new Set([...folders].flatMap((folder) => this.#upToRoot(folder)));
   }
 
   #upToRoot(folder: string): string[] {
@@ -450,6 +455,11 @@ interface Kinds {
   isFile(): boolean;
   isDirectory(): boolean;
   isSymbolicLink(): boolean;
+}
+
+/** Which file a failure of the thread is about. */
+function pathOf(error: unknown): string | undefined {
+  return error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
 }
 
 function kindOf(entry: Kinds): Entry["kind"] {

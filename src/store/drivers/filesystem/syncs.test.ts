@@ -55,3 +55,23 @@ test("a sync that fails is told to those whom it should have served, and to nobo
   begun[1]?.end();
   await second;
 });
+
+test("however many are asked for, few are open at a time; each that is done makes room for the next, also by failing", async () => {
+  const syncs = new Syncs();
+  const asked = Array.from({ length: 40 }, (_, number) => syncs.sync([String(number)]));
+  const ended = Promise.allSettled(asked);
+  await turn();
+  expect(begun).toHaveLength(32);
+  begun[0]?.end(new Error("worn out"));
+  begun[1]?.end();
+  await turn();
+  expect(begun).toHaveLength(34);
+  for (let at = 2; at < 40; at++) {
+    begun[at]?.end();
+    await turn();
+  }
+  expect((await ended).map(({ status }) => status)).toEqual([
+    "rejected",
+    ...Array.from({ length: 39 }, () => "fulfilled"),
+  ]);
+});

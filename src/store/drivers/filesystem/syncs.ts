@@ -5,6 +5,9 @@
 import { syncAll } from "../../../kernel/files.ts";
 import { all } from "../../../kernel/several.ts";
 
+/** So many are open at a time. The system's threads that sync are fewer: the others would only wait with a descriptor in their hands. */
+const mostOpen = 32;
+
 interface Batch {
   readonly begins: Promise<void>;
   readonly paths: Map<string, Promise<void>>;
@@ -14,6 +17,8 @@ export class Syncs {
   /** Resolves when the first of the last batch is done: the journal is written then, and what takes longer (gigabytes) holds up nobody. */
   #underWay: Promise<unknown> = Promise.resolve();
   #next: Batch | undefined;
+  readonly #waiting: (() => void)[] = [];
+  #open = 0;
 
   /** Resolves when everything that was written to the files, and every name that is in the folders, survives a power cut. */
   async sync(paths: Iterable<string>): Promise<void> {
@@ -21,14 +26,26 @@ export class Syncs {
   }
 
   #one(path: string): Promise<void> {
-    const batch = (this.#next ??= this.#open());
-    const asked = batch.paths.get(path) ?? batch.begins.then(() => syncAll([path]));
+    const batch = (this.#next ??= this.#openBatch());
+    const asked = batch.paths.get(path) ?? batch.begins.then(() => this.#syncOne(path));
     batch.paths.set(path, asked);
     return asked;
   }
 
+  async #syncOne(path: string): Promise<void> {
+    if (this.#open < mostOpen) this.#open++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve)); // for the place of one that is done
+    try {
+      await syncAll([path]);
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#open--;
+      else next();
+    }
+  }
+
   /** What is being synced now may have passed by what was written since it began: that is for the next batch. */
-  #open(): Batch {
+  #openBatch(): Batch {
     const paths = new Map<string, Promise<void>>();
     const begins = this.#underWay.then(() => {
       this.#next = undefined;
