@@ -1,4 +1,5 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { isQuick } from "../../test/support/quick.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -204,39 +205,42 @@ describe("a run whose disk fails", () => {
 });
 
 describe("a holder whose lock is taken away while it is paused", () => {
-  test("at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence", async () => {
-    const moments = await momentsOf((files) => run(files, "first"));
-    const outcomes = new Set<string>();
-    for (let at = 0; at < moments; at++) {
-      const [zombie, successor] = [`zombie-${at}`, `successor-${at}`];
-      let isHeld = true;
-      const faulty = new FaultyFiles(real, async ({ number }) => {
-        if (number !== at) return;
-        isHeld = false;
+  test.skipIf(isQuick)(
+    "at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence",
+    async () => {
+      const moments = await momentsOf((files) => run(files, "first"));
+      const outcomes = new Set<string>();
+      for (let at = 0; at < moments; at++) {
+        const [zombie, successor] = [`zombie-${at}`, `successor-${at}`];
+        let isHeld = true;
+        const faulty = new FaultyFiles(real, async ({ number }) => {
+          if (number !== at) return;
+          isHeld = false;
+          await new FolderVersions(real).settle(model);
+          await run(real, successor);
+        });
+        const error = await outcomeOf(run(faulty.files, zombie, () => isHeld));
         await new FolderVersions(real).settle(model);
-        await run(real, successor);
-      });
-      const error = await outcomeOf(run(faulty.files, zombie, () => isHeld));
-      await new FolderVersions(real).settle(model);
-      expect(isData(successor)).toBe(true);
-      expect(left()).toEqual([]);
-      expectLatestIsHighest();
-      const where = isData(zombie) ? "data" : "aside";
-      expect(aside(zombie)).toEqual(where === "aside" ? names : []);
-      if (error === undefined) expect(where).toBe("data");
-      else {
-        expect(error).toMatchObject({ code: "lock_lost" });
-        const { keptAside, committed } = error instanceof FenError ? error.facts : {};
-        expect({ keptAside, committed }).toEqual(
-          where === "data"
-            ? { keptAside: undefined, committed: true }
-            : { keptAside: join(root, ".fen/aside", zombie), committed: undefined },
-        );
+        expect(isData(successor)).toBe(true);
+        expect(left()).toEqual([]);
+        expectLatestIsHighest();
+        const where = isData(zombie) ? "data" : "aside";
+        expect(aside(zombie)).toEqual(where === "aside" ? names : []);
+        if (error === undefined) expect(where).toBe("data");
+        else {
+          expect(error).toMatchObject({ code: "lock_lost" });
+          const { keptAside, committed } = error instanceof FenError ? error.facts : {};
+          expect({ keptAside, committed }).toEqual(
+            where === "data"
+              ? { keptAside: undefined, committed: true }
+              : { keptAside: join(root, ".fen/aside", zombie), committed: undefined },
+          );
+        }
+        outcomes.add(`${error === undefined ? "committed" : "lost"}, ${where}`);
       }
-      outcomes.add(`${error === undefined ? "committed" : "lost"}, ${where}`);
-    }
-    expect([...outcomes].sort()).toEqual(["committed, data", "lost, aside", "lost, data"]);
-  });
+      expect([...outcomes].sort()).toEqual(["committed, data", "lost, aside", "lost, data"]);
+    },
+  );
 
   test("commits nothing, also where nobody has come after it", async () => {
     const error = await outcomeOf(run(real, "late", () => false));
@@ -345,22 +349,25 @@ describe("what a commit waits for", () => {
 });
 
 describe("holders that share the lock", () => {
-  test("commit side by side, at whatever change of a file they meet: each version has its own number", async () => {
-    const moments = await momentsOf((files) => run(files, "first"));
-    const data = new FolderVersions(real);
-    for (let at = 0; at < moments; at++) {
-      const [one, other] = [`one-${at}`, `other-${at}`];
-      const before = (await data.numbers(model, "result")).length;
-      const faulty = new FaultyFiles(real, async ({ number }) => {
-        if (number === at) await run(real, other);
-      });
-      const committed = await run(faulty.files, one);
-      expect(isData(one) && isData(other)).toBe(true);
-      expect((await data.numbers(model, "result")).length).toBe(before + 2);
-      for (const { name, version } of committed) expect(versionsOf(name).get(one)).toBe(version);
-      expectLatestIsHighest();
-    }
-  });
+  test.skipIf(isQuick)(
+    "commit side by side, at whatever change of a file they meet: each version has its own number",
+    async () => {
+      const moments = await momentsOf((files) => run(files, "first"));
+      const data = new FolderVersions(real);
+      for (let at = 0; at < moments; at++) {
+        const [one, other] = [`one-${at}`, `other-${at}`];
+        const before = (await data.numbers(model, "result")).length;
+        const faulty = new FaultyFiles(real, async ({ number }) => {
+          if (number === at) await run(real, other);
+        });
+        const committed = await run(faulty.files, one);
+        expect(isData(one) && isData(other)).toBe(true);
+        expect((await data.numbers(model, "result")).length).toBe(before + 2);
+        for (const { name, version } of committed) expect(versionsOf(name).get(one)).toBe(version);
+        expectLatestIsHighest();
+      }
+    },
+  );
 
   test("twelve at once give twelve versions without a gap", async () => {
     await Promise.all(Array.from({ length: 12 }, (_, number) => run(real, `run-${number}`)));

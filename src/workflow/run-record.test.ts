@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { isQuick } from "../../test/support/quick.ts";
 import { journalOf, stateOf, textOf } from "../../test/support/run-journals.ts";
 import { isRecord, parseYaml } from "../repo/yaml.ts";
 import type { JournalEntry } from "./entries.ts";
@@ -79,7 +80,7 @@ describe("the record of a run", () => {
     expect(statuses).toContain("skipped");
   });
 
-  test("of 10,000 steps, with the journal, takes at most 2 KB a step, and a moment", () => {
+  test.skipIf(isQuick)("of 10,000 steps, with the journal, takes at most 2 KB a step, and a moment", () => {
     const entries = journalOf({ seed: 5, steps: 10_000 });
     const state = stateOf(entries);
     let text = "";

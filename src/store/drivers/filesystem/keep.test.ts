@@ -8,13 +8,14 @@ import { systemMachine } from "../../../kernel/machine.ts";
 import type { LocalFiles } from "../../contract.ts";
 import { openFilesystemDatastore } from "./datastore.ts";
 
-const disk = vi.hoisted(() => ({ synced: [] as string[], fails: "" }));
+const disk = vi.hoisted(() => ({ synced: [] as string[], fails: "", waits: "", until: Promise.resolve() }));
 vi.mock("../../../kernel/files.ts", async (original) => {
   const real = await original<typeof kernelFiles>();
   const syncAll = async (paths: Iterable<string>) => {
     for (const path of paths) {
       disk.synced.push(path);
       if (path.endsWith(disk.fails)) throw Object.assign(new Error("EIO"), { code: "EIO" });
+      if (path.endsWith(disk.waits)) await disk.until;
       await real.syncAll([path]);
     }
   };
@@ -27,6 +28,7 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "fen-keep-"));
   files = openFilesystemDatastore(root, systemMachine("fen")).local;
   disk.fails = "nothing";
+  disk.waits = "nothing";
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -51,13 +53,19 @@ test("nothing is synced before; then each folder once, and names that are on the
 });
 
 test("who asks while another's are on their way waits for them, too", async () => {
+  let end = (): void => undefined;
+  disk.until = new Promise((resolve) => (end = resolve));
+  disk.waits = "/data";
   await adopt("data/a/1", later);
   const first = files.keep(["data/a/1"]);
   await adopt("data/a/2", later);
-  let isFirst = false;
-  void first.then(() => (isFirst = true));
-  await files.keep(["data/a/2"]);
-  expect(isFirst).toBe(true);
+  let isKept = false;
+  const second = files.keep(["data/a/2"]).then(() => (isKept = true));
+  await vi.waitFor(() => expect(synced().filter((path) => path === "data/a")).toHaveLength(1));
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+  expect(isKept).toBe(false);
+  end();
+  await Promise.all([first, second]);
 });
 
 test.each([later, { durable: true }])(
@@ -84,6 +92,7 @@ test("what the disk couldn't keep is an error, and is asked for again", async ()
   await expect(files.keep(["data/a/1"])).rejects.toMatchObject({ code: "store_unavailable" });
   synced();
   disk.fails = "nothing";
+  disk.waits = "nothing";
   await files.keep(["data/a/1"]);
   expect(synced()).toEqual(expect.arrayContaining(["data", "data/a"]));
 });

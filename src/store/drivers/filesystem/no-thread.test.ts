@@ -9,10 +9,8 @@ import { openFilesystemDatastore } from "./datastore.ts";
 const thrown = vi.hoisted(() => ({ code: "" }));
 vi.mock("node:worker_threads", async (original) => ({
   ...(await original<object>()),
-  Worker: class {
-    constructor() {
-      throw Object.assign(new Error("no thread"), thrown);
-    }
+  Worker: function Worker() {
+    throw Object.assign(new Error("no thread"), thrown);
   },
 }));
 
