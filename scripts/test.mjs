@@ -22,8 +22,8 @@ const vitest = (project) => ({
     const done = spawnSync(
       bin("vitest"),
       ["run", "--project", project, "--reporter", "default", "--reporter", "json", "--outputFile.json", report],
-      // One planted bug in four, other ones each day; `npm run mutants` plants all of them.
-      { cwd: root, stdio: "inherit", env: { ...process.env, FEN_MUTANTS: "quarter", FEN_QUICK: quick ? "1" : "" } },
+      // One planted bug in six, other ones each day; `npm run mutants` plants all of them.
+      { cwd: root, stdio: "inherit", env: { ...process.env, FEN_MUTANTS: "share", FEN_QUICK: quick ? "1" : "" } },
     );
     if (!existsSync(report)) return [0, 1];
     const { numPassedTests, numTotalTests, numPendingTests, numTodoTests } = JSON.parse(readFileSync(report, "utf8"));

@@ -1,4 +1,4 @@
-/** A step has ended when its outputs survive a power cut. For that wait those that depend on it, and nobody who wants its model. */
+/** A step has ended when its outputs survive a power cut. For that waits the run itself, and no other run that wants the model. */
 import { expect, test, vi } from "vitest";
 import { after, memoryRun, nothing, stepOf, workflowOf } from "../../test/support/memory-run.ts";
 import { FenError } from "../kernel/errors.ts";
@@ -58,17 +58,19 @@ function watched(steps: readonly StepDefinition[], lock: WorkflowDefinition["loc
   return { order, entries, running, next, clock };
 }
 
-test("whoever comes next on the model begins before the disk has what it needs, whoever depends on the step after that", async () => {
+test("whoever comes next on the model, or depends on the step, starts when its end is in the journal", async () => {
   const { order, running, next } = watched([stepOf("a"), stepOf("b"), stepOf("c", { dependsOn: after("a") })], "run");
-  const first = ["start a", "to keep: result/1", "start b", "to keep: result/2"];
+  const first = ["start a", "to keep: result/1"];
   await expectAll(order, first);
   next().resolve();
-  const second = [...first, "end a", "start c", "released", "to keep: result/3"];
+  const second = [...first, "end a", "start b", "to keep: result/2"];
   await expectAll(order, second);
   next().resolve();
+  const third = [...second, "end b", "start c", "released", "to keep: result/3"];
+  await expectAll(order, third);
   next().resolve();
   await running;
-  expect(order).toEqual([...second, "end b", "end c"]);
+  expect(order).toEqual([...third, "end c"]);
 });
 
 test("other runs needn't wait for the disk either: the lock is back before", async () => {

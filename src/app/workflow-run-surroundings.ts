@@ -29,6 +29,8 @@ export interface RunSurroundings {
   readonly scope: Omit<Scope, "inputs" | "self">;
   readonly locks: RunLocks;
   readonly turns: Turns;
+  /** Of the last step that worked on a model: resolves when its end is in the journal. */
+  readonly endings: Map<string, Promise<void>>;
   /** The lock that each planned call of a model wants. */
   readonly uses: Map<PlannedCall, PlannedUse>;
   /** Tags of the command line. */
@@ -88,6 +90,7 @@ export async function makeSurroundings(
     scope: { env: machine.host.env, ...expressionSources(machine, workspace, { models: index, cel }) },
     locks: new RunLocks((requests, options) => workspace.lock(requests, options), { together }),
     turns: new Turns(),
+    endings: new Map(),
     uses: new Map(),
     takenUp: new Map(),
     records: new DurableLater(workspace.datastore.files),

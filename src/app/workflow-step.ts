@@ -52,10 +52,12 @@ export class StepRunner {
   async #untilItEnds(step: StepState, place: Place): Promise<void> {
     const { retry } = step.definition;
     for (let attempt = step.attempt + 1; ; attempt++) {
-      const result = await this.#attempt(step, attempt, place);
+      using over = new Ending();
+      const result = await this.#attempt(step, attempt, { place, over });
       if (result === undefined) return; // stopped before it began
       if (retry === undefined || !isTriedAgain(step, attempt, result)) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
+      over.tell();
       place.leave(); // others needn't wait for that
       const { clock } = this.#engine.parts.surroundings.machine;
       await clock.sleep(backoffAfter(retry, attempt), this.#signal);
@@ -97,7 +99,11 @@ export class StepRunner {
   }
 
   /** Undefined where the run was stopped before the step had begun. */
-  async #attempt(step: StepState, attempt: number, place: Place): Promise<Attempted | undefined> {
+  async #attempt(
+    step: StepState,
+    attempt: number,
+    its: { readonly place: Place; readonly over: Ending },
+  ): Promise<Attempted | undefined> {
     try {
       const { task } = step.definition;
       const { compiled } = this.#engine.planned(step);
@@ -108,7 +114,7 @@ export class StepRunner {
       const target = asName(value, text, workflow.file);
       const named = targetOf(workflow, step.definition, { compiled, isTainted });
       if (task.type === "workflow") return await this.#callWorkflow(step, { attempt, target, named, scope });
-      return await this.#callModel(step, { attempt, target, named, scope, place });
+      return await this.#callModel(step, { attempt, target, named, scope, ...its });
     } catch (thrown) {
       const error = await this.#engine.located(thrown);
       if (this.#signal.aborted)
@@ -134,7 +140,7 @@ export class StepRunner {
   async #callModel(
     step: StepState,
     /** `found`: the definition, where it was read already. */
-    call: Called & { readonly place: Place; readonly found?: LoadedDefinition },
+    call: Called & { readonly place: Place; readonly over: Ending; readonly found?: LoadedDefinition },
   ): Promise<Attempted> {
     const { attempt, target, named, scope } = call;
     const { surroundings } = this.#engine.parts;
@@ -145,7 +151,8 @@ export class StepRunner {
     const type = surroundings.workspace.types.find(found.definition.type);
     const { kind } = findNamedMethod(type, method, { isTainted: given?.isTainted === true });
     const request = modelLock(found, modeOf(found, kind, method));
-    const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
+    const key = resourceKey(request.resource);
+    const endTurn = await surroundings.turns.take(key, request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
     let done: LoadedDefinition | Worked;
     try {
@@ -155,7 +162,9 @@ export class StepRunner {
         const locked = { attempt, found, method, scope, lease, request };
         const prepared = await this.#prepare(step, locked);
         const isEnough = request.mode === "exclusive" || prepared.mode === "shared";
+        await surroundings.endings.get(key); // who reads the journal sees that they take turns
         done = isEnough ? await this.#work(step, locked, prepared) : prepared.loaded;
+        surroundings.endings.set(key, call.over.told);
       } finally {
         await surroundings.locks.done(request);
       }
@@ -332,6 +341,24 @@ interface Worked {
 interface PreparedStep extends PreparedMethod {
   readonly inputs: Readonly<Record<string, unknown>>;
   readonly tainted: ReadonlySet<string>;
+}
+
+/** Of an attempt: what came of it is in the journal. */
+class Ending implements Disposable {
+  readonly told: Promise<void>;
+  #tell: () => void = () => undefined;
+
+  constructor() {
+    this.told = new Promise((resolve) => (this.#tell = resolve));
+  }
+
+  tell(): void {
+    this.#tell();
+  }
+
+  [Symbol.dispose](): void {
+    this.#tell();
+  }
 }
 
 /** The slots that a step at work has. */
