@@ -64,11 +64,11 @@ test("the first are written here, the many after them by others, who are waited 
     },
   };
   const records = new DurableLater(Object.assign(files, { later: () => written }));
-  for (let number = 0; number < 100; number++) await records.write(String(number), "record");
-  expect([files.files.size, later.length]).toEqual([64, 36]);
+  for (let number = 0; number < 600; number++) await records.write(String(number), "record");
+  expect([files.files.size, later.length]).toEqual([512, 88]);
   const settled = records.settled();
   await new Promise((resolve) => setImmediate(resolve));
-  expect(files.asked.map((paths) => paths.length)).toEqual([64]);
+  expect(files.asked.map((paths) => paths.length)).toEqual([512]);
   await files.end();
   await settled;
   broken = true;
@@ -83,6 +83,6 @@ test("where there are no others, all are written here; they are asked for once",
     return undefined;
   };
   const records = new DurableLater(Object.assign(files, { later }));
-  for (let number = 0; number < 100; number++) await records.write(String(number), "record");
-  expect([files.files.size, asked]).toEqual([100, 1]);
+  for (let number = 0; number < 600; number++) await records.write(String(number), "record");
+  expect([files.files.size, asked]).toEqual([600, 1]);
 });

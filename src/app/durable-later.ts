@@ -5,7 +5,7 @@
 import type { Files, LaterFiles } from "../store/contract.ts";
 
 /** So many are written here, before it is worth having others do it. */
-const few = 64;
+const few = 512;
 /** Fewer aren't worth the disk's attention before the end. */
 const enough = 512;
 

@@ -199,7 +199,7 @@ describe("lock-86: something else in the way", () => {
 /** Every request is somebody's: each chain of killed commands takes one in so many, begins there, and goes a little further each time. */
 const chains = 2;
 /** Every so many requests one is killed at; 1 is all of them. */
-const every = Number(process.env["FEN_EVERY"] ?? 3);
+const every = Number(process.env["FEN_EVERY"] ?? 4);
 
 async function inChains(chain: (first: number) => Promise<number>): Promise<number> {
   const killed = await Promise.all(Array.from({ length: chains }, (_, first) => chain(first)));

@@ -1,5 +1,5 @@
 /** Runs that are stopped: by a key, a signal, another process, a kill. Their children end first, then the records, then the locks. */
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../../support/cli.ts";
@@ -254,6 +254,26 @@ describe("defect-17: kill -9", () => {
     expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
     const steps = names().map((name) => /^ *stepName: (.*)$/m.exec(repo.read(`${folder}/${name}`))?.[1]);
     expect(steps.sort()).toEqual(["i", "o", "s"]);
+  });
+
+  test("of a large run, whose records another thread writes, each step has one in the end, whole", async () => {
+    for (const n of [0, 1, 2, 3]) repo.model(`m-${n}`, "true");
+    const fan = { item: "n", in: `\${{ ${JSON.stringify(Array.from({ length: 560 }, (_, n) => n))} }}` };
+    const task = { type: "model_method", modelIdOrName: "m-${{ string(self.n % 4) }}", methodName: "execute" };
+    repo.workflow("w", [{ name: "s-${{ self.n }}", forEach: fan, task }]);
+    const run = repo.start("workflow", "run", "w", "--json");
+    const folder = join(repo.path, ".swamp/outputs/command/shell/execute");
+    const names = () => (existsSync(folder) ? readdirSync(folder) : []);
+    await until(
+      () => names().length > 530,
+      () => `530 records, of ${names().length}`,
+    );
+    run.kill("SIGKILL");
+    await run.done;
+    const [id = ""] = repo.runIds();
+    await documentOf(repo, `workflow resume ${id} --retry-unknown`);
+    const steps = names().map((name) => /^ *stepName: (.*)$/m.exec(readFileSync(join(folder, name), "utf8"))?.[1]);
+    expect(new Set(steps.filter((step) => step !== undefined)).size).toBe(560);
   });
 
   test("the time between its death and the resume is nobody's: not the run's, a job's or a step's, and in no timeline", async () => {
