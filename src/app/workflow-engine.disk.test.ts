@@ -122,3 +122,30 @@ test("a run whose records of steps can't be written hasn't ended: it can be gone
   expect(entries.map(({ e }) => e)).not.toContain("done");
   expect(workspace.lockTable.held.size).toBe(0);
 });
+
+test("a step whose method turns out to change things takes the stronger lock, and doesn't wait for itself", async () => {
+  const changing = nothing.methods["change"];
+  if (changing === undefined) throw new Error("nothing changes");
+  let kind: typeof changing.kind = "read";
+  const methods = {
+    change: {
+      ...changing,
+      get kind() {
+        return kind;
+      },
+    },
+  };
+  const { workspace, run } = memoryRun(workflowOf([stepOf("a"), stepOf("b", { dependsOn: after("a") })]), {
+    type: { ...nothing, methods },
+    emit: () => undefined,
+  });
+  const { definitions } = workspace;
+  const reread = definitions.reread.bind(definitions);
+  vi.spyOn(definitions, "reread").mockImplementation((before) => {
+    kind = "action"; // somebody has changed the definition since the run was planned
+    return reread(before);
+  });
+  await run();
+  expect(definitions.reread).toHaveBeenCalledTimes(3);
+  expect(workspace.lockTable.held.size).toBe(0);
+});

@@ -151,8 +151,7 @@ export class StepRunner {
     const type = surroundings.workspace.types.find(found.definition.type);
     const { kind } = findNamedMethod(type, method, { isTainted: given?.isTainted === true });
     const request = modelLock(found, modeOf(found, kind, method));
-    const key = resourceKey(request.resource);
-    const endTurn = await surroundings.turns.take(key, request.mode, this.#signal);
+    const endTurn = await surroundings.turns.take(resourceKey(request.resource), request.mode, this.#signal);
     const held = new HeldSlots(this.#engine, step, this.#signal);
     let done: LoadedDefinition | Worked;
     try {
@@ -162,9 +161,7 @@ export class StepRunner {
         const locked = { attempt, found, method, scope, lease, request };
         const prepared = await this.#prepare(step, locked);
         const isEnough = request.mode === "exclusive" || prepared.mode === "shared";
-        await surroundings.endings.get(key); // who reads the journal sees that they take turns
-        done = isEnough ? await this.#work(step, locked, prepared) : prepared.loaded;
-        surroundings.endings.set(key, call.over.told);
+        done = isEnough ? await this.#workInOrder(step, { ...locked, over: call.over }, prepared) : prepared.loaded;
       } finally {
         await surroundings.locks.done(request);
       }
@@ -202,6 +199,20 @@ export class StepRunner {
       await locks.done(request);
       throw error;
     }
+  }
+
+  /** Who reads the journal sees that steps on one model take turns: this one starts when the end of the former is there. */
+  async #workInOrder(
+    step: StepState,
+    call: LockedCall & { readonly over: Ending },
+    prepared: PreparedStep,
+  ): Promise<Worked> {
+    const { endings } = this.#engine.parts.surroundings;
+    const key = resourceKey(call.request.resource);
+    await endings.get(key);
+    const worked = await this.#work(step, call, prepared);
+    endings.set(key, call.over.told);
+    return worked;
   }
 
   async #work(step: StepState, call: LockedCall, prepared: PreparedStep): Promise<Worked> {
@@ -346,18 +357,14 @@ interface PreparedStep extends PreparedMethod {
 /** Of an attempt: what came of it is in the journal. */
 class Ending implements Disposable {
   readonly told: Promise<void>;
-  #tell: () => void = () => undefined;
+  tell: () => void = () => undefined;
 
   constructor() {
-    this.told = new Promise((resolve) => (this.#tell = resolve));
-  }
-
-  tell(): void {
-    this.#tell();
+    this.told = new Promise((resolve) => (this.tell = resolve));
   }
 
   [Symbol.dispose](): void {
-    this.#tell();
+    this.tell();
   }
 }
 
