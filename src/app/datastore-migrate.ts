@@ -195,7 +195,7 @@ async function fetch(
 function damaged({ versions }: OpenedDatastore, version: VersionRef): FenError {
   const path = versions.locate(version).version;
   return new FenError("data_corrupt", `A version isn't what it says it is: ${path}`, {
-    hint: "Remove it with fen data delete, or bring it back from a copy; then run the command again.",
+    remedy: "Remove it with fen data delete, or bring it back from a copy",
     facts: { path },
   });
 }

@@ -304,9 +304,6 @@ export class MethodRun {
 
 function unrecorded(error: unknown, status: RunStatus, what: string): unknown {
   if (!(error instanceof FenError)) return error;
-  return new FenError(error.code, `The method ${status} and its data is kept; ${what}. ${error.message}`, {
-    hint: error.hint,
-    facts: { ...error.facts, status },
-    cause: error,
-  });
+  const message = `The method ${status} and its data is kept; ${what}. ${error.message}`;
+  return error.retold({ message, facts: { status } });
 }

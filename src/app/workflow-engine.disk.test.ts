@@ -105,23 +105,27 @@ test("a step whose outputs may not survive has failed, and isn't tried again; it
   expect(ends[0]).not.toHaveProperty("data");
 });
 
-test("a run whose records of steps can't be written hasn't ended: it can be gone on with, which writes them", async () => {
-  const entries: JournalEntry[] = [];
-  const { workspace, run } = memoryRun(workflowOf([stepOf("a")]), {
-    type: nothing,
-    emit: (event) => void (event.event === "workflow.entry" && entries.push(event.entry)),
-  });
-  const hint = "Free some space, then run the command again.";
-  vi.spyOn(workspace.files, "sync").mockRejectedValue(new FenError("disk_full", "No room left.", { hint }));
-  await expect(run()).rejects.toMatchObject({
-    code: "disk_full",
-    message: "No room left.",
-    hint: expect.stringMatching(/^Free some space, then go on with the run: fen workflow resume [\da-f-]{36}$/),
-  });
-  expect(entries.map(({ e }) => e)).toContain("end");
-  expect(entries.map(({ e }) => e)).not.toContain("done");
-  expect(workspace.lockTable.held.size).toBe(0);
-});
+test.each(["disk_full", "store_denied"] as const)(
+  "a run whose records of steps can't be written (%s) hasn't ended: it can be gone on with, which writes them",
+  async (code) => {
+    const entries: JournalEntry[] = [];
+    const { workspace, run } = memoryRun(workflowOf([stepOf("a")]), {
+      type: nothing,
+      emit: (event) => void (event.event === "workflow.entry" && entries.push(event.entry)),
+    });
+    vi.spyOn(workspace.files, "sync").mockRejectedValue(
+      new FenError(code, "No room left.", { remedy: "Free some space" }),
+    );
+    await expect(run()).rejects.toMatchObject({
+      code,
+      message: "No room left.",
+      hint: expect.stringMatching(/^Free some space, then go on with the run: fen workflow resume [\da-f-]{36}$/),
+    });
+    expect(entries.map(({ e }) => e)).toContain("end");
+    expect(entries.map(({ e }) => e)).not.toContain("done");
+    expect(workspace.lockTable.held.size).toBe(0);
+  },
+);
 
 test("a step whose method turns out to change things takes the stronger lock, and doesn't wait for itself", async () => {
   const changing = nothing.methods["change"];

@@ -231,29 +231,18 @@ export class CancelWatch {
   }
 }
 
-const ofTheStore: readonly string[] = ["disk_full", "not_writable", "store_unavailable"];
-
 /** Who was interrupted is told how far it got, and how to go on; so is who had no room any more. */
 function stopped(error: unknown, { id, definition, counts }: RunState): unknown {
   if (!(error instanceof FenError)) return error;
-  if (ofTheStore.includes(error.code)) return stoppedByStore(error, id);
+  // The command, run again, would do everything again.
+  if (error.kind === "unavailable")
+    return error.retold({ next: `go on with the run: fen workflow resume ${id}`, facts: { run: id } });
   if (error.code !== "interrupted") return error;
   const steps = Object.entries(counts).flatMap(([status, count]) =>
     count > 0 ? [`${count} ${status === "pending" ? "not begun" : status}`] : [],
   );
   return new FenError(error.code, `${error.message} Steps of ${definition.name}: ${steps.join(", ")}.`, {
     hint: `Go on with the run: fen workflow resume ${id}`,
-    facts: { ...error.facts, run: id },
-    cause: error,
-  });
-}
-
-/** The command, run again, would do everything again. */
-function stoppedByStore(error: FenError, id: string): FenError {
-  const goOn = `then go on with the run: fen workflow resume ${id}`;
-  const hint = error.hint?.replace(/then run the command again\.?/, goOn) ?? "";
-  return new FenError(error.code, error.message, {
-    hint: hint.includes(goOn) ? hint : `${hint} Mend that, ${goOn}`.trim(),
     facts: { ...error.facts, run: id },
     cause: error,
   });

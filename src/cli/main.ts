@@ -129,11 +129,7 @@ function toTell(thrown: unknown): unknown {
   if (all === undefined) return fromSystemError(thrown) ?? thrown;
   const [first, ...others] = all.map(toTell);
   if (!(first instanceof FenError)) return first;
-  return new FenError(first.code, [first, ...others].map((error) => asError(error).message).join("\n"), {
-    hint: first.hint,
-    facts: first.facts,
-    cause: thrown,
-  });
+  return first.retold({ message: [first, ...others].map((error) => asError(error).message).join("\n"), cause: thrown });
 }
 
 /** In the order in which they happened; undefined for one that came alone. */

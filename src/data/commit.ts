@@ -91,11 +91,8 @@ async function moveAll(data: FolderVersions, model: ModelRef, planned: readonly 
 
 function completedLater(error: unknown): unknown {
   if (!(error instanceof FenError)) return error;
-  return new FenError(error.code, error.message, {
-    hint: `The outputs are complete; the next run of the model makes them data. ${error.hint ?? ""}`.trim(),
-    facts: { ...error.facts, committed: true },
-    cause: error,
-  });
+  const hint = "The outputs are complete; the next run of the model makes them data.";
+  return error.retold({ hint, facts: { committed: true } });
 }
 
 function lostBefore(): FenError {

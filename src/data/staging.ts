@@ -249,16 +249,11 @@ async function lossOr(error: unknown, held: Held): Promise<unknown> {
 
 function keptAside(error: unknown, path: string): unknown {
   if (!(error instanceof FenError)) return error;
-  return new FenError(error.code, error.message, {
-    hint: `What it produced is kept in ${path}. ${error.hint ?? ""}`.trim(),
-    facts: { ...error.facts, keptAside: path },
-    cause: error,
-  });
+  return error.retold({ hint: `What it produced is kept in ${path}.`, facts: { keptAside: path } });
 }
 
 function unsettled(error: FenError): FenError {
-  const facts = { ...error.facts, committed: true };
-  return new FenError(error.code, error.message, { hint: error.hint, facts, cause: error });
+  return error.retold({ facts: { committed: true } });
 }
 
 /** Counts and hashes what passes; made durable with everything else at the commit. */

@@ -6,8 +6,12 @@
 import { type ErrorCode, type ErrorKind, errorCodes } from "./error-codes.ts";
 
 export interface FenErrorOptions {
-  /** What to do next, as a sentence or a command. */
+  /** What to do next, or what was kept: sentences, or a command. */
   readonly hint?: string | undefined;
+  /** What must be mended before one can go on: words that begin a sentence, without its end. */
+  readonly remedy?: string | undefined;
+  /** How to go on, as the end of a sentence. Only whoever knows what was interrupted can say more than to run the command again. */
+  readonly next?: string | undefined;
   /** Facts for programs: they appear as fields of the JSON error. Never secrets. */
   readonly facts?: Readonly<Record<string, unknown>> | undefined;
   readonly cause?: unknown;
@@ -16,14 +20,30 @@ export interface FenErrorOptions {
 export class FenError extends Error {
   override readonly name = "FenError";
   readonly code: ErrorCode;
+  /** All of the advice: `hint`, `remedy` and `next` of the options. */
   readonly hint: string | undefined;
   readonly facts: Readonly<Record<string, unknown>>;
+  readonly #advice: Pick<FenErrorOptions, "hint" | "remedy" | "next">;
 
   constructor(code: ErrorCode, message: string, options: FenErrorOptions = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
-    this.hint = options.hint;
+    this.#advice = options;
+    this.hint = shownAdvice(options);
     this.facts = options.facts ?? {};
+  }
+
+  /** The same error, told by who knows more: another message, what is said before its hint, another way to go on, facts beside its own. */
+  retold(by: Omit<FenErrorOptions, "remedy"> & { readonly message?: string }): FenError {
+    const { hint, remedy, next } = this.#advice;
+    const said = [by.hint, hint].filter((one) => one !== undefined).join(" ");
+    return new FenError(this.code, by.message ?? this.message, {
+      hint: said === "" ? undefined : said,
+      remedy,
+      next: by.next ?? next,
+      facts: { ...this.facts, ...by.facts },
+      cause: by.cause ?? this,
+    });
   }
 
   get kind(): ErrorKind {
@@ -33,6 +53,12 @@ export class FenError extends Error {
   get retryable(): boolean {
     return errorCodes[this.code].retryable;
   }
+}
+
+function shownAdvice({ hint, remedy, next }: FenErrorOptions): string | undefined {
+  const goOn = next ?? (remedy === undefined ? undefined : "run the command again.");
+  const last = remedy === undefined ? goOn?.replace(/^./, (first) => first.toUpperCase()) : `${remedy}, then ${goOn}`;
+  return hint === undefined || last === undefined ? (hint ?? last) : `${hint} ${last}`;
 }
 
 /** The `code` of a Node.js system error (`ENOENT`, ...), or undefined for anything else. */
@@ -58,7 +84,7 @@ export function storeError(error: unknown, what: string, path: string): FenError
     case "ENOSPC":
     case "EDQUOT":
       return new FenError("disk_full", `No room left to write ${what}: ${path}`, {
-        hint: "Free some space (fen data gc --dry-run shows what old versions hold), then run the command again.",
+        remedy: "Free some space (fen data gc --dry-run shows what old versions hold)",
         facts,
         cause: error,
       });
@@ -66,28 +92,28 @@ export function storeError(error: unknown, what: string, path: string): FenError
     case "EPERM":
     case "EROFS":
       return new FenError("not_writable", `Permission denied for ${what}: ${path}`, {
-        hint: "Check the owner and the mode of that path.",
+        remedy: "Check the owner and the mode of that path",
         facts,
         cause: error,
       });
     default:
       return new FenError("store_unavailable", `Can't use ${what}: ${path} (${code ?? asError(error).message})`, {
-        hint: hints[code ?? ""] ?? "Look at that path with ls -ld, then run the command again.",
+        remedy: remedies[code ?? ""] ?? "Look at that path with ls -ld",
         facts,
         cause: error,
       });
   }
 }
 
-const hints: Readonly<Record<string, string>> = {
-  EMFILE: "Too many files are open: raise the limit with ulimit -n, then run the command again.",
-  ENFILE: "Too many files are open on this machine: end what isn't needed, then run the command again.",
-  ENOTDIR: "A file stands where a folder is needed: move it away, then run the command again.",
-  EEXIST: "A file stands where a folder is needed: move it away, then run the command again.",
-  EISDIR: "A folder stands where a file is needed: move it away, then run the command again.",
-  ENAMETOOLONG: "The name is too long for this filesystem: use a shorter one.",
-  ELOOP: "A link leads back to itself: remove it, then run the command again.",
-  EIO: "The disk or the network behind it fails: look into the system's log.",
+const remedies: Readonly<Record<string, string>> = {
+  EMFILE: "Too many files are open: raise the limit with ulimit -n",
+  ENFILE: "Too many files are open on this machine: end what isn't needed",
+  ENOTDIR: "A file stands where a folder is needed: move it away",
+  EEXIST: "A file stands where a folder is needed: move it away",
+  EISDIR: "A folder stands where a file is needed: move it away",
+  ENAMETOOLONG: "The name is too long for this filesystem: use a shorter one",
+  ELOOP: "A link leads back to itself: remove it",
+  EIO: "The disk or the network behind it fails: look into the system's log",
 };
 
 /** Says what the operating system refused where nobody named the thing; undefined for anything but a system error. */

@@ -277,7 +277,7 @@ function readAll(
 
 function notRegular(path: string): FenError {
   return new FenError("store_unavailable", `Can't use the file: ${path} (it is a pipe, a socket or a device)`, {
-    hint: "Look at it with ls -l, move it away, then run the command again.",
+    remedy: "Look at it with ls -l and move it away",
     facts: { path },
   });
 }

@@ -37,7 +37,7 @@ export function decodeYaml(bytes: Uint8Array, file: string): string {
     const line = before.length;
     const column = (before.at(-1) ?? "").length + 1;
     throw new FenError("yaml_invalid", `${file}:${line}:${column}: the file isn't UTF-8 text`, {
-      hint: "Save it as UTF-8, then run the command again.",
+      remedy: "Save it as UTF-8",
       facts: { file, line, column },
     });
   }

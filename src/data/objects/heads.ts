@@ -85,7 +85,7 @@ export class CasHeads implements Heads {
       await this.#machine.clock.sleep(pauseMs * (0.5 + (this.#machine.random.bytes(1)[0] ?? 0) / 255));
     }
     throw new FenError("store_unavailable", `Others change ${keyOf(model)} all the time.`, {
-      hint: "Run the command again.",
+      next: "run the command again.",
     });
   }
 

@@ -149,11 +149,9 @@ export class Pushes {
     const kept = `${run.folder}.push`;
     await local.settle(run.folder); // from here on it must survive a power cut
     if ((await local.adopt(run.folder, kept)) !== "adopted") return error;
-    return new FenError(error.code, error.message, {
-      hint: `What it produced is complete and kept in ${local.locate(kept)}; the next command on the model commits it. ${error.hint ?? ""}`.trim(),
-      facts: { ...error.facts, keptAside: local.locate(kept) },
-      cause: error,
-    });
+    const path = local.locate(kept);
+    const hint = `What it produced is complete and kept in ${path}; the next command on the model commits it.`;
+    return error.retold({ hint, facts: { keptAside: path } });
   }
 
   /** Contents first; then one head that names all of them. The id of a version shows that the object is this very one. */

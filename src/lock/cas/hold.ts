@@ -268,5 +268,5 @@ export class Hold {
 }
 
 function noAnswer(): FenError {
-  return new FenError("store_unavailable", "The store gave no answer.", { hint: "Run the command again later." });
+  return new FenError("store_unavailable", "The store gave no answer.", { next: "run the command again later." });
 }

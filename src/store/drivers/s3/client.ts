@@ -211,7 +211,7 @@ function isUnsuccessful(heard: Success | Unsuccessful): heard is Unsuccessful {
 /** No answer, in words for people. */
 export function unheard(error: NoAnswer, place: S3Place, what: string): FenError {
   return new FenError("store_unavailable", `No answer from ${place.host} (${what}): ${error.message}`, {
-    hint: "Check the network and the endpoint, then run the command again.",
+    remedy: "Check the network and the endpoint",
     facts: { location: place.location, what },
     cause: error.cause,
   });
@@ -223,11 +223,7 @@ export function isUnknown(error: unknown): boolean {
 }
 
 function unknown(error: FenError): FenError {
-  return new FenError("store_unavailable", error.message, {
-    hint: error.hint,
-    facts: { ...error.facts, unknown: true },
-    cause: error.cause,
-  });
+  return error.retold({ facts: { unknown: true }, cause: error.cause });
 }
 
 async function collect(body: AsyncIterable<Uint8Array>, maxBytes: number, what: string): Promise<Uint8Array> {

@@ -167,7 +167,7 @@ export class S3Objects implements ObjectStore {
     throw new FenError(
       first.code === "AccessDenied" ? "store_denied" : "store_unavailable",
       `The store could not ${what}: ${first.code} for ${failed.length} of them, such as ${left[0]}`,
-      { hint: "Check what the bucket's policy permits, then run the command again.", facts: { paths: left } },
+      { remedy: "Check what the bucket's policy permits", facts: { paths: left } },
     );
   }
 

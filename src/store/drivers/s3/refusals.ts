@@ -1,5 +1,5 @@
 /** What an answer that isn't a success means, in the four ways that a caller can act upon, and in words for people. */
-import { FenError } from "../../../kernel/errors.ts";
+import { FenError, type FenErrorOptions } from "../../../kernel/errors.ts";
 import type { S3Place } from "./place.ts";
 import { parseXml, textOf } from "./xml.ts";
 
@@ -60,14 +60,16 @@ export function meaningOf({ status, code }: Refusal): Meaning {
   return status >= 500 && status !== 501 ? "unknown" : "final";
 }
 
+type Advice = string | Pick<FenErrorOptions, "remedy" | "next">;
+
 /** For people. `what` was asked: "read data/x". */
 export function refusalError(refusal: Refusal, place: S3Place, what: string): FenError {
   const { status, code, message } = refusal;
   const said = [code ?? `status ${status}`, message === "" ? undefined : message].filter(Boolean).join(": ");
   const region = refusal.header("x-amz-bucket-region");
   const facts = { storeStatus: status, storeCode: code, what, location: place.location };
-  const error = (errorCode: ConstructorParameters<typeof FenError>[0], text: string, hint: string) =>
-    new FenError(errorCode, text, { hint, facts });
+  const error = (errorCode: ConstructorParameters<typeof FenError>[0], text: string, advice: Advice) =>
+    new FenError(errorCode, text, { ...(typeof advice === "string" ? { hint: advice } : advice), facts });
   if (code === "NoSuchBucket")
     return error(
       "datastore_invalid",
@@ -93,11 +95,9 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
       "Set the clock.",
     );
   if (meaningOf(refusal) === "credentials")
-    return error(
-      "store_denied",
-      `The store doesn't let us ${what}: ${said}`,
-      "The credentials have expired: get new ones (with SSO: aws sso login), then run the command again.",
-    );
+    return error("store_denied", `The store doesn't let us ${what}: ${said}`, {
+      remedy: "The credentials have expired: get new ones (with SSO: aws sso login)",
+    });
   if (status === 401 || status === 403)
     return error(
       "store_denied",
@@ -105,7 +105,7 @@ export function refusalError(refusal: Refusal, place: S3Place, what: string): Fe
       "Check the credentials and what the bucket's policy permits them: reading, writing, listing and deleting objects.",
     );
   if (["not done", "unknown"].includes(meaningOf(refusal)))
-    return error("store_unavailable", `The store could not ${what}: ${said}`, "Run the command again later.");
+    return error("store_unavailable", `The store could not ${what}: ${said}`, { next: "run the command again later." });
   return error(
     "store_refused",
     `The store refused to ${what}: ${said}`,

@@ -119,7 +119,7 @@ async function sendParts(upload: Upload, content: Content): Promise<readonly str
   }
   if (hash.digest("hex") !== content.sha256)
     throw new FenError("data_corrupt", `${upload.target.path} changed while it was sent to the store.`, {
-      hint: "Run the command again.",
+      next: "run the command again.",
       facts: { path: upload.target.path },
     });
   return etags;
@@ -138,7 +138,7 @@ async function sendPart({ client, target, what, id }: Upload, number: number, bo
   const etag = answer.is === "success" ? answer.header("etag") : undefined;
   if (etag === undefined)
     throw new FenError("store_refused", `The store took no part of ${target.path}.`, {
-      hint: "Run the command again.",
+      next: "run the command again.",
     });
   return etag;
 }
@@ -148,7 +148,7 @@ async function complete({ client, target, what, id }: Upload, etags: readonly st
     (etag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`,
   );
   let failure: unknown = new FenError("store_unavailable", `The store could not complete ${target.path}.`, {
-    hint: "Run the command again later.",
+    next: "run the command again later.",
   });
   try {
     const answer = await client.send({
@@ -177,7 +177,7 @@ async function giveUp({ client, target, id }: Upload): Promise<void> {
 
 function unsettled(path: string): FenError {
   return new FenError("store_unavailable", `The store says that ${path} is there, and that it isn't.`, {
-    hint: "Run the command again later.",
+    next: "run the command again later.",
   });
 }
 
