@@ -8,3 +8,9 @@ export function parseDuration(text: string): number | undefined {
   const [, number, unit = ""] = durationPattern.exec(text) ?? [];
   return number === undefined ? undefined : Number(number) * (units[unit] ?? 0);
 }
+
+/** For whoever waited in vain, or not at all. */
+export function notFree(waitedMs: number): string {
+  const seconds = (waitedMs / 1000).toFixed(1);
+  return seconds === "0.0" ? "is not free" : `was not free within ${seconds} s`;
+}

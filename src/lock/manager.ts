@@ -4,6 +4,7 @@
  * Resources are taken one at a time in code point order of their keys, the same everywhere, so commands that take several can't wait
  * for each other in a circle. An acquire that fails part-way gives back what it took before it throws.
  */
+import { notFree } from "../kernel/duration.ts";
 import { asError, FenError } from "../kernel/errors.ts";
 import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
@@ -275,8 +276,7 @@ function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenErro
       ? "somebody else"
       : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
   const holds = heldElsewhere(blocked);
-  const howLong = waitedMs === 0 ? "is not free" : `was not free within ${(waitedMs / 1000).toFixed(1)} s`;
-  return new FenError("lock_timeout", `The lock on ${label} ${howLong}: ${who} has ${holds ?? "it"}.`, {
+  return new FenError("lock_timeout", `The lock on ${label} ${notFree(waitedMs)}: ${who} has ${holds ?? "it"}.`, {
     hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
     facts: {
       resource: resourceKey(blocked.resource),

@@ -89,6 +89,13 @@ test("lock-21: a wait ends after its time, and says who has the name", async () 
   holder.release();
 });
 
+test.each([0, 10])("a name that nobody was to wait for (%d ms) is not free", async (timeoutMs) => {
+  const holder = await want().claim;
+  const waiting = clock.turnUntil(want({ timeoutMs }).claim);
+  await expect(waiting).rejects.toThrow(/^The name web-01 is not free: .* has it\.$/);
+  holder.release();
+});
+
 test("lock-54: an abort ends it at once, with its reason", async () => {
   const holder = await want().claim;
   const stop = new AbortController();

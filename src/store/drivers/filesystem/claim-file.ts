@@ -1,5 +1,6 @@
 /** A short exclusive claim on a name, held by a kernel lock on a file: it ends with its process, however that ends. */
 import { closeSync, fstatSync, ftruncateSync, readFileSync, statSync } from "node:fs";
+import { notFree } from "../../../kernel/duration.ts";
 import { FenError, storeError } from "../../../kernel/errors.ts";
 import { openInMadeFolder, removeFile, writeAll } from "../../../kernel/files.ts";
 import type { Machine } from "../../../kernel/machine.ts";
@@ -70,7 +71,7 @@ function claimed(path: string, what: string, waitedMs: number): FenError {
   const owner = ownerIn(path);
   return new FenError(
     "lock_timeout",
-    `${what} was not free within ${(waitedMs / 1000).toFixed(1)} s: ${owner === "" ? "somebody else" : owner} has it.`,
+    `${what} ${notFree(waitedMs)}: ${owner === "" ? "somebody else" : owner} has it.`,
     {
       hint: "A claim lasts milliseconds: that process is stopped, or its disk hangs. Continue or end it, or wait longer with --lock-timeout.",
       facts: { path, owner, waitedMs: Math.round(waitedMs) },
