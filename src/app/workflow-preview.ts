@@ -2,6 +2,7 @@
 import type { Condition } from "../workflow/definition.ts";
 import { type Outlook, outlookOf } from "../workflow/outlook.ts";
 import { type PlannedCall, type PlannedRun, type PlannedStep, taintedNames } from "../workflow/plan.ts";
+import { unkeepable } from "../workflow/unkeepable.ts";
 import type { AppContext } from "./context.ts";
 import { type KnownScope, type StoredInputs, storedInputs, storedItems } from "./stored-inputs.ts";
 import { type LockPlan, lockPlan } from "./workflow-planning.ts";
@@ -40,7 +41,7 @@ export interface PreviewedCall {
   /** Where it isn't known yet, the expression that gives it. */
   readonly target: string;
   readonly method?: string;
-  /** Values; texts as they are written where they aren't known yet, or mustn't be shown. */
+  /** Values; as they are written where they aren't known yet, mustn't be shown, or hold a number for which JSON has no word. */
   readonly inputs: Readonly<Record<string, unknown>>;
   /** Names of inputs that are known only when the step starts. */
   readonly open: readonly string[];
@@ -93,7 +94,7 @@ async function callsOf(
   const { forEach } = planned.definition;
   const preview = async (call: PlannedCall, self: KnownScope["self"]): Promise<PreviewedCall> => ({
     ...(await targetOf(surroundings, call)),
-    ...inputsOf(await storedInputs(planned, { ...scope, self })),
+    ...inputsOf(planned, await storedInputs(planned, { ...scope, self })),
   });
   if (planned.calls === undefined)
     return planned.any === undefined
@@ -111,7 +112,14 @@ async function callsOf(
   return { calls };
 }
 
-const inputsOf = ({ values, open }: StoredInputs) => ({ inputs: values, open });
+function inputsOf({ definition }: PlannedStep, { values, open }: StoredInputs): Pick<PreviewedCall, "inputs" | "open"> {
+  const { inputs: written } = definition.task;
+  const shown = Object.entries(values).map(([key, value]) => [
+    key,
+    unkeepable(value) === undefined ? value : written[key],
+  ]);
+  return { inputs: Object.fromEntries(shown), open };
+}
 
 async function targetOf(
   surroundings: RunSurroundings,

@@ -202,6 +202,14 @@ describe("workflow run --dry-run", () => {
       bad    exclusive  build/mend"
     `);
   });
+
+  test("a number for which JSON has no word is shown as it is written", async () => {
+    const inputs = { level: "${{ 1.0 / 0.0 }}", last: ["${{ 0.0 / 0.0 }}"], target: "${{ 1.0 / 2.0 }}" };
+    repo.workflow("endless", [step("one", "good", { inputs })]);
+    const { jobs } = await documentOf(repo, "workflow run endless --dry-run");
+    expect(jobs[0].steps[0].calls).toMatchObject([{ inputs: { ...inputs, target: 0.5 }, open: [] }]);
+    expect(await textOf(repo, "workflow run endless --dry-run")).toContain('level = "${{ 1.0 / 0.0 }}"');
+  });
 });
 
 describe("workflow resume", () => {
