@@ -224,21 +224,42 @@ export interface ReadOptions {
 /** To open a pipe that nobody writes to takes for ever otherwise. */
 const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
+/** A file open for reading, and its size. A pipe, a socket or a device, of which a read may never end, is refused; other failures are thrown as they are. */
+export function openToRead(path: string): { readonly fd: number; readonly size: number } {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, withoutWaiting);
+    const info = fstatSync(fd);
+    if (!info.isFile() && !info.isDirectory()) throw notRegular(path);
+    return { fd, size: info.size };
+  } catch (error) {
+    if (fd !== undefined) closeSync(fd);
+    throw systemErrorCode(error) === "ENXIO" ? notRegular(path) : error; // so a socket answers
+  }
+}
+
+function openPipeOrFile(path: string): { readonly fd: number; readonly size: number } {
+  const fd = openSync(path, "r");
+  return { fd, size: fstatSync(fd).size };
+}
+
 /** The bytes of a file, or undefined where there is none. Larger than `maxBytes`: `file_too_large`. A pipe or a device, which may never end, is refused. */
 export async function readBytes(
   path: string,
   maxBytes: number,
   options: ReadOptions = {},
 ): Promise<Uint8Array | undefined> {
+  return readBytesNow(path, maxBytes, options);
+}
+
+/** As `readBytes`. At once: these files are small, and the way through other threads costs more than reading them. */
+export function readBytesNow(path: string, maxBytes: number, options: ReadOptions = {}): Uint8Array | undefined {
   let fd: number | undefined;
   try {
-    // At once: these files are small, and the way through other threads costs more than reading them.
-    fd = openSync(path, options.orPipe === true ? constants.O_RDONLY : withoutWaiting);
-    const info = fstatSync(fd);
-    if (options.orPipe !== true && !info.isFile() && !info.isDirectory()) throw notRegular(path);
-    const { size } = info;
-    if (size > maxBytes) throw tooLarge(path, `${size} bytes`, maxBytes);
-    return readAll(fd, path, { expected: size, maxBytes });
+    const opened = options.orPipe === true ? openPipeOrFile(path) : openToRead(path);
+    fd = opened.fd;
+    if (opened.size > maxBytes) throw tooLarge(path, `${opened.size} bytes`, maxBytes);
+    return readAll(fd, path, { expected: opened.size, maxBytes });
   } catch (error) {
     if (isAbsence(error)) return undefined;
     throw storeError(error, "the file", path);

@@ -1,8 +1,8 @@
 /** YAML files that carry a name and an id: found by what is in them, wherever they lie below their folder. */
-import { type Dirent, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join, relative, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
-import { isAbsence, readBytes, tooLarge } from "../kernel/files.ts";
+import { isAbsence, readBytes, readBytesNow } from "../kernel/files.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import type { Layout } from "./repository.ts";
@@ -58,13 +58,16 @@ export async function findNamed<T>(
   return found;
 }
 
-/** YAML files under a folder, in code point order. Links are followed only to files of the repository that aren't under the folder anyway. */
+/**
+ * YAML files under a folder, in code point order. Links are followed only to files of the repository that aren't under the folder anyway. A pipe or the
+ * like is among them: whoever reads it tells that it can't be used.
+ */
 export function yamlFilesUnder(folder: string, repository: string, top = folder): string[] {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return yamlFilesUnder(path, repository, top);
     if (!entry.name.endsWith(".yaml") || entry.name.startsWith(".")) return [];
-    return entry.isFile() || (entry.isSymbolicLink() && leadsElsewhere(path, repository, top)) ? [path] : [];
+    return !entry.isSymbolicLink() || leadsElsewhere(path, repository, top) ? [path] : [];
   });
 }
 
@@ -84,7 +87,7 @@ function leadsElsewhere(path: string, repository: string, top: string): boolean 
     const real = realpathSync(path);
     const target = relative(realpathSync(repository), real);
     const isFoundAnyway = real.startsWith(`${realpathSync(top)}${sep}`) && real.endsWith(".yaml");
-    return !target.startsWith("..") && !isFoundAnyway && statSync(path).isFile();
+    return !target.startsWith("..") && !isFoundAnyway && !statSync(path).isDirectory();
   } catch {
     return false; // a link to nowhere
   }
@@ -96,14 +99,12 @@ export async function readDefinitionText(file: string): Promise<string | undefin
   return bytes === undefined ? undefined : decodeYaml(bytes, file);
 }
 
+/** As `readDefinitionText`, at once; bytes that aren't UTF-8 become U+FFFD. */
 export function readSmall(file: string): string {
-  try {
-    const { size } = statSync(file);
-    if (size > maxDefinitionBytes) throw tooLarge(file, `${size} bytes`, maxDefinitionBytes);
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw storeError(error, "the definition", file);
-  }
+  const bytes = readBytesNow(file, maxDefinitionBytes);
+  if (bytes === undefined)
+    throw new FenError("store_unavailable", `The definition is gone: ${file}`, { next: "run the command again." });
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
 }
 
 /** A cheap look before parsing: could this file be the one? */

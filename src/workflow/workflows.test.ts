@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -53,6 +54,15 @@ describe("finding a workflow", () => {
     expect(await workflows.list()).toEqual({ workflows: [], problems: [] });
     for (const name of ["a", "b", "c"])
       await expect(workflows.find(name)).rejects.toMatchObject({ code: "workflow_missing" });
+  });
+
+  test("a pipe is no workflow, keeps nobody waiting, and is told", async () => {
+    mkdirSync(join(root, "workflows"));
+    const pipe = join(root, "workflows/workflow-a.yaml");
+    execFileSync("mkfifo", [pipe]);
+    const { problems } = await workflows.list();
+    expect(problems).toMatchObject([{ file: pipe, message: expect.stringContaining(`${pipe} (it is a pipe, `) }]);
+    await expect(workflows.find("a")).rejects.toMatchObject({ code: "store_unavailable", facts: { path: pipe } });
   });
 
   test("an extension is found at any depth; one of the repository hides it, by name and by id", async () => {

@@ -194,7 +194,7 @@ export class Workflows {
   #ownFiles(): string[] {
     const { workflowsDir } = this.#repository.layout;
     return entriesOf(workflowsDir)
-      .filter((entry) => entry.isFile() && /^workflow-.*\.yaml$/.test(entry.name))
+      .filter((entry) => !entry.isDirectory() && !entry.isSymbolicLink() && /^workflow-.*\.yaml$/.test(entry.name))
       .map(({ name }) => join(workflowsDir, name));
   }
 
