@@ -43,3 +43,22 @@ test("pipes, sockets and links to them are told among what can't be read, and ke
   await expect(definitions.find("b")).rejects.toThrow(expect.objectContaining({ code: "model_missing" }));
   server.close();
 });
+
+test.each([
+  ["one line of JSON with escapes", `{"id":"${id}","name":"web\\u002d01 a","version":1,"type":"command/shell"}`],
+  [
+    "JSON with escapes",
+    `{\n  "id": "${id}",\n  "name": "web\\u002d01 a",\n  "version": 1,\n  "type": "command/shell"\n}\n`,
+  ],
+  ["a quoted text with escapes", `"name": !!str "web\\x2d01 a"\nid: ${id}\nversion: 1\ntype: command/shell\n`],
+  ["a block", `name: >-\n  web-01\n  a\nid: ${id}\nversion: 1\ntype: command/shell\n`],
+  ["several lines", `name: web-01\n  a\nid: ${id}\nversion: 1\ntype: command/shell\n`],
+])("a definition is found by its name, written as %s", async (_, text) => {
+  const file = write("models/command/shell/any.yaml", text);
+  expect((await definitions.find("web-01 a")).file).toBe(file);
+});
+
+test("a quote in quotes is one", async () => {
+  const file = write("models/command/shell/any.yaml", `name: 'it''s'\nid: ${id}\nversion: 1\ntype: command/shell\n`);
+  expect((await definitions.find("it's")).file).toBe(file);
+});

@@ -107,15 +107,21 @@ export function readSmall(file: string): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
 }
 
+/** `name`, `modelIdOrName` or the like, in any style, and a text that isn't what its letters say: a block, one with escapes, or with a quote in quotes. */
+const otherwiseWritten = /name["']?\s*:\s*(?:[&!]\S*\s+)*(?:[|>]|"[^"]*\\|'[^'\n]*'')/i;
+
 /** A cheap look before parsing: could this file be the one? */
 export function mentions(file: string, nameOrId: string): boolean {
   if (isUuid(nameOrId) && file.toLowerCase().includes(nameOrId.toLowerCase())) return true;
   if (isCalledSo(file, nameOrId)) return true;
   try {
     const text = readSmall(file);
-    // A name may be written with escapes in quotes: then the file must be parsed.
+    const wanted = nameOrId.toLowerCase();
+    const letters = text.toLowerCase();
     return (
-      text.includes(nameOrId) || text.toLowerCase().includes(nameOrId.toLowerCase()) || /^name:\s*["|>]/m.test(text)
+      letters.includes(wanted) ||
+      otherwiseWritten.test(text) ||
+      (wanted.includes(" ") && letters.replaceAll(/\s+/g, " ").includes(wanted)) // over several lines
     );
   } catch (error) {
     if (error instanceof FenError) return false; // too large, or not ours to read: it hides no other
