@@ -12,7 +12,14 @@ const forbidden = new Set(["__proto__", "constructor", "prototype"]);
 
 export interface GivenInputs {
   readonly input?: readonly string[] | undefined;
-  readonly inputFile?: string | undefined;
+  readonly inputFile?: string | PipedInputs | undefined;
+}
+
+/** What is read in the place of a file of inputs. */
+export interface PipedInputs {
+  /** For messages. */
+  readonly name: string;
+  read(maxBytes: number): Promise<string>;
 }
 
 /** `a.b=v` nests, `key=@file` reads a file (`\@` escapes), one value starting with `{` is JSON. Pairs go over the file. Throws `input_invalid`. */
@@ -62,9 +69,11 @@ function parseJson(text: string): Record<string, unknown> {
   });
 }
 
-async function readInputFile(machine: Machine, file: string): Promise<Record<string, unknown>> {
-  const path = resolve(machine.host.cwd, file);
-  const text = await readTextFile(path, maxInputBytes, { orPipe: true });
+async function readInputFile(machine: Machine, file: string | PipedInputs): Promise<Record<string, unknown>> {
+  const path = typeof file === "string" ? resolve(machine.host.cwd, file) : file.name;
+  const text = await (typeof file === "string"
+    ? readTextFile(path, maxInputBytes, { orPipe: true })
+    : file.read(maxInputBytes));
   if (text === undefined)
     throw new FenError("input_invalid", `No such input file: ${path}`, {
       hint: "It is a YAML or JSON file with a map of inputs.",

@@ -2,7 +2,7 @@
 import type { RunStatus } from "../data/outputs.ts";
 import type { LoadedDefinition } from "../model/definitions.ts";
 import type { AppContext, AppEvent } from "./context.ts";
-import { parseInputs, parseTags } from "./inputs.ts";
+import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { EvaluatedModels } from "./last-evaluated.ts";
 import { type MethodOutcome, MethodRun } from "./method-run.ts";
 import { prepareMethod } from "./prepare-method.ts";
@@ -10,11 +10,9 @@ import { rehearse } from "./rehearsal.ts";
 import { settlePast } from "./settle.ts";
 import { modelLock, openWorkspace, type Workspace } from "./workspace.ts";
 
-export interface RunMethodOptions {
+export interface RunMethodOptions extends GivenInputs {
   readonly model: string;
   readonly method: string;
-  readonly input?: readonly string[] | undefined;
-  readonly inputFile?: string | undefined;
   readonly tag?: readonly string[] | undefined;
   /** The definition as it was evaluated last. */
   readonly lastEvaluated?: boolean | undefined;

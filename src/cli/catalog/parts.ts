@@ -36,6 +36,6 @@ export const inputFileFlag: FlagSpec = {
   type: "text",
   value: "FILE",
   complete: "file",
-  summary: "Inputs from a YAML file",
+  summary: "Inputs from a YAML or JSON file (- reads standard input)",
 };
 export const version: FlagSpec = { type: "text", value: "N", summary: "This version (default: the newest)" };

@@ -1,21 +1,22 @@
 import { evaluateAllModels, evaluateModel } from "../../../app/evaluate-models.ts";
 import { FenError } from "../../../kernel/errors.ts";
 import type { Handler } from "../../command.ts";
+import { givenInputs } from "../../inputs.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
   const [model] = args;
-  const input = flags.list("input");
-  const inputFile = flags.text("input-file");
+  const given = givenInputs(flags, console);
   const isAll = flags.on("all");
   if (isAll === (model !== undefined)) throw usage("Name a model, or say --all.");
-  if (isAll && (input.length > 0 || inputFile !== undefined)) throw usage("Inputs are for one model, not for --all.");
+  if (isAll && (given.input.length > 0 || given.inputFile !== undefined))
+    throw usage("Inputs are for one model, not for --all.");
   if (model === undefined) {
     const document = await evaluateAllModels(context);
     const { total, evaluated } = document;
     const text = () => `Evaluated ${total} model${total === 1 ? "" : "s"}, ${evaluated} of them with expressions.`;
     return { document, text };
   }
-  const document = await evaluateModel(context, { model, input, inputFile });
+  const document = await evaluateModel(context, { model, ...given });
   const { name, hadExpressions, outputPath } = document;
   const what = hadExpressions ? "Evaluated" : "No expressions in";
   return { document, text: () => `${what} ${console.bold(name)}\n${outputPath}` };

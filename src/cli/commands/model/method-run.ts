@@ -1,14 +1,14 @@
 import { runMethod } from "../../../app/run-method.ts";
 import { duration } from "../../render/table.ts";
 import type { Handler } from "../../command.ts";
+import { givenInputs } from "../../inputs.ts";
 
 export const handler: Handler = async ({ context, args, flags, console }) => {
   const [model = "", method = ""] = args;
   const document = await runMethod(context, {
     model,
     method,
-    input: flags.list("input"),
-    inputFile: flags.text("input-file"),
+    ...givenInputs(flags, console),
     tag: flags.list("tag"),
     lastEvaluated: flags.on("last-evaluated"),
   });

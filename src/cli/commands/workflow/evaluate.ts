@@ -1,8 +1,9 @@
 import { evaluateWorkflow, evaluateWorkflows } from "../../../app/workflow-evaluate.ts";
 import { FenError } from "../../../kernel/errors.ts";
 import type { Handler } from "../../command.ts";
+import { givenInputs } from "../../inputs.ts";
 
-export const handler: Handler = async ({ context, args, flags }) => {
+export const handler: Handler = async ({ context, args, flags, console }) => {
   const [workflow] = args;
   if (flags.on("all") === (workflow !== undefined))
     throw new FenError("usage", "Name one workflow, or say --all.", {
@@ -19,7 +20,6 @@ export const handler: Handler = async ({ context, args, flags }) => {
       text: () => [...lines, `${document.evaluated} of ${document.total} evaluated`].join("\n"),
     };
   }
-  const input = flags.list("input");
-  const document = await evaluateWorkflow(context, { workflow, input, inputFile: flags.text("input-file") });
+  const document = await evaluateWorkflow(context, { workflow, ...givenInputs(flags, console) });
   return { document, text: () => document.outputPath };
 };

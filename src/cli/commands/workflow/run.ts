@@ -1,6 +1,7 @@
 import { previewRun } from "../../../app/workflow-preview.ts";
 import { runWorkflow } from "../../../app/workflow-run.ts";
 import type { Handler } from "../../command.ts";
+import { givenInputs } from "../../inputs.ts";
 import { viewed } from "../../render/run-view/index.ts";
 import { showPreview } from "../../render/workflow-preview.ts";
 import { showRunEnd } from "../../render/workflow-run.ts";
@@ -10,8 +11,7 @@ export const handler: Handler = async (invocation) => {
   const [workflow = ""] = args;
   const options = {
     workflow,
-    input: flags.list("input"),
-    inputFile: flags.text("input-file"),
+    ...givenInputs(flags, console),
     tag: flags.list("tag"),
     concurrency: flags.number("concurrency"),
     lastEvaluated: flags.on("last-evaluated"),
