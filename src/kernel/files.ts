@@ -221,24 +221,30 @@ export interface ReadOptions {
   readonly orPipe?: boolean;
 }
 
-/** To open a pipe that nobody writes to takes for ever otherwise. */
-const withoutWaiting = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+export interface OpenFile {
+  readonly fd: number;
+  readonly size: number;
+}
 
-/** A file open for reading, and its size. A pipe, a socket or a device, of which a read may never end, is refused; other failures are thrown as they are. */
-export function openToRead(path: string): { readonly fd: number; readonly size: number } {
+/** For reading. */
+export const openToRead = (path: string): OpenFile => openRegular(path, constants.O_RDONLY);
+
+/** A file that is there. A pipe, a socket or a device, which may keep one waiting for ever, is refused; other failures are thrown as they are. */
+export function openRegular(path: string, flags: number): OpenFile {
   let fd: number | undefined;
   try {
-    fd = openSync(path, withoutWaiting);
+    // To open a pipe that nobody else has open takes for ever otherwise.
+    fd = openSync(path, flags | (constants.O_NONBLOCK ?? 0));
     const info = fstatSync(fd);
     if (!info.isFile() && !info.isDirectory()) throw notRegular(path);
     return { fd, size: info.size };
   } catch (error) {
     if (fd !== undefined) closeSync(fd);
-    throw systemErrorCode(error) === "ENXIO" ? notRegular(path) : error; // so a socket answers
+    throw systemErrorCode(error) === "ENXIO" ? notRegular(path) : error; // so a socket answers, and to a writer a pipe that nobody reads
   }
 }
 
-function openPipeOrFile(path: string): { readonly fd: number; readonly size: number } {
+function openPipeOrFile(path: string): OpenFile {
   const fd = openSync(path, "r");
   return { fd, size: fstatSync(fd).size };
 }

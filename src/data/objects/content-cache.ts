@@ -41,7 +41,7 @@ export class ContentCache {
   async open(sha256: string): Promise<AsyncIterable<Uint8Array> | undefined> {
     let file: FileHandle | undefined;
     try {
-      file = await open(this.path(sha256));
+      file = await open(this.path(sha256), constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)); // a pipe keeps nobody waiting
       if ((await hashOf(file.createReadStream({ start: 0, autoClose: false }))) === sha256) {
         const whole = bytesOf(file, this.path(sha256));
         file = undefined; // closed by whoever reads it

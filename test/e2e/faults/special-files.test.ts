@@ -1,6 +1,6 @@
 /** A pipe where a small file should be: opening one that nobody writes to never ends. No command may hang on it. */
 import { spawnSync } from "node:child_process";
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { program, type Result, runFen, type Scratch, scratchRepo } from "../../support/cli.ts";
@@ -36,6 +36,32 @@ test("for what describes a version: refused with its path", async () => {
   pipe(path);
   const error = expectRefusal(await bounded("data", "get", "web", "result", "--json"), "store_unavailable", 69);
   expect(error.message).toBe(`Can't use the file: ${path} (it is a pipe, a socket or a device)`);
+});
+
+test("for content, or a run's log: refused with its path", async () => {
+  expect((await repo.fen(...execute("web"))).exitCode).toBe(0);
+  const raw = join(data, "result/1/raw");
+  const [logged] = (await repo.fen("model", "output", "search", "--json")).json().results;
+  const log = (await repo.fen("model", "output", "get", logged.id, "--json")).json().logFile;
+  pipe(raw);
+  pipe(join(repo.path, log));
+  for (const [path, words] of [
+    [raw, ["data", "get", "web", "result"]],
+    [raw, ["data", "get", "web", "result", "--version", "1"]],
+    [join(repo.path, log), ["model", "method", "history", "logs", logged.id]],
+  ] as const) {
+    const error = expectRefusal(await bounded(...words, "--json"), "store_unavailable", 69);
+    expect(error.message).toBe(`Can't use the file: ${path} (it is a pipe, a socket or a device)`);
+  }
+});
+
+test("for the verdict on locks: refused with its path", async () => {
+  expect((await repo.fen(...execute("web"))).exitCode).toBe(0);
+  const trial = join(repo.path, ".swamp/.fen/trial");
+  const [verdict = ""] = readdirSync(trial);
+  pipe(join(trial, verdict));
+  const error = expectRefusal(await bounded(...execute("web"), "--json"), "store_unavailable", 69);
+  expect(error.message).toContain(join(trial, verdict));
 });
 
 test("for a lock record: it is one that can't be read, waited for and given back as such", async () => {

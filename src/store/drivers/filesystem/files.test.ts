@@ -1,4 +1,5 @@
 /** What leads out of a datastore, or is no folder, however it comes there while a command is at work. */
+import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -72,4 +73,14 @@ test("where the folder of files was removed meanwhile, they needn't be durable: 
   rmSync(join(base, "root", "outputs"), { recursive: true });
   await files.sync(["outputs/one"]);
   await later?.settled();
+});
+
+test("a pipe keeps nobody waiting, whatever is done with it", async () => {
+  const path = join(base, "root", "pipe");
+  execFileSync("mkfifo", [path]);
+  const refused = { code: "store_unavailable", message: expect.stringContaining(`${path} (it is a pipe, `) };
+  await expect(files.stream("pipe")[Symbol.asyncIterator]().next()).rejects.toMatchObject(refused);
+  await expect(files.reopen("pipe")).rejects.toMatchObject(refused);
+  await expect(files.owner("pipe")).rejects.toMatchObject(refused);
+  await expect(look("pipe")).rejects.toMatchObject(refused);
 });

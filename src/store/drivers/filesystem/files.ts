@@ -5,7 +5,6 @@ import {
   constants,
   createReadStream,
   fdatasync,
-  fstatSync,
   fsync,
   fsyncSync,
   lstatSync,
@@ -22,6 +21,8 @@ import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts
 import {
   isAbsence,
   openInMadeFolder,
+  openRegular,
+  openToRead,
   asidePath,
   readBytes,
   removeFile,
@@ -71,7 +72,8 @@ export class FilesystemFiles implements LocalFiles {
   async *stream(path: string, options: { readonly start?: number } = {}): AsyncIterable<Uint8Array> {
     const full = this.#inside(path);
     try {
-      yield* createReadStream(full, { start: options.start ?? 0, highWaterMark: chunkBytes });
+      const { fd } = openToRead(full);
+      yield* createReadStream(full, { fd, start: options.start ?? 0, highWaterMark: chunkBytes });
     } catch (error) {
       throw storeError(error, "the file", full);
     }
@@ -134,8 +136,8 @@ export class FilesystemFiles implements LocalFiles {
   async reopen(path: string): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      const fd = openSync(full, constants.O_WRONLY | constants.O_APPEND);
-      return new FileAppender(fd, full, { folders: [dirname(full)], size: fstatSync(fd).size });
+      const { fd, size } = openRegular(full, constants.O_WRONLY | constants.O_APPEND);
+      return new FileAppender(fd, full, { folders: [dirname(full)], size });
     } catch (error) {
       throw storeError(error, "the file", full);
     }

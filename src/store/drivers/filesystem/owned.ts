@@ -1,6 +1,6 @@
 /** Files that tell whether their maker still lives: it holds a kernel lock on them, which ends with its process, however that ends. */
-import { close, closeSync, fstatSync, openSync } from "node:fs";
-import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
+import { close, closeSync, fstatSync } from "node:fs";
+import { isAbsence, openInMadeFolder, openToRead, removeFile } from "../../../kernel/files.ts";
 import type { Owned } from "../../contract.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 
@@ -34,7 +34,7 @@ function letGoOnce(fd: number, kernel: KernelLocks): Owned {
 export function ownerOf(path: string, kernel: KernelLocks): "alive" | "dead" | "absent" {
   let fd: number;
   try {
-    fd = openSync(path, "r");
+    fd = openToRead(path).fd;
   } catch (error) {
     if (isAbsence(error)) return "absent";
     throw error;
