@@ -2,10 +2,10 @@
  * Whether locks work in this folder, tried once for each datastore and machine: two descriptors must exclude each other, in one process and in two.
  * The verdict is remembered in `.fen/trial/`. A filesystem whose locks hold only on one machine is known by how it is mounted.
  */
-import { closeSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { FenError, storeError } from "../../../kernel/errors.ts";
-import { isAbsence, makeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { FenError } from "../../../kernel/errors.ts";
+import { makeFolder, readBytesNow, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
 import { runSync } from "../../../kernel/run-sync.ts";
 import { bindingPath, type KernelLocks } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
@@ -13,6 +13,7 @@ import { mountOf } from "./mounts.ts";
 
 const whole = { start: 0, length: 0 };
 const patienceMs = 20_000;
+const maxVerdictBytes = 10_000;
 
 /** Throws `locks_unsupported`, with what was seen. Returns at once where the verdict is known. */
 export function assertLocksWork(folder: LockFolder, kernel: KernelLocks): void {
@@ -35,13 +36,9 @@ function verdictName(folder: LockFolder): string {
 }
 
 function read(path: string): string | undefined {
-  try {
-    const text = readFileSync(path, "utf8").trim();
-    return text === "" ? undefined : text;
-  } catch (error) {
-    if (isAbsence(error)) return undefined;
-    throw storeError(error, "the verdict on locks", path);
-  }
+  const bytes = readBytesNow(path, maxVerdictBytes);
+  const text = new TextDecoder().decode(bytes).trim();
+  return text === "" ? undefined : text;
 }
 
 function tryLocks(folder: LockFolder, kernel: KernelLocks): string {
