@@ -4,6 +4,7 @@ import { FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { suggestKey } from "../repo/yaml.ts";
+import { resourceKey } from "../store/contract.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
@@ -12,6 +13,7 @@ import { Slots } from "../workflow/slots.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { evaluatedWorkflow } from "./last-evaluated.ts";
+import { refuseTooManyLocks, stepsAtOnce } from "./open-files.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { claimWorkflow } from "./editing.ts";
@@ -101,6 +103,9 @@ export async function carryOut(
   await using _open = open;
   await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
   try {
+    const asked = concurrencyOf(machine, state.definition, run.concurrency);
+    const { locks: driver } = workspace.datastore;
+    const slots = stepsAtOnce({ machine, driver, emit: (event) => surroundings.emit(event) }, asked, locks.size);
     for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
     const parts: EngineParts = {
       surroundings,
@@ -110,7 +115,7 @@ export async function carryOut(
       logFile: log,
       logName,
       signal: run.cancel.orCommand,
-      slots: new Slots(concurrencyOf(machine, state.definition, run.concurrency), compareAskers),
+      slots: new Slots(slots, compareAskers),
       taintedInputs: new Set(),
       sequence: surroundings.nextSequence(),
     };
@@ -178,13 +183,15 @@ function mayRead(step: PlannedStep, name: string): boolean {
 
 /** With `lock: run` everything that is known; `wanted` may leave steps out. Resolves to the milliseconds that it waited. */
 export async function takeLocks(
-  { machine, uses, locks }: RunSurroundings,
+  { machine, uses, locks, workspace }: RunSurroundings,
   plan: PlannedRun,
   { orCommand: signal, wanted }: Pick<CancelWatch, "orCommand"> & { wanted?(step: number, index: number): boolean },
 ): Promise<number> {
   const start = machine.clock.monotonic();
   if (plan.workflow.workflow.lock === "step") return 0;
   for (const [call, use] of plannedUses(plan, wanted)) uses.set(call, use);
+  const models = new Set([...uses.values()].map(({ request }) => resourceKey(request.resource)));
+  refuseTooManyLocks({ machine, driver: workspace.datastore.locks }, models.size);
   await locks.takeAll([...uses.values()], { signal });
   return Math.round(machine.clock.monotonic() - start);
 }

@@ -56,9 +56,10 @@ export class DiskThread {
   #number = 0;
   #failed: Error | undefined;
 
-  constructor() {
+  /** `mostOpen`: so many files are open at a time while they are made durable. */
+  constructor(mostOpen = 32) {
     const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
-    const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}).serve()`;
+    const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}, ${mostOpen}).serve()`;
     this.#worker = new Worker(code, {
       eval: true,
       env: {},
@@ -72,9 +73,9 @@ export class DiskThread {
   }
 
   /** Undefined where the system gives us no more threads: one only saves time. */
-  static start(): DiskThread | undefined {
+  static start(mostOpen?: number): DiskThread | undefined {
     try {
-      return new DiskThread();
+      return new DiskThread(mostOpen);
     } catch (error) {
       if (systemErrorCode(error) === "ERR_WORKER_INIT_FAILED") return undefined;
       throw error;
@@ -137,7 +138,7 @@ export class Disk {
   /** So many files are made durable at a time: the threads that do it are the whole process's, and others wait for less. */
   readonly #syncsAtOnce = 2;
   /** So many files are open at a time: the others wait, as they would for one of those threads. */
-  readonly #mostOpen = 32;
+  readonly #mostOpen: number;
   readonly #port: Pick<MessagePort, "on" | "postMessage">;
   readonly #fs: typeof fs;
   readonly #path: typeof path;
@@ -154,7 +155,9 @@ export class Disk {
     port: Pick<MessagePort, "on" | "postMessage">,
     node: { readonly fs: typeof fs; readonly path: typeof path },
     unsyncable: readonly string[],
+    mostOpen = 32,
   ) {
+    this.#mostOpen = mostOpen;
     this.#port = port;
     this.#fs = node.fs;
     this.#path = node.path;

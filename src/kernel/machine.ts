@@ -2,6 +2,7 @@
  * The only door to time, chance and the process. Everything above the kernel gets a `Machine` passed in,
  * so that a test can turn the clock and a simulation can replay a run.
  */
+import { readFileSync } from "node:fs";
 import { availableParallelism, hostname, userInfo } from "node:os";
 import { basename } from "node:path";
 import { type Children, systemChildren } from "./children.ts";
@@ -34,6 +35,8 @@ export interface Host {
   readonly platform: NodeJS.Platform;
   /** Processors that this process may use. */
   readonly cores: number;
+  /** So many files and pipes this process may have open at a time; undefined where the system doesn't say. */
+  readonly mostOpenFiles?: number | undefined;
   /** `x64`, `arm64`, ... */
   readonly architecture: string;
   /** The Node.js program itself. */
@@ -103,6 +106,9 @@ export function systemMachine(command: string = basename(process.argv[1] ?? "nod
       get cores() {
         return availableParallelism();
       },
+      get mostOpenFiles() {
+        return mostOpenFiles();
+      },
       architecture: process.arch,
       execPath: process.execPath,
       env: process.env,
@@ -110,6 +116,16 @@ export function systemMachine(command: string = basename(process.argv[1] ?? "nod
       command,
     },
   };
+}
+
+/** Only Linux says. */
+function mostOpenFiles(): number | undefined {
+  try {
+    const [, limit] = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
+    return limit === undefined ? undefined : Number(limit);
+  } catch {
+    return undefined;
+  }
 }
 
 function userName(): string {

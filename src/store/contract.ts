@@ -237,6 +237,8 @@ export interface LockDriver {
   inspect(scope: "all" | "live" | Resource): Promise<LockTable>;
   /** Checks what a caller says that it handed down, against the live locks. Anything that isn't so is left out. */
   inherit(said: readonly Holding[]): Promise<Inherited>;
+  /** So many files each lock keeps open: while many are taken together, and from then on. None where a driver says nothing. */
+  readonly filesALock?: { readonly taking: number; readonly held: number };
   /** Where the store can fence: what was committed last on a resource, read without a lock. */
   head?(resource: Resource): Promise<string | undefined>;
   /**

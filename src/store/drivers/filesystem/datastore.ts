@@ -15,7 +15,10 @@ export function openFilesystemDatastore(
   let library: KernelLocks | undefined;
   // Loaded when first asked for: commands that only read need no native library.
   const kernel = () => (library ??= new KernelLocks(machine.host.platform, machine.host.architecture));
-  const files = new FilesystemFiles(root, kernel);
+  const { mostOpenFiles = Infinity } = machine.host;
+  // What is written and made durable beside the steps of a run leaves them enough, however few files may be open.
+  const mostSyncs = Math.max(4, Math.min(32, Math.floor(mostOpenFiles / 8)));
+  const files = new FilesystemFiles(root, { kernel, mostSyncs });
   return {
     kind: "filesystem",
     location: root,

@@ -41,8 +41,6 @@ import type { KernelLocks } from "./kernel-locks.ts";
 import { ownerOf, ownFile } from "./owned.ts";
 import { Syncs } from "./syncs.ts";
 
-/** So many files are open at most while they are made durable. */
-const atOnce = 64;
 const chunkBytes = 64 * 1024;
 
 export class FilesystemFiles implements LocalFiles {
@@ -54,15 +52,18 @@ export class FilesystemFiles implements LocalFiles {
   readonly #named = new Map<string, Promise<unknown>>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
-  readonly #syncs = new Syncs();
+  readonly #mostSyncs: number;
+  readonly #syncs: Syncs;
   /** Once there is much to write: from then on it does the syncs of commits, too. */
   #thread: DiskThread | undefined;
   #realRoot: string | undefined;
 
-  /** `root` is absolute; it is made when something is first written. */
-  constructor(root: string, kernel: () => KernelLocks) {
+  /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable. */
+  constructor(root: string, options: { readonly kernel: () => KernelLocks; readonly mostSyncs: number }) {
     this.#root = root;
-    this.#kernel = kernel;
+    this.#kernel = options.kernel;
+    this.#mostSyncs = options.mostSyncs;
+    this.#syncs = new Syncs(options.mostSyncs);
   }
 
   async read(path: string, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
@@ -146,16 +147,20 @@ export class FilesystemFiles implements LocalFiles {
   async sync(paths: readonly string[]): Promise<void> {
     const files = paths.map((path) => this.#inside(path));
     try {
-      for (let at = 0; at < files.length; at += atOnce)
-        await syncAll(files.slice(at, at + atOnce).filter((file) => isThere(file)));
-      await syncAll([...this.#above(files.map(dirname))].filter((folder) => isThere(folder)));
+      await this.#syncThose(files);
+      await this.#syncThose([...this.#above(files.map(dirname))]);
     } catch (error) {
       throw storeError(error, "the files", this.#root);
     }
   }
 
+  async #syncThose(paths: readonly string[]): Promise<void> {
+    const there = paths.filter((path) => isThere(path));
+    for (let at = 0; at < there.length; at += this.#mostSyncs) await syncAll(there.slice(at, at + this.#mostSyncs));
+  }
+
   later(): LaterFiles | undefined {
-    const thread = (this.#thread ??= DiskThread.start());
+    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs));
     if (thread === undefined) return undefined;
     const folders = new Set<string>();
     return {

@@ -5,9 +5,6 @@
 import { syncAll } from "../../../kernel/files.ts";
 import { all } from "../../../kernel/several.ts";
 
-/** So many are open at a time. The system's threads that sync are fewer: the others would only wait with a descriptor in their hands. */
-const mostOpen = 32;
-
 interface Batch {
   readonly begins: Promise<void>;
   readonly paths: Map<string, Promise<void>>;
@@ -18,7 +15,13 @@ export class Syncs {
   #underWay: Promise<unknown> = Promise.resolve();
   #next: Batch | undefined;
   readonly #waiting: (() => void)[] = [];
+  readonly #mostOpen: number;
   #open = 0;
+
+  /** So many are open at a time. The system's threads that sync are fewer than 32: more would only wait with a descriptor in their hands. */
+  constructor(mostOpen = 32) {
+    this.#mostOpen = mostOpen;
+  }
 
   /** Resolves when everything that was written to the files, and every name that is in the folders, survives a power cut. */
   async sync(paths: Iterable<string>): Promise<void> {
@@ -33,7 +36,7 @@ export class Syncs {
   }
 
   async #syncOne(path: string): Promise<void> {
-    if (this.#open < mostOpen) this.#open++;
+    if (this.#open < this.#mostOpen) this.#open++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve)); // for the place of one that is done
     try {
       await syncAll([path]);
