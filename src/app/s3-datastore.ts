@@ -62,11 +62,11 @@ export function lockTtlMs(env: Readonly<Record<string, string | undefined>>): nu
   );
 }
 
-/** `runtimeDir`: where this machine keeps what isn't in the bucket yet. Throws what `placeOf` and `capabilitiesOf` throw. */
+/** `runtimeDir`: where this machine keeps what isn't in the bucket yet. `onLeftover`: told why a claim stays there whose lock was given back. Throws what `placeOf` and `capabilitiesOf` throw. */
 export async function openS3Datastore(
   settings: S3Settings,
   machine: Machine,
-  { runtimeDir }: { readonly runtimeDir: string },
+  { runtimeDir, onLeftover }: { readonly runtimeDir: string; readonly onLeftover?: (why: Error) => void },
 ): Promise<OpenedDatastore> {
   const place = await placeOf(settings, machine);
   const credentials = credentialSource(machine);
@@ -95,7 +95,7 @@ export async function openS3Datastore(
     journals: new ObjectJournals({ objects, local, machine, quietMs: Math.max(ttlMs, leastQuietMs) }),
     lookEveryMs: 1000,
     suits: etagForm,
-    locks: new CasLocks(conditional, machine, { ttlMs }),
+    locks: new CasLocks(conditional, machine, { ttlMs, onLeftover }),
   };
   const cache = new ContentCache(join(cacheFolder(machine), "fen", hashOf(place)));
   const heads = new CasHeads(conditional, machine);

@@ -77,11 +77,19 @@ export function logName({ datastore, repository }: Pick<Workspace, "datastore" |
 /** Where the repository's datastore is now. */
 export async function openDatastore(
   { datastore: config, layout }: Repository,
-  { machine }: AppContext,
+  { machine, emit }: AppContext,
 ): Promise<OpenedDatastore> {
   if (config.kind === "s3") {
     const { openS3Datastore } = await import("./s3-datastore.ts");
-    return openS3Datastore(config, machine, layout);
+    return openS3Datastore(config, machine, {
+      runtimeDir: layout.runtimeDir,
+      onLeftover: ({ message }) =>
+        emit({
+          event: "warning",
+          message: `A lock is given back, but its claim is still in the store: ${message}`,
+          hint: "It is in nobody's way. fen data gc removes it.",
+        }),
+    });
   }
   const datastore = openFilesystemDatastore(config.root, machine);
   return { datastore, versions: new FolderVersions(datastore.local) };

@@ -316,3 +316,14 @@ describe("a store that fails at the end of a run", () => {
     expect(failed.stdout).not.toContain("hello");
   });
 });
+
+test("a claim that can't be removed when the lock is given back is a warning, and what was done is done", async () => {
+  const { proxy, one, two } = await open();
+  proxy.options.fault = ({ method, path }) =>
+    method === "DELETE" && path.includes("/.fen/claims/") ? "expired" : undefined;
+  const evaluated = await one.fen("model", "evaluate", "web");
+  expect(evaluated.exitCode, evaluated.stderr).toBe(0);
+  expect(evaluated.stderr).toContain("warning: A lock is given back, but its claim is still in the store: ");
+  const waits = await two.fen(...run, "--lock-timeout", "0");
+  expect(waits.exitCode, waits.stderr).toBe(0);
+});

@@ -4,7 +4,7 @@
  * It is *lost* when somebody ended a claim of its, or when it holds and `giveUpMs` passed since a renewal that worked began: its own clock decides, whatever
  * the store says or doesn't.
  */
-import { FenError } from "../../kernel/errors.ts";
+import { asError, FenError } from "../../kernel/errors.ts";
 import type { Machine } from "../../kernel/machine.ts";
 import * as acquisition from "./acquisition.ts";
 import { type Answer, type Ask, isRead } from "./ask.ts";
@@ -20,6 +20,8 @@ export interface Means {
   readonly times: Timing;
   /** What this client holds, by nonce: what later requests of the same lease are taken under. */
   readonly holds: Map<string, Hold>;
+  /** Told why a claim is still there whose lock was given back. */
+  readonly onLeftover?: ((why: Error) => void) | undefined;
 }
 
 /** A claim of ours, as it was last renewed. */
@@ -112,7 +114,17 @@ export class Hold {
       this.#timer[Symbol.dispose]();
       await this.#renewing?.catch(() => undefined); // the claims are removed next, renewed or not
       this.#all = acquisition.giveBack(this.#all);
-      await this.#run(() => false);
+      await this.#leave();
+    });
+  }
+
+  /** A claim that can't be removed is in nobody's way: no record names it any more. What was done under the lock is done. */
+  #leave(): Promise<void> {
+    return this.#run(() => false).catch((error: unknown) => {
+      if (acquisition.asked(this.#all)?.do !== "remove-claim") throw error;
+      this.#means.onLeftover?.(asError(error));
+      this.#all = acquisition.answered(this.#all, { is: "done" }, this.#now());
+      return this.#leave();
     });
   }
 

@@ -28,6 +28,7 @@ import { datastoreKey, inTheWay, nextDeath, placeOf } from "./turn.ts";
 
 export interface CasOptions {
   readonly ttlMs?: number;
+  readonly onLeftover?: Means["onLeftover"];
   /** For tests that plant a wrong one. */
   readonly rules?: Rules;
 }
@@ -35,9 +36,9 @@ export interface CasOptions {
 export class CasLocks implements LockDriver {
   readonly #means: Means;
 
-  constructor(store: ConditionalStore, machine: Machine, { ttlMs, rules = soundRules }: CasOptions = {}) {
+  constructor(store: ConditionalStore, machine: Machine, { ttlMs, onLeftover, rules = soundRules }: CasOptions = {}) {
     const objects = new LockObjects(store, () => machine.random.uuid());
-    this.#means = { objects, machine, rules, times: timing(ttlMs), holds: new Map() };
+    this.#means = { objects, machine, rules, times: timing(ttlMs), holds: new Map(), onLeftover };
   }
 
   async join(resource: Resource, mode: LockMode, claim: Claim): Promise<CasPlace> {
