@@ -2,7 +2,7 @@
  * The only door to time, chance and the process. Everything above the kernel gets a `Machine` passed in,
  * so that a test can turn the clock and a simulation can replay a run.
  */
-import { availableParallelism, hostname, userInfo } from "node:os";
+import { availableParallelism, hostname, uptime, userInfo } from "node:os";
 import { basename } from "node:path";
 import { type Children, systemChildren } from "./children.ts";
 import { systemRandom } from "./random.ts";
@@ -12,6 +12,8 @@ export interface Clock {
   now(): number;
   /** Monotonic milliseconds with a fraction; only differences mean something. */
   monotonic(): number;
+  /** Milliseconds since this machine was started, to about 10 ms. */
+  sinceBoot(): number;
   /** Resolves after `ms`; rejects with `signal.reason` at once when the signal fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `task` once after `ms`, unless disposed before. */
@@ -64,6 +66,7 @@ export function systemClock(): Clock {
   return {
     now: () => Date.now(),
     monotonic,
+    sinceBoot: () => uptime() * 1000,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
