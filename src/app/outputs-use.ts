@@ -1,6 +1,6 @@
 /** Looking back: records of runs, their data and logs. Takes no lock. */
 import { FenError } from "../kernel/errors.ts";
-import type { OutputRecord, StoredOutput } from "../data/outputs.ts";
+import { type OutputRecord, type StoredOutput, unlessMissing } from "../data/outputs.ts";
 import type { DataVersion } from "../data/versions.ts";
 import type { Files } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
@@ -39,8 +39,8 @@ export async function searchOutputs(
   for (const file of await workspace.outputs.files()) {
     if (results.length >= options.limit) break;
     const read = await unlessUnreadable(context, async () => {
-      const stored = await workspace.outputs.read(file);
-      return { stored, told: await truth.of(stored) };
+      const stored = await unlessMissing(workspace.outputs.read(file));
+      return stored === undefined ? undefined : { stored, told: await truth.of(stored) };
     });
     if (read === undefined) continue;
     const { type, record } = read.stored;
@@ -87,12 +87,12 @@ async function findOutput(workspace: Workspace, idOrModel: string): Promise<Stor
     throw error;
   });
   if (model === undefined) return workspace.outputs.find(idOrModel);
-  const [newest] = await workspace.outputs.files(model.definition.id);
+  const newest = await workspace.outputs.newest(model.definition.id);
   if (newest === undefined)
     throw new FenError("output_missing", `${model.definition.name} has never been run.`, {
       hint: `Run it: fen model method run ${model.definition.name} <method>`,
     });
-  return workspace.outputs.read(newest);
+  return newest;
 }
 
 export interface HistoryLogsResult {

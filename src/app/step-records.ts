@@ -52,7 +52,9 @@ async function bringRecord(
   const startedAt = isoTime(attemptAt);
   const stem = outputs.newStem(found.definition, task.methodName, { id, startedAt });
   const path = `${stem}.yaml`;
-  if ((await datastore.files.stat(path)) === undefined) {
+  const there = await datastore.files.stat(path);
+  // A power cut leaves the name of one that wasn't durable yet, without its text.
+  if (there === undefined || there.size === 0) {
     const versions = end.data === undefined ? [] : await data.madeBy(found.definition, id);
     const log = logName(workspace, runFiles({ workflowId: state.definition.id, id: state.id }).log);
     const about = { id, methodName: task.methodName, startedAt, logFile: log };

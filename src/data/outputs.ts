@@ -90,10 +90,13 @@ export class Outputs {
     return found.sort((a, b) => compareCodePoints(b.stamp, a.stamp));
   }
 
-  /** Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. */
+  /**
+   * Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. One without a single byte is none: a power cut leaves that of a
+   * record that didn't yet wait for the disk, of a run that hadn't said that it is done.
+   */
   async read(file: Pick<OutputFile, "path" | "type">): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
-    if (bytes === undefined)
+    if (bytes === undefined || bytes.length === 0)
       throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
         hint: "List them: fen model output search",
       });
@@ -142,6 +145,15 @@ export class Outputs {
     });
   }
 
+  /** The newest record of a model; undefined where it has none. Throws what `read` throws of damaged ones. */
+  async newest(modelId: string): Promise<StoredOutput | undefined> {
+    for (const file of await this.files(modelId)) {
+      const stored = await unlessMissing(this.read(file));
+      if (stored !== undefined) return stored;
+    }
+    return undefined;
+  }
+
   /** Removes a model's records and logs. Gives how many records. */
   async removeAll(modelId: string): Promise<number> {
     const files = await this.files(modelId);
@@ -163,6 +175,14 @@ export class Outputs {
 export function resourcesFirst<T extends Pick<DataArtifact, "tags">>(made: readonly T[]): T[] {
   const isResource = ({ tags }: T) => tags["type"] === "resource";
   return [...made.filter(isResource), ...made.filter((one) => !isResource(one))];
+}
+
+/** Undefined for a record that is gone, or was never written. */
+export async function unlessMissing(reading: Promise<StoredOutput>): Promise<StoredOutput | undefined> {
+  return reading.catch((error: unknown) => {
+    if (error instanceof FenError && error.code === "output_missing") return undefined;
+    throw error;
+  });
 }
 
 /** Why a record couldn't be read: it is gone or damaged, and the store didn't fail. */

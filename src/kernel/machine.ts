@@ -3,7 +3,7 @@
  * so that a test can turn the clock and a simulation can replay a run.
  */
 import { readFileSync } from "node:fs";
-import { availableParallelism, hostname, userInfo } from "node:os";
+import { availableParallelism, hostname, uptime, userInfo } from "node:os";
 import { basename } from "node:path";
 import { type Children, systemChildren } from "./children.ts";
 import { systemRandom } from "./random.ts";
@@ -13,6 +13,8 @@ export interface Clock {
   now(): number;
   /** Monotonic milliseconds with a fraction; only differences mean something. */
   monotonic(): number;
+  /** Milliseconds since this machine was started, to about 10 ms. */
+  sinceBoot(): number;
   /** Resolves after `ms`; rejects with `signal.reason` at once when the signal fires. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `task` once after `ms`, unless disposed before. */
@@ -67,6 +69,7 @@ export function systemClock(): Clock {
   return {
     now: () => Date.now(),
     monotonic,
+    sinceBoot: () => uptime() * 1000,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);

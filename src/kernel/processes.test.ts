@@ -28,6 +28,7 @@ test("a time limit that is longer than a timer can be ends the command when it i
     clock: {
       now: () => clock.now(),
       monotonic: () => clock.monotonic(),
+      sinceBoot: () => clock.sinceBoot(),
       sleep: clock.sleep.bind(clock),
       after: clock.after.bind(clock),
       every,

@@ -341,6 +341,24 @@ const older: readonly Mutant[] = [
     check: `${here}/records`,
     test: "lock-10: what can't be read is honoured for a TTL",
   },
+  {
+    name: "what a power cut left of a record is waited for",
+    scenarios: [10],
+    file: `${here}/lock-folder.ts`,
+    from: `    return this.#isOwnDisk;`,
+    to: `    return false;`,
+    check: `${here}/place`,
+    test: "nobody waits for it",
+  },
+  {
+    name: "an empty record is always taken for what a power cut left",
+    scenarios: [10],
+    file: `${here}/lock-folder.ts`,
+    from: `    if (found.emptySince >= clock.now() - clock.sinceBoot() - fileTimesMs) return false;\n`,
+    to: ``,
+    check: `${here}/place`,
+    test: "but for one from after the start",
+  },
 ];
 
 const tokens: readonly Mutant[] = [

@@ -214,6 +214,7 @@ export class Computer {
     return {
       now: () => this.#wall + this.#world.time,
       monotonic,
+      sinceBoot: monotonic,
       after,
       sleep: (ms, signal) =>
         new Promise((resolve, reject) => {

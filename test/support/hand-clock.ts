@@ -20,6 +20,11 @@ export class HandClock implements Clock {
     return this.#monotonic;
   }
 
+  /** It was started when the monotonic clock began. */
+  sinceBoot(): number {
+    return this.#monotonic;
+  }
+
   /** Sets the wall clock forward or back, as an administrator or NTP does. */
   stepWall(ms: number): void {
     this.#wall += ms;

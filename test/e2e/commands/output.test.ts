@@ -1,5 +1,6 @@
 /** Looking back: `model output search|get|data|logs`, `model method history search|get|logs`. */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Scratch, scratchRepo, until } from "../../support/cli.ts";
 import { documentOf, errorOf, textOf } from "../../support/documents.ts";
@@ -64,6 +65,19 @@ describe("search", () => {
       readFileSync(first.logFile.replace(/log$/, "yaml"), "utf8").replaceAll(first.outputId.slice(0, 8), "00000000"),
     );
     expect(names(await documentOf(repo, "model output search"))).toHaveLength(4);
+  });
+
+  test("one that a power cut left without its text is none", async () => {
+    repo.model("lost", "true");
+    const { modelId, outputId } = await documentOf(repo, "model method run lost execute");
+    const empty = `.swamp/outputs/command/shell/execute/${modelId}-9026-01-01T00-00-00-000Z-aaaaaaaa.yaml`;
+    repo.write(empty, "");
+    const search = await repo.fen("model", "output", "search", "lost", "--json");
+    expect(search.stderr).toBe("");
+    expect(names(JSON.parse(search.stdout))).toEqual(["lost"]);
+    expect(await documentOf(repo, "model output get lost")).toMatchObject({ id: outputId });
+    expect(await errorOf(repo, "model output get aaaaaaaa")).toMatchObject({ code: "output_missing" });
+    rmSync(join(repo.path, empty));
   });
 
   test("a run that runs says running", async () => {

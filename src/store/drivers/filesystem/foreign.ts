@@ -62,9 +62,9 @@ export class ForeignRecords {
     return found;
   }
 
-  /** True for a record that its writer can't be alive behind: unchanged for its TTL on our own clock. */
+  /** True for a record that its writer can't be alive behind: unchanged for its TTL on our own clock, or left by a power cut. */
   isSpent(path: string, found: FoundRecord): boolean {
-    if (found.kind === "absent") return true;
+    if (found.kind === "absent" || this.#folder.isLeftByPowerCut(found)) return true;
     const watched = this.#watches.get(path) ?? new ForeignWatch(this.#folder.machine.clock);
     this.#watches.set(path, watched);
     return watched.isStale(found);

@@ -74,7 +74,8 @@ function leftBehind(
   { resource, path }: RecordPlace,
   found: Exclude<FoundRecord, { kind: "absent" }>,
 ): HeldLock {
-  if (found.kind === "unreadable") return { resource, state: "unreadable", processes: [], path };
+  if (found.kind === "unreadable")
+    return { resource, state: locks.isLeftByPowerCut(found) ? "stale" : "unreadable", processes: [], path };
   if (found.kind === "foreign") return { resource, state: "foreign", record: found.record, processes: [], path };
   // Without a mode it only waited: a structural command's announcement.
   const processes = found.record.mode === undefined ? [] : locks.processesHolding(locks.table.ownRanges(resource));

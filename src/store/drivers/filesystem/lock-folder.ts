@@ -6,14 +6,17 @@ import { inFolder } from "../../../kernel/paths.ts";
 import type { ProcessInfo, Resource } from "../../contract.ts";
 import type { ByteRange, KernelLocks } from "./kernel-locks.ts";
 import { LockTable, type Slot } from "./lock-table.ts";
+import { mountOf } from "./mounts.ts";
 import { processesHolding, readBootId } from "./processes.ts";
 import { Queue, ticketsBySlot } from "./queue.ts";
-import { recordPath } from "./records.ts";
+import { type FoundRecord, recordPath } from "./records.ts";
 
 /** A gate is held for microseconds; one that stays closed for so long belongs to a process that was paused in it. */
 const gatePatienceMs = 1000;
 const gateRetryMs = 0.5;
 const gateRetryMostMs = 8;
+/** Times of files are cut off to this, at worst. */
+const fileTimesMs = 2000;
 
 export class LockFolder {
   /** The datastore's folder. */
@@ -25,6 +28,7 @@ export class LockFolder {
   readonly records: "published" | "none";
   readonly #kernel: KernelLocks;
   #common: number | undefined;
+  #isOwnDisk: boolean | undefined;
   #boot: { readonly id: string | undefined } | undefined;
 
   constructor(
@@ -70,6 +74,18 @@ export class LockFolder {
   get bootId(): string | undefined {
     this.#boot ??= { id: readBootId() };
     return this.#boot.id;
+  }
+
+  /**
+   * True for an empty record from before this start of the machine. No record waits for the disk, so a power cut leaves its name without its text, and no client that
+   * was writing one then lives. Where that isn't sure (the disk is another machine's, the clock was set back) it is waited for as any that can't be read.
+   */
+  isLeftByPowerCut(found: FoundRecord): boolean {
+    if (found.kind !== "unreadable" || found.emptySince === undefined) return false;
+    const { clock } = this.machine;
+    if (found.emptySince >= clock.now() - clock.sinceBoot() - fileTimesMs) return false;
+    this.#isOwnDisk ??= mountOf(this.root)?.isOwnDisk === true;
+    return this.#isOwnDisk;
   }
 
   /**

@@ -1,3 +1,4 @@
+import { utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   blockedBy,
@@ -205,23 +206,25 @@ describe("status", () => {
   });
 
   test("lock-10, lock-58: what was left behind is told: another client's, a dead one's, an unreadable, one whose child still works", async () => {
-    const models = ["1", "2", "3", "4"].map((digit): Resource => ({
+    const models = ["1", "2", "3", "4", "5"].map((digit): Resource => ({
       ...db,
       kind: "model",
       type: "t",
       id: db.kind === "model" ? digit + db.id.slice(1) : "",
     }));
-    const [foreign = db, stale = db, unreadable = db, orphaned = db] = models;
+    const [foreign = db, stale = db, unreadable = db, orphaned = db, cut = db] = models;
     world.writeRecord(foreign, foreignRecord());
     world.writeRecord(stale, fenRecord());
     world.writeRecord(unreadable, "{");
     world.writeRecord(orphaned, fenRecord());
     const child = world.orphan({ resource: orphaned });
+    world.writeRecord(cut, "");
+    utimesSync(world.folder.recordPath(cut), new Date(0), new Date(0)); // before the machine was started
     const { held } = await look();
     const states = Object.fromEntries(
       held.map((one) => [one.resource.kind === "model" ? one.resource.id[0] : "", one.state]),
     );
-    expect(states).toEqual({ 1: "foreign", 2: "stale", 3: "unreadable", 4: "orphaned" });
+    expect(states).toEqual({ 1: "foreign", 2: "stale", 3: "unreadable", 4: "orphaned", 5: "stale" });
     child.end();
   });
 

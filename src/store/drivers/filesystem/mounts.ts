@@ -6,7 +6,11 @@ export interface Mount {
   readonly options: string;
   /** Locks taken there aren't seen by other machines that have the same files. */
   readonly locksAreLocal: boolean;
+  /** Surely on a disk of this machine, which sets the times of its files by its own clock. */
+  readonly isOwnDisk: boolean;
 }
+
+const ownDisks = /^(ext[234]|xfs|btrfs|f2fs|zfs|bcachefs|overlay|tmpfs)$/;
 
 /** Undefined where the system doesn't tell. */
 export function mountOf(folder: string): Mount | undefined {
@@ -35,7 +39,7 @@ function parse(after: string): Mount {
   const has = (option: string) => options.split(",").includes(option);
   const nfs = type.startsWith("nfs") && (has("nolock") || has("local_lock=all") || has("local_lock=posix"));
   const smb = /^(cifs|smb3)$/.test(type) && (has("nobrl") || has("nolock"));
-  return { type, options, locksAreLocal: nfs || smb };
+  return { type, options, locksAreLocal: nfs || smb, isOwnDisk: ownDisks.test(type) };
 }
 
 /** Spaces and the like are written as octal numbers. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
@@ -10,7 +10,7 @@ import {
   LockWorld,
   web,
 } from "../../../../test/support/lock-world.ts";
-import type { Place } from "../../contract.ts";
+import type { Place, Resource } from "../../contract.ts";
 import { FilesystemLocks } from "./locks.ts";
 import { OwnTicket } from "./queue.ts";
 import { TokenFile } from "./tokens.ts";
@@ -263,6 +263,42 @@ describe("older clients, which know nothing but lock files", () => {
     expect(await stopsAt(place)).toBe("foreign");
     world.clock.turn(30_000);
     await granted(await place.attempt()).release();
+  });
+
+  describe("lock-10: a power cut leaves the name of a record without its text", () => {
+    const leave = (resource: Resource, text: string, { minutes }: { readonly minutes: number }) => {
+      world.writeRecord(resource, text);
+      const started = world.clock.now() - world.clock.sinceBoot();
+      const at = new Date(started - minutes * 60_000);
+      utimesSync(world.folder.recordPath(resource), at, at);
+    };
+
+    test.each([
+      ["the model's own", web, web],
+      ["the datastore's", datastore, web],
+      ["a model's, for the datastore", db, datastore],
+    ] as const)("nobody waits for it: %s", async (_, where, wanted) => {
+      leave(where, "", { minutes: 1 });
+      await (await world.take(wanted)).release();
+    });
+
+    test.each([
+      ["one from after the start", "", -1],
+      ["another one that can't be read", "{", 1],
+    ])("but for %s", async (_, text, minutes) => {
+      leave(web, text, { minutes });
+      const place = await world.ask(web);
+      expect(await stopsAt(place)).toBe("foreign");
+      await place.leave();
+    });
+
+    test("but where the clock was set back since", async () => {
+      leave(web, "", { minutes: 1 });
+      world.clock.stepWall(-3_600_000);
+      const place = await world.ask(web);
+      expect(await stopsAt(place)).toBe("foreign");
+      await place.leave();
+    });
   });
 
   test("one that comes in just before ours is published stops us there", async () => {

@@ -39,7 +39,8 @@ export type FoundRecord =
   | { readonly kind: "ours"; readonly record: LockRecord; readonly text: string }
   /** Written by a client that knows only lock files. */
   | { readonly kind: "foreign"; readonly record: LockRecord; readonly text: string }
-  | { readonly kind: "unreadable"; readonly text: string };
+  /** `emptySince`: of an empty file, when it was last written to, by the wall clock in milliseconds. */
+  | { readonly kind: "unreadable"; readonly text: string; readonly emptySince?: number };
 
 /** Where the record of a resource is, relative to the datastore. */
 export function recordPath(resource: Resource): string {
@@ -55,6 +56,7 @@ export function readRecord(path: string): FoundRecord {
     if (!info.isFile()) return { kind: "unreadable", text: info.isDirectory() ? "a folder" : "no regular file" };
     if (info.size > maxRecordBytes) return { kind: "unreadable", text: `${info.mtimeMs}` };
     text = readFileSync(path, "utf8");
+    if (text === "") return { kind: "unreadable", text, emptySince: info.mtimeMs };
   } catch (error) {
     if (isAbsence(error)) return { kind: "absent" };
     if (systemErrorCode(error) === "EACCES") return { kind: "unreadable", text: "no permission to read it" };
@@ -313,7 +315,11 @@ function linkNew(from: string, to: string): boolean {
 
 function isSame(a: FoundRecord, b: FoundRecord): boolean {
   if (a.kind === "absent" || b.kind === "absent") return a.kind === b.kind;
-  return a.text === b.text;
+  return a.text === b.text && emptySinceOf(a) === emptySinceOf(b);
+}
+
+function emptySinceOf(found: FoundRecord): number | undefined {
+  return found.kind === "unreadable" ? found.emptySince : undefined;
 }
 
 function removeQuietly(path: string): void {
