@@ -1,6 +1,6 @@
 /** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
 import { InputsSchema } from "../expression/inputs-schema.ts";
-import { FenError } from "../kernel/errors.ts";
+import { asOne, FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { suggestKey } from "../repo/yaml.ts";
@@ -82,24 +82,35 @@ function deletedMeanwhile({ name }: WorkflowDefinition): FenError {
   });
 }
 
-/** Carries an open run to its end, and gives what `--json` prints. */
-export async function carryOut(
-  surroundings: RunSurroundings,
-  open: OpenRun,
-  run: {
-    readonly plan: PlannedRun;
-    readonly cancel: CancelWatch;
-    readonly waitedMs: number;
-    readonly concurrency?: number | undefined;
-    /** What became of it before it goes on. */
-    readonly entries?: readonly JournalEntry[];
-  },
-): Promise<RunDocument> {
-  const { workspace, machine, locks } = surroundings;
+interface CarriedOut {
+  readonly plan: PlannedRun;
+  readonly cancel: CancelWatch;
+  readonly waitedMs: number;
+  readonly concurrency?: number | undefined;
+  /** What became of it before it goes on. */
+  readonly entries?: readonly JournalEntry[];
+}
+
+/** Carries an open run to its end, gives its locks back, and gives what `--json` prints. */
+export async function carryOut(surroundings: RunSurroundings, open: OpenRun, run: CarriedOut): Promise<RunDocument> {
+  const { state } = open;
+  let ended: RunDocument | undefined;
+  try {
+    await using _locks = surroundings.locks;
+    // Whatever fails from here on closes the run.
+    await using _open = open;
+    await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
+    await carryOutSteps(surroundings, open, run);
+    ended = runDocument(state, surroundings.workspace);
+    return ended;
+  } catch (error) {
+    throw ended === undefined ? error : afterEnd(error, state);
+  }
+}
+
+async function carryOutSteps(surroundings: RunSurroundings, open: OpenRun, run: CarriedOut): Promise<void> {
+  const { machine, locks } = surroundings;
   const { state, journal, log, logName } = open;
-  // Whatever fails from here on closes the run.
-  await using _open = open;
-  await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
   try {
     for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
     const parts: EngineParts = {
@@ -120,7 +131,6 @@ export async function carryOut(
   } catch (error) {
     if (!(error instanceof FenError && error.code === "run_cancelled")) throw stopped(error, state);
   }
-  return runDocument(state, workspace);
 }
 
 /** Everything that can be known before a run: what is wrong with it is thrown, and nothing is locked or written yet. */
@@ -248,15 +258,34 @@ function stopped(error: unknown, { id, definition, counts }: RunState): unknown 
   });
 }
 
-/** The command, run again, would do everything again. */
 function stoppedByStore(error: FenError, id: string): FenError {
-  const goOn = `then go on with the run: fen workflow resume ${id}`;
-  const hint = error.hint?.replace(/then run the command again\.?/, goOn) ?? "";
   return new FenError(error.code, error.message, {
-    hint: hint.includes(goOn) ? hint : `${hint} Mend that, ${goOn}`.trim(),
+    hint: insteadOfAgain(error, `go on with the run: fen workflow resume ${id}`),
     facts: { ...error.facts, run: id },
     cause: error,
   });
+}
+
+/** The run has ended, and its journal says how: who reads the error mustn't think otherwise. What is left of it a resume puts in order. */
+function afterEnd(thrown: unknown, { id, definition, status }: RunState): unknown {
+  const error = asOne(thrown);
+  if (!(error instanceof FenError)) return thrown;
+  return new FenError(
+    error.code,
+    `The run of ${definition.name} has ${status === "cancelled" ? "been cancelled" : status}, but it couldn't be closed: ${error.message}`,
+    {
+      hint: insteadOfAgain(error, `have it closed: fen workflow resume ${id}`),
+      facts: { ...error.facts, run: id, status },
+      cause: thrown,
+    },
+  );
+}
+
+/** The command, run again, would do everything again. */
+function insteadOfAgain({ hint = "" }: FenError, next: string): string {
+  const then = `then ${next}`;
+  const told = hint.replace(/then run the command again\.?/, then);
+  return told.includes(then) ? told : `${told} Mend that, ${then}`.trim();
 }
 
 function cancelled({ id, definition }: RunState): FenError {
