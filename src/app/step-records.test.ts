@@ -17,6 +17,7 @@ const context = {
 const out = "00000003-0000-4000-a000-000000000000";
 const workflow = workflowOf([stepOf("a")]);
 const by = { holder: "u@h", pid: 1, command: "fen" };
+const first = { e: "run" as const, run: workflow.id, definition: workflow, hash: "", inputs: {}, tags: {}, by };
 
 test("are written with what the journal names, without a look at all versions that there are", async () => {
   const workspace = memoryWorkspace(context, { type: nothing, models: ["m0"], workflows: [workflow] });
@@ -39,16 +40,7 @@ test("are written with what the journal names, without a look at all versions th
     };
     await files.write(`data/${model.type}/${model.id}/result/${version}/metadata.yaml`, stringifyMetadata(metadata));
   }
-  const state = new RunState({
-    e: "run",
-    at: 0,
-    run: workflow.id,
-    definition: workflow,
-    hash: "",
-    inputs: {},
-    tags: {},
-    by,
-  });
+  const state = new RunState({ ...first, at: 0 });
   state.apply({ e: "job", at: 1, j: 0, s: "running" });
   state.apply({ e: "start", at: 2, n: 0, a: 1, model: "m0", out: out });
   state.apply({
@@ -74,4 +66,18 @@ test("are written with what the journal names, without a look at all versions th
     },
   });
   expect(looks).toHaveBeenCalledTimes(2);
+});
+
+test("are written where a power cut has left nothing but their names", async () => {
+  const workspace = memoryWorkspace(context, { type: nothing, models: ["m0"], workflows: [workflow] });
+  const { workflows, files, outputs } = workspace;
+  const state = new RunState({ ...first, at: 0 });
+  state.apply({ e: "start", at: 2, n: 0, a: 1, model: "m0", out });
+  state.apply({ e: "end", at: 5, n: 0, s: "succeeded" });
+  const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
+  await bringRecords(surroundings, state, []);
+  const path = (await outputs.ofRun(out))?.path ?? "";
+  await files.write(path, "");
+  await bringRecords(surroundings, state, []);
+  expect((await outputs.ofRun(out))?.record).toMatchObject({ status: "succeeded", durationMs: 3 });
 });

@@ -54,7 +54,8 @@ async function bringRecord(
   const startedAt = isoTime(attemptAt);
   const stem = outputs.newStem(found.definition, task.methodName, { id, startedAt });
   const path = `${stem}.yaml`;
-  if ((await datastore.files.stat(path)) === undefined) {
+  // A power cut leaves the name of one that wasn't durable yet, and nothing in it.
+  if (((await datastore.files.stat(path))?.size ?? 0) === 0) {
     const versions = await metadataOf(data, found.definition, end);
     const log = logName(workspace, runFiles({ workflowId: state.definition.id, id: state.id }).log);
     const about = { id, methodName: task.methodName, startedAt, logFile: log };
