@@ -180,15 +180,18 @@ export class OpenRun implements AsyncDisposable {
   /** The last word: record written, files closed, nobody owns it any more. */
   async close(): Promise<void> {
     const { files, journals } = this.#workspace.datastore;
+    const isEnded = this.state.status !== "running";
+    let isRecorded = false;
     try {
       await this.journal.close();
       await this.log.close({ durable: false });
       // An end that the journal doesn't have is none: the run can be gone on with.
       const isSaid = this.journal.failure === undefined || this.state.status === "running";
       if (!this.#isTakenUp && isSaid) await this.#writeRecord();
+      isRecorded = true;
     } finally {
-      // While it is still ours: whoever goes on with the run makes one of the same name.
-      if (!this.#isTakenUp) {
+      // While it is still ours: whoever goes on with the run makes one of the same name. An end that its record doesn't say yet is for `settle`.
+      if (!this.#isTakenUp && (isRecorded || !isEnded)) {
         await files.remove(this.files.cancel);
         await journals.remove(this.files.owner);
       }

@@ -124,10 +124,9 @@ export class RunLocks implements AsyncDisposable {
   async release(): Promise<void> {
     for (const key of [...this.#leases.keys()]) await this.#giveBack(key);
     await Promise.all(this.#releasing.values());
-    if (this.#failures.length > 0)
-      throw new AggregateError(this.#failures, "Some locks could not be given back cleanly.", {
-        cause: this.#failures[0],
-      });
+    const failures = this.#failures.splice(0); // told once
+    if (failures.length > 0)
+      throw new AggregateError(failures, "Some locks could not be given back cleanly.", { cause: failures[0] });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

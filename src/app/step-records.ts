@@ -3,8 +3,10 @@
  * with the run writes them from its journal, each under the name that it has there: if that machine does come back, its own, which says a little more, takes
  * the place. Not those of methods whose name is an expression, nor of models that are gone: the journal doesn't know enough of them.
  */
+import type { ModelRef } from "../data/layout.ts";
+import type { Metadata } from "../data/metadata.ts";
 import { type OutputRecord, resourcesFirst } from "../data/outputs.ts";
-import type { DataVersion } from "../data/versions.ts";
+import type { DataVersions } from "../data/versions.ts";
 import { hasExpression } from "../expression/template.ts";
 import { isoTime } from "../kernel/iso-time.ts";
 import { several } from "../kernel/several.ts";
@@ -52,10 +54,9 @@ async function bringRecord(
   const startedAt = isoTime(attemptAt);
   const stem = outputs.newStem(found.definition, task.methodName, { id, startedAt });
   const path = `${stem}.yaml`;
-  const there = await datastore.files.stat(path);
-  // A power cut leaves the name of one that wasn't durable yet, without its text.
-  if (there === undefined || there.size === 0) {
-    const versions = end.data === undefined ? [] : await data.madeBy(found.definition, id);
+  // A power cut leaves the name of one that wasn't durable yet, and nothing in it.
+  if (((await datastore.files.stat(path))?.size ?? 0) === 0) {
+    const versions = await metadataOf(data, found.definition, end);
     const log = logName(workspace, runFiles({ workflowId: state.definition.id, id: state.id }).log);
     const about = { id, methodName: task.methodName, startedAt, logFile: log };
     const record = { ...about, ...recordOf(state, { step, end, found, versions }) };
@@ -68,7 +69,13 @@ interface Known {
   readonly step: StepState;
   readonly end: End;
   readonly found: LoadedDefinition;
-  readonly versions: readonly DataVersion[];
+  /** Of what it left, as far as it is there still. */
+  readonly versions: readonly Metadata[];
+}
+
+async function metadataOf({ store }: DataVersions, model: ModelRef, { data = [] }: End): Promise<Metadata[]> {
+  const found = await Promise.all(data.map(([, name, number]) => store.metadata({ model, name, number })));
+  return found.filter((metadata) => metadata !== undefined);
 }
 
 /** What its journal and its data say. */
@@ -76,7 +83,7 @@ function recordOf(
   { definition, id: workflowRunId }: RunState,
   { step, end: { at, data = [], error, s }, found, versions }: Known,
 ): Omit<OutputRecord, "id" | "logFile" | "methodName" | "startedAt"> {
-  const tags = new Map(versions.map(({ metadata }) => [metadata.id, metadata.tags]));
+  const tags = new Map(versions.map((metadata) => [metadata.id, metadata.tags]));
   const made = data.map(([dataId, name, version]) => ({ dataId, name, version, tags: tags.get(dataId) ?? {} }));
   const provenance = { triggeredBy: "workflow", workflowId: definition.id, workflowRunId, stepName: step.name };
   return {

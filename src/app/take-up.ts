@@ -25,6 +25,8 @@ interface TakeUpOptions {
   readonly state: RunState;
   readonly failed: boolean;
   readonly unknown: UnknownChoice | undefined;
+  /** Ends its waits for locks. */
+  readonly signal: AbortSignal;
 }
 
 /** Throws `resume_choice_needed`; then nothing of the run has changed. */
@@ -36,13 +38,15 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
   const restart: number[] = state.steps.filter((step) => step.status === "waiting").map((step) => step.number);
   for (const step of state.steps) {
     if (step.status !== "running" || step.output === undefined || step.expansions !== undefined) continue;
-    const ended = await endOf(surroundings, step, at);
-    if (ended !== undefined) {
-      entries.push(ended);
-      if (ended.e === "end" && ended.s === "cancelled") restart.push(step.number); // as any that was stopped
-    } else if (step.definition.retry?.on.includes("interrupted") === true)
-      entries.push(againOrFailed(step, at, { cause: "interrupted", error: died }));
-    else unknown.push(step);
+    const ended = await endOf(surroundings, step, { at, signal: options.signal });
+    const isRepeatable = step.definition.retry?.on.includes("interrupted") === true;
+    const said = ended ?? (isRepeatable ? againOrFailed(step, at, { cause: "interrupted", error: died }) : undefined);
+    if (said === undefined) {
+      unknown.push(step);
+      continue;
+    }
+    entries.push(said);
+    if (said.e === "end" && beginsAgain(said, options)) restart.push(step.number);
   }
   entries.push(...decide(unknown, options, at));
   await takeUpChildren(surroundings, options);
@@ -51,6 +55,11 @@ export async function takeUp(surroundings: RunSurroundings, options: TakeUpOptio
   const steps = [...restart, ...again.steps];
   if (steps.length > 0 || again.jobs.length > 0) entries.push({ e: "again", at, steps, jobs: again.jobs });
   return entries;
+}
+
+/** As any that was stopped or, where that is wanted, failed before. */
+function beginsAgain({ s, allowed }: Extract<JournalEntry, { e: "end" }>, { failed }: TakeUpOptions): boolean {
+  return s === "cancelled" || (failed && s === "failed" && allowed !== true);
 }
 
 /** The same for the runs of nested workflows that go on too; of those that don't, records may be missing. */
@@ -112,12 +121,16 @@ function childUnknown({ id }: RunState, step: string): FenError {
 }
 
 /** How a step ended that the journal doesn't know to have ended: its outputs tell, if they were committed, or else its record. */
-async function endOf(surroundings: RunSurroundings, step: StepState, at: number): Promise<JournalEntry | undefined> {
+async function endOf(
+  surroundings: RunSurroundings,
+  step: StepState,
+  { at, signal }: { readonly at: number; readonly signal: AbortSignal },
+): Promise<JournalEntry | undefined> {
   const { context, workspace, locks, models, settled } = surroundings;
   const found = step.model === undefined ? undefined : await models.find(step.model).catch(() => undefined); // it is gone
   if (found === undefined || step.output === undefined) return undefined;
   const request = modelLock(found);
-  const lease = await locks.hold(request, { signal: context.signal });
+  const lease = await locks.hold(request, { signal });
   try {
     await settlePast(context, workspace, { definition: found.definition, lease });
     settled.add(lease);

@@ -40,7 +40,7 @@ export async function runNested(
   let plan: PlannedRun = isPlanned
     ? planned.plan
     : await planOf(await findTarget(() => surroundings.workflows.find(call.target), call.named));
-  const former = await formerRun(engine, step, plan);
+  const former = await formerRun(engine, step, { plan, signal: call.signal });
   // It goes on with the workflow that it began with, whatever the file says now.
   if (former !== undefined && !isSame(former.state.definition, plan.workflow.workflow))
     plan = await planOf({ ...plan.workflow, workflow: former.state.definition, text: "" });
@@ -83,7 +83,11 @@ interface Nested {
 }
 
 /** The run that an earlier attempt of the step has left: what had ended there stays ended. */
-async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedRun): Promise<TakenUp | undefined> {
+async function formerRun(
+  engine: WorkflowEngine,
+  step: StepState,
+  { plan, signal }: { readonly plan: PlannedRun; readonly signal: AbortSignal },
+): Promise<TakenUp | undefined> {
   if (step.child === undefined) return undefined;
   const { surroundings } = engine.parts;
   const prepared = surroundings.takenUp.get(step.child);
@@ -95,7 +99,7 @@ async function formerRun(engine: WorkflowEngine, step: StepState, plan: PlannedR
     await OpenRun.discard(surroundings.workspace, ref);
     return undefined;
   }
-  const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined });
+  const entries = await takeUp(surroundings, { plan, state: read.state, failed: true, unknown: undefined, signal });
   return { state: read.state, size: read.reader.offset, entries };
 }
 

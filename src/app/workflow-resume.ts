@@ -91,7 +91,7 @@ async function goOn(
     const wanted = (number: number, index: number) => !isOver(state, number, index, failed);
     await takeAwayLeftLocks(workspace, plan, { wanted, endedLately: endedLatelyIn(state) });
     const waitedMs = await takeLocks(surroundings, plan, { orCommand: cancel.orCommand, wanted });
-    const entries = await takeUp(surroundings, { ...run, plan });
+    const entries = await takeUp(surroundings, { ...run, plan, signal: cancel.orCommand });
     const emit = (event: AppEvent) => surroundings.emit(event);
     const resumed = { at: machine.clock.now(), by: authorOf(machine), size, owned, emit };
     open = await OpenRun.reopen(workspace, state, resumed);

@@ -1,6 +1,6 @@
 /** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
 import { InputsSchema } from "../expression/inputs-schema.ts";
-import { FenError } from "../kernel/errors.ts";
+import { asOne, FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { suggestKey } from "../repo/yaml.ts";
@@ -84,24 +84,35 @@ function deletedMeanwhile({ name }: WorkflowDefinition): FenError {
   });
 }
 
-/** Carries an open run to its end, and gives what `--json` prints. */
-export async function carryOut(
-  surroundings: RunSurroundings,
-  open: OpenRun,
-  run: {
-    readonly plan: PlannedRun;
-    readonly cancel: CancelWatch;
-    readonly waitedMs: number;
-    readonly concurrency?: number | undefined;
-    /** What became of it before it goes on. */
-    readonly entries?: readonly JournalEntry[];
-  },
-): Promise<RunDocument> {
-  const { workspace, machine, locks } = surroundings;
+interface CarriedOut {
+  readonly plan: PlannedRun;
+  readonly cancel: CancelWatch;
+  readonly waitedMs: number;
+  readonly concurrency?: number | undefined;
+  /** What became of it before it goes on. */
+  readonly entries?: readonly JournalEntry[];
+}
+
+/** Carries an open run to its end, gives its locks back, and gives what `--json` prints. */
+export async function carryOut(surroundings: RunSurroundings, open: OpenRun, run: CarriedOut): Promise<RunDocument> {
+  const { state } = open;
+  let ended: RunDocument | undefined;
+  try {
+    await using _locks = surroundings.locks;
+    // Whatever fails from here on closes the run.
+    await using _open = open;
+    await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
+    await carryOutSteps(surroundings, open, run);
+    ended = runDocument(state, surroundings.workspace);
+    return ended;
+  } catch (error) {
+    throw ended === undefined ? error : afterEnd(error, state);
+  }
+}
+
+async function carryOutSteps(surroundings: RunSurroundings, open: OpenRun, run: CarriedOut): Promise<void> {
+  const { machine, locks, workspace } = surroundings;
   const { state, journal, log, logName } = open;
-  // Whatever fails from here on closes the run.
-  await using _open = open;
-  await using _records = { [Symbol.asyncDispose]: () => surroundings.records.settled() };
   try {
     const asked = concurrencyOf(machine, state.definition, run.concurrency);
     const { locks: driver } = workspace.datastore;
@@ -125,7 +136,6 @@ export async function carryOut(
   } catch (error) {
     if (!(error instanceof FenError && error.code === "run_cancelled")) throw stopped(error, state);
   }
-  return runDocument(state, workspace);
 }
 
 /** Everything that can be known before a run: what is wrong with it is thrown, and nothing is locked or written yet. */
@@ -252,6 +262,19 @@ function stopped(error: unknown, { id, definition, counts }: RunState): unknown 
     hint: `Go on with the run: fen workflow resume ${id}`,
     facts: { ...error.facts, run: id },
     cause: error,
+  });
+}
+
+/** The run has ended, and its journal says how: who reads the error mustn't think otherwise. What is left of it a resume puts in order. */
+function afterEnd(thrown: unknown, { id, definition, status }: RunState): unknown {
+  const error = asOne(thrown);
+  if (!(error instanceof FenError)) return thrown;
+  const ended = status === "cancelled" ? "been cancelled" : status;
+  return error.retold({
+    message: `The run of ${definition.name} has ${ended}, but it couldn't be closed: ${error.message}`,
+    next: `have it closed: fen workflow resume ${id}`,
+    facts: { run: id, status },
+    cause: thrown,
   });
 }
 

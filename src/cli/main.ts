@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { errorCodes } from "../kernel/error-codes.ts";
 import { parseDuration } from "../kernel/duration.ts";
 import type { AppContext } from "../app/context.ts";
-import { asError, FenError, fromSystemError, systemErrorCode } from "../kernel/errors.ts";
+import { asError, asOne, FenError, systemErrorCode } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Flags, Outcome } from "./command.ts";
 import { Console } from "./console.ts";
@@ -42,7 +42,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = await dispatch(line, argv, console);
     if (process.exitCode === 0) refuseLost(outputs.out);
   } catch (thrown) {
-    const error = toTell(thrown);
+    const error = asOne(thrown);
     printError(console, error, { json: wantsJson, debug });
     process.exitCode = exitCodeOf(error);
   }
@@ -121,23 +121,6 @@ async function print(console: Console, outcome: Outcome, flags: Flags): Promise<
   const text = outcome.verbatim === true ? told : console.shown(told);
   if (outcome.paged === true) await console.page(text);
   else console.out(text);
-}
-
-/** The first error of several that came together; what the operating system refused, in words. */
-function toTell(thrown: unknown): unknown {
-  const all = together(thrown);
-  if (all === undefined) return fromSystemError(thrown) ?? thrown;
-  const [first, ...others] = all.map(toTell);
-  if (!(first instanceof FenError)) return first;
-  return first.retold({ message: [first, ...others].map((error) => asError(error).message).join("\n"), cause: thrown });
-}
-
-/** In the order in which they happened; undefined for one that came alone. */
-function together(thrown: unknown): readonly unknown[] | undefined {
-  if (thrown instanceof AggregateError) return thrown.errors;
-  // Of `await using`: the work failed, and so did giving back. Not every Node.js knows the class.
-  const isSuppressed = thrown instanceof Error && thrown.name === "SuppressedError";
-  return isSuppressed && "suppressed" in thrown && "error" in thrown ? [thrown.suppressed, thrown.error] : undefined;
 }
 
 function printError(

@@ -122,3 +122,20 @@ export function fromSystemError(error: unknown): FenError | undefined {
   const path = "path" in error && typeof error.path === "string" ? error.path : String(error.syscall);
   return storeError(error, "a file", path);
 }
+
+/** The first error of several that came together, with the words of all; what the operating system refused, in words. */
+export function asOne(thrown: unknown): unknown {
+  const all = together(thrown);
+  if (all === undefined) return fromSystemError(thrown) ?? thrown;
+  const [first, ...others] = all.map(asOne);
+  if (!(first instanceof FenError)) return first;
+  return first.retold({ message: [first, ...others].map((error) => asError(error).message).join("\n"), cause: thrown });
+}
+
+/** In the order in which they happened; undefined for one that came alone. */
+function together(thrown: unknown): readonly unknown[] | undefined {
+  if (thrown instanceof AggregateError) return thrown.errors;
+  // Of `await using`: the work failed, and so did giving back. Not every Node.js knows the class.
+  const isSuppressed = thrown instanceof Error && thrown.name === "SuppressedError";
+  return isSuppressed && "suppressed" in thrown && "error" in thrown ? [thrown.suppressed, thrown.error] : undefined;
+}

@@ -1,4 +1,5 @@
 /** A datastore that may not be written, holds the wrong things, or goes away. */
+import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
@@ -23,6 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => repo.remove());
 
+const spoilId = "2d4b7c1a-0e6f-4a3b-8c5d-9f1e2a3b4c5d";
 const store = (): string => join(repo.path, ".swamp");
 const ran = (): boolean => existsSync(join(repo.path, "ran"));
 const asNobody = (args: readonly string[], input = ""): Promise<Result> =>
@@ -217,6 +219,49 @@ describe("a datastore that goes away while a run works", () => {
   });
 });
 
+/** A workflow of one step, which calls the spoiler. */
+function writeSpoil(): void {
+  repo.write(
+    `workflows/workflow-${spoilId}.yaml`,
+    JSON.stringify({
+      id: spoilId,
+      name: "spoil",
+      jobs: [
+        {
+          name: "one",
+          steps: [{ name: "one", task: { type: "model_method", modelIdOrName: "spoiler", methodName: "execute" } }],
+        },
+      ],
+    }),
+  );
+}
+
+describe("a run that has ended, but can't be closed", () => {
+  test.each([
+    ["a lock", "for t in .swamp/.fen/queue/*/*; do rm -f $t; mkdir $t; done", /queue/],
+    ["its record", "for r in .swamp/workflow-runs/*/*.yaml; do mv $r $r.old; mkdir $r; done", /workflow-run-.*EISDIR/],
+  ])("because of %s, says so, and how it ended; a resume has it closed", async (_, command, what) => {
+    repo.model("spoiler", command);
+    writeSpoil();
+    const { exitCode, error } = await repo.fen("workflow", "run", "spoil", "--json");
+    const { run, status, message, hint } = error();
+    expect([exitCode, status]).toEqual([69, "succeeded"]);
+    expect(message).toMatch(/^The run of spoil has succeeded, but it couldn't be closed: /);
+    expect(message).toMatch(what);
+    expect(hint).toContain(`then have it closed: fen workflow resume ${run}`);
+    const folders = spawnSync("sh", ["-c", "rmdir .swamp/.fen/queue/*/* .swamp/workflow-runs/*/*.yaml"], {
+      cwd: repo.path,
+    });
+    expect(folders.error).toBeUndefined();
+    expect((await repo.fen("workflow", "resume", run, "--json")).error()).toMatchObject({ code: "run_ended" });
+    const record = `workflow-runs/${spoilId}/workflow-run-${run}.yaml`;
+    expect(readFileSync(join(store(), record), "utf8")).toContain("status: succeeded");
+    expect(existsSync(join(store(), `.fen/runs/${run}.owner`))).toBe(false);
+    const { stdout } = await repo.fen("datastore", "lock", "status", "--json");
+    expect(JSON.parse(stdout)).toMatchObject({ models: [], waiting: [] });
+  });
+});
+
 describe("a lock that can't be given back", () => {
   /** The ticket of whoever runs the method becomes a folder, which it can't remove; then that one is interrupted. */
   const spoil =
@@ -232,19 +277,7 @@ describe("a lock that can't be given back", () => {
 
   test("nor that a workflow was", async () => {
     repo.model("spoiler", spoil);
-    repo.write(
-      "workflows/workflow-2d4b7c1a-0e6f-4a3b-8c5d-9f1e2a3b4c5d.yaml",
-      JSON.stringify({
-        id: "2d4b7c1a-0e6f-4a3b-8c5d-9f1e2a3b4c5d",
-        name: "spoil",
-        jobs: [
-          {
-            name: "one",
-            steps: [{ name: "one", task: { type: "model_method", modelIdOrName: "spoiler", methodName: "execute" } }],
-          },
-        ],
-      }),
-    );
+    writeSpoil();
     const { exitCode, error } = await repo.fen("workflow", "run", "spoil", "--json");
     expect(exitCode).toBe(130);
     expect(error()).toMatchObject({ code: "interrupted", hint: expect.stringContaining("fen workflow resume") });

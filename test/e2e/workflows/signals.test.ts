@@ -278,6 +278,42 @@ describe("defect-17: kill -9", () => {
     expect(new Set(steps.filter((step) => step !== undefined)).size).toBe(560);
   });
 
+  test("a resume that waits for what a step at work had locked itself can be cancelled, and leaves the run as it was", async () => {
+    repo.model("slow", `[ -e again ] && ${waitFor("go")}; [ -e go ] || { ${leavesPid("child")}; ${waitFor("go")}; }`);
+    repo.workflow("w", [step("s", "slow")], { lock: "step" });
+    const id = await dies("child");
+    repo.write("again", "");
+    const holder = repo.start("model", "method", "run", "slow", "execute", "--stream");
+    await holder.says("run.started");
+    const resume = repo.start("workflow", "resume", id, "--retry-unknown", "--json");
+    await resume.says("lock.waiting");
+    expect(await documentOf(repo, `workflow cancel ${id}`)).toMatchObject({ id, status: "ended" });
+    expect((await resume.done).error()).toMatchObject({ code: "run_cancelled" });
+    expect((await documentOf(repo, "workflow history search")).results).toMatchObject([{ status: "interrupted" }]);
+    repo.write("go", "");
+    await holder.done;
+    expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
+    await repo.expectNothingLeft();
+  });
+
+  test("of failed steps that begin again is one of which the journal doesn't know yet that it failed", async () => {
+    repo.model("m", "[ -e go ]");
+    repo.workflow("w", [step("s", "m"), step("t", "m", { ...after("s", "succeeded"), allowFailure: true })]);
+    expect((await repo.fen("workflow", "run", "w")).exitCode).toBe(1);
+    const [id = ""] = repo.runIds();
+    const path = `.swamp/workflow-runs/${workflowId(1)}/workflow-run-${id}.journal`;
+    const lines = repo.read(path).split("\n");
+    const ended = lines.findIndex((line) => line.includes('"e":"end"'));
+    repo.write(path, `${lines.slice(0, ended).join("\n")}\n`);
+    repo.write("go", "");
+    expect(await documentOf(repo, `workflow resume ${id} --failed`)).toMatchObject({ status: "succeeded" });
+    expect(repo.journal(id).filter((one) => one.e === "end" && one.n === 0)).toMatchObject([
+      { s: "failed" },
+      { s: "succeeded" },
+    ]);
+    await repo.expectNothingLeft();
+  });
+
   test("the time between its death and the resume is nobody's: not the run's, a job's or a step's, and in no timeline", async () => {
     repo.model("slow", `[ -e go ] && exit 0; ${leavesPid("child")}; ${waitFor("go")}`);
     repo.model("quick", "true");
