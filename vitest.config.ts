@@ -17,7 +17,7 @@ export default defineConfig({
     projects: [
       { test: { ...unit.test, exclude: mocked, isolate: false } },
       project("mocked", mocked, 20_000),
-      project("house", ["test/house/**/*.test.ts"], 30_000),
+      { test: { ...project("house", ["test/house/**/*.test.ts"], 30_000).test, isolate: false } },
       project("conformance", ["test/conformance/**/*.test.ts"], 60_000, s3Server),
       project("torture", ["test/torture/**/*.test.ts"], 600_000),
       project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
