@@ -54,11 +54,7 @@ export function isNode(value: unknown): value is Node {
 }
 
 /** Calls `visit` for each node, parents first. The list of its parents is good during the call only. */
-export function walk(
-  node: Node,
-  visit: (node: Node, parents: readonly Node[]) => void,
-  parents: Node[] = [],
-): void {
+export function walk(node: Node, visit: (node: Node, parents: readonly Node[]) => void, parents: Node[] = []): void {
   visit(node, parents);
   parents.push(node);
   for (const key in node) {
