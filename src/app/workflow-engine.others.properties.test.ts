@@ -6,7 +6,7 @@ import { isEnded } from "../../src/workflow/scheduler.ts";
 import { endsOfAll, Watched } from "../../test/support/watched-run.ts";
 import { tries } from "../../test/support/quick.ts";
 
-const runs = tries(600);
+const runs = tries(600, 60);
 
 test(`${runs} random runs with lock: step: all ends as its conditions say, each model is held while a step works on it and at no other time`, async () => {
   await fc.assert(

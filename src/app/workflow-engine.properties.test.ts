@@ -6,7 +6,7 @@ import { sorted } from "../../test/support/random-graphs.ts";
 import { endsOfAll, Watched } from "../../test/support/watched-run.ts";
 import { tries } from "../../test/support/quick.ts";
 
-const runs = tries(1500);
+const runs = tries(1500, 60);
 const plain = (ends: Law["ends"]) => [...ends].map(([path, own]) => `${path}: ${sorted(own).join(" ")}`).sort();
 const inOrder = (calls: readonly Call[]) => calls.map(({ at, model, mode }) => `${at} ${model} ${mode}`).sort();
 

@@ -9,7 +9,7 @@ import { RunState } from "./run-state.ts";
 import { Scheduler } from "./scheduler.ts";
 import { tries } from "../../test/support/quick.ts";
 
-const runs = tries(10_000);
+const runs = tries(10_000, 60);
 
 // ------------------------------------------------------------------ graphs
 

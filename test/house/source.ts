@@ -29,7 +29,13 @@ export interface Node {
   readonly [key: string]: unknown;
 }
 
+/** Several tests look at the same files. */
+const parsed = new Map<string, Node>();
+
 export function parse(file: SourceFile): Node {
+  const key = `${file.path}\0${file.text}`;
+  const known = parsed.get(key);
+  if (known !== undefined) return known;
   const tree: unknown = parseAst(
     file.text,
     {
@@ -39,6 +45,7 @@ export function parse(file: SourceFile): Node {
     file.path,
   );
   if (!isNode(tree)) throw new Error(`can't parse ${file.path}`);
+  parsed.set(key, tree);
   return tree;
 }
 
@@ -46,17 +53,18 @@ export function isNode(value: unknown): value is Node {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 }
 
-/** Calls `visit` for each node, parents first. */
-export function walk(
-  node: Node,
-  visit: (node: Node, parents: readonly Node[]) => void,
-  parents: readonly Node[] = [],
-): void {
+/** Calls `visit` for each node, parents first. The list of its parents is good during the call only. */
+export function walk(node: Node, visit: (node: Node, parents: readonly Node[]) => void, parents: Node[] = []): void {
   visit(node, parents);
-  for (const [key, child] of Object.entries(node)) {
-    if (key === "parent") continue;
-    for (const one of Array.isArray(child) ? child : [child]) if (isNode(one)) walk(one, visit, [...parents, node]);
+  parents.push(node);
+  for (const key in node) {
+    const child = node[key];
+    if (typeof child !== "object" || child === null || key === "parent") continue;
+    if (Array.isArray(child)) {
+      for (const one of child) if (isNode(one)) walk(one, visit, parents);
+    } else if (isNode(child)) walk(child, visit, parents);
   }
+  parents.pop();
 }
 
 /** Paths of the project's own files that a file imports. */

@@ -1,8 +1,9 @@
 /** Everything that can happen to the protocol of decision 0004, within bounds: every order of requests, a crash, a pause past the TTL, a lost or late answer. */
 import { afterAll, describe, expect, test } from "vitest";
-import { explore } from "./explore.ts";
-import { protocolSpace } from "./protocol-space.ts";
+import { bundled } from "./bundled.ts";
 import { scriptsOf, searches } from "./searches.ts";
+
+const { explore, protocolSpace } = await bundled();
 
 describe("no order of requests breaks exclusion, order, the fence or progress", () => {
   let states = 0;

@@ -3,8 +3,10 @@
  * made-up machine; docs/protocol/locking.md says what is proved by it. The bugs below are planted to show that the search can fail.
  */
 import { afterAll, describe, expect, test } from "vitest";
+import { bundled } from "./bundled.ts";
 import { type Config, slots, type Want } from "./kernel-state.ts";
-import { search } from "./search.ts";
+
+const { search } = await bundled();
 
 const exclusive = (slot: Want["slot"]): Want => ({ slot, mode: "exclusive" });
 const [A, B, D] = [exclusive(slots.A), exclusive(slots.B), exclusive(slots.D)];

@@ -1,11 +1,11 @@
 /** The production code, LockManager and CasLocks, in a world that a seed decides. `npm run torture` runs it for as long as one likes. */
 import { describe, expect, test } from "vitest";
+import { bundled } from "./bundled.ts";
 import type { Rules } from "../../src/lock/cas/rules.ts";
 import { mutations } from "./mutations.ts";
-import { explore } from "./explore.ts";
-import { protocolSpace } from "./protocol-space.ts";
 import { type Search, scriptsOf } from "./searches.ts";
-import { simulate } from "./simulate.ts";
+
+const { explore, protocolSpace, simulate } = await bundled();
 
 describe("simulation", () => {
   test("in 1,500 runs nothing breaks, and all that live are served", async () => {

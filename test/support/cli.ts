@@ -1,6 +1,7 @@
 /** Runs the built program as a user would: `dist/fen.cjs` in a scratch repository. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -121,16 +122,57 @@ export async function scratchRepo(): Promise<Scratch> {
     },
     remove: () => rmSync(path, { recursive: true, force: true }),
   };
-  const made = await scratch.fen("init");
-  if (made.exitCode !== 0) throw new Error(made.stderr);
+  initialised ??= madeByInit();
+  for (const { path: name, mode, text } of await initialised) {
+    const to = join(path, name);
+    if (text === undefined) mkdirSync(to);
+    else writeFileSync(to, text.replace(/^repoId: .*$/m, `repoId: ${randomUUID()}`));
+    chmodSync(to, mode);
+  }
   return scratch;
 }
 
-/** Waits for a condition, at most 20 s. */
-export async function until(condition: () => boolean | Promise<boolean>, what: () => string): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited in vain for ${what()}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+interface Made {
+  readonly path: string;
+  readonly mode: number;
+  /** None where it is a folder. */
+  readonly text: string | undefined;
+}
+
+/** What `fen init` makes, folders before what is in them. Each file of tests asks the program once: five hundred repositories begin like that. */
+let initialised: Promise<readonly Made[]> | undefined;
+
+async function madeByInit(): Promise<readonly Made[]> {
+  const root = mkdtempSync(join(tmpdir(), "fen-e2e-"));
+  try {
+    const { exitCode, stderr } = await runFen(["init"], { cwd: root });
+    if (exitCode !== 0) throw new Error(stderr);
+    const paths = readdirSync(root, { recursive: true, encoding: "utf8" }).sort();
+    return paths.map((path) => {
+      const stat = statSync(join(root, path));
+      return {
+        path,
+        mode: stat.mode & 0o7777,
+        text: stat.isDirectory() ? undefined : readFileSync(join(root, path), "utf8"),
+      };
+    });
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** Waits for a condition, at most 20 s if not said otherwise. One that takes long (it runs a program) is asked more rarely: it shall not slow down what it waits for. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: () => string,
+  { limitMs = 20_000 }: { readonly limitMs?: number } = {},
+): Promise<void> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const asked = Date.now();
+    if (await condition()) return;
+    const now = Date.now();
+    if (now > end) throw new Error(`waited in vain for ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, Math.max(5, now - asked)));
   }
 }

@@ -269,6 +269,7 @@ describe("defect-17: kill -9", () => {
     await until(
       () => names().length > 530,
       () => `530 records, of ${names().length}`,
+      { limitMs: 90_000 },
     );
     run.kill("SIGKILL");
     await run.done;

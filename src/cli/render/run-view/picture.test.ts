@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Chance } from "../../../../test/support/chance.ts";
 import { author, journalOf, stateOf } from "../../../../test/support/run-journals.ts";
+import { tries } from "../../../../test/support/quick.ts";
 import type { JournalEntry } from "../../../workflow/entries.ts";
 import { Console } from "../../console.ts";
 import { Output } from "../../output.ts";
@@ -28,7 +29,7 @@ const lastAt = (entries: readonly JournalEntry[]): number => entries.at(-1)?.at 
 describe("the picture of a run", () => {
   test("is never higher than the window and never wider, at any moment of any run, in any window", () => {
     const chance = new Chance(1);
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < tries(300); round++) {
       const steps = 1 + chance.below(120);
       const entries = journalOf({ seed: round, steps, failing: 0.3, slots: 1 + chance.below(60) });
       const part = entries.slice(0, 1 + chance.below(entries.length));
