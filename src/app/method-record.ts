@@ -4,8 +4,8 @@ import { RunLog } from "../data/run-log.ts";
 import type { Committed } from "../data/staging.ts";
 import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
-import type { CallingStep, MethodRunParts } from "./method-run.ts";
-import { logName, type Workspace } from "./workspace.ts";
+import type { CallingStep, MethodRunParts, Workplace } from "./method-run.ts";
+import { logName } from "./workspace.ts";
 
 interface Ending {
   readonly status: RunStatus;
@@ -25,7 +25,7 @@ type Parts = Pick<MethodRunParts, "id" | "lease" | "loaded" | "method" | "type">
 
 export class MethodRecord {
   readonly #machine: Machine;
-  readonly #workspace: Workspace;
+  readonly #workspace: Workplace;
   readonly #parts: Parts;
   readonly #stem: string;
   /** Its own; a step has none. */
@@ -34,7 +34,7 @@ export class MethodRecord {
   /** What was written last isn't on the disk: `settle` sees to that. */
   #isForLater = false;
 
-  constructor(machine: Machine, workspace: Workspace, parts: Parts) {
+  constructor(machine: Machine, workspace: Workplace, parts: Parts) {
     this.#machine = machine;
     this.#workspace = workspace;
     this.#parts = parts;
@@ -99,7 +99,8 @@ export class MethodRecord {
     const { host } = this.#machine;
     const { id, lease, loaded, method, startedAt, step, type } = this.#parts;
     const { status, durationMs, message, committed = [], isAhead = false } = now;
-    const lockNonce = lease.grants[0]?.nonce ?? "";
+    const nonce = lease.grants[0]?.nonce; // none only in a rehearsal
+    const held = nonce === undefined ? {} : { lockNonce: nonce };
     return {
       id,
       definitionId: loaded.definition.id,
@@ -118,8 +119,8 @@ export class MethodRecord {
       ...(durationMs === undefined ? {} : { completedAt: isoNow(this.#machine), durationMs }),
       ...(message === undefined ? {} : { error: { message } }),
       logFile: step?.logFile ?? logName(this.#workspace, this.logPath),
-      ...(status === "running" ? { pid: host.pid, hostname: host.hostname, lockNonce } : {}),
-      ...(isAhead ? { lockNonce } : {}),
+      ...(status === "running" ? { pid: host.pid, hostname: host.hostname, ...held } : {}),
+      ...(isAhead ? held : {}),
     };
   }
 }

@@ -17,6 +17,9 @@ import { MethodRecord } from "./method-record.ts";
 import type { PreparedMethod } from "./prepare-method.ts";
 import type { Workspace } from "./workspace.ts";
 
+/** What of a workspace a call works on. */
+export type Workplace = Pick<Workspace, "repository" | "datastore" | "data" | "outputs">;
+
 /** What a call of a method is made of; everything is resolved and locked. */
 export interface MethodRunParts extends PreparedMethod {
   /** Id of the output record. */
@@ -83,7 +86,7 @@ export class MethodRun {
   readonly #record: MethodRecord;
   #status: RunStatus = "running";
 
-  constructor(machine: Machine, workspace: Workspace, parts: MethodRunParts) {
+  constructor(machine: Machine, workspace: Workplace, parts: MethodRunParts) {
     this.#machine = machine;
     this.#parts = parts;
     this.#start = machine.clock.monotonic();

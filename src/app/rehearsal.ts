@@ -9,13 +9,12 @@ import { HeldLease } from "../lock/lease.ts";
 import { findMethod } from "../model/type.ts";
 import type { Appender, LocalFiles } from "../store/contract.ts";
 import type { AppContext } from "./context.ts";
-import { MethodRun, type MethodRunParts } from "./method-run.ts";
-import type { Workspace } from "./workspace.ts";
+import { MethodRun, type MethodRunParts, type Workplace } from "./method-run.ts";
 
 /** Changes nothing and tells nothing; what the method does is for its type to say (`MethodSpec.rehearsal`). Never throws: it only saves time. */
 export async function rehearse(
   context: AppContext,
-  workspace: Workspace,
+  workspace: Workplace,
   call: Omit<MethodRunParts, "id" | "lease" | "signal" | "emit">,
 ): Promise<void> {
   const args = findMethod(call.type, call.method).rehearsal;
@@ -23,7 +22,7 @@ export async function rehearse(
   const { machine, signal } = context;
   const files = withoutWrites(workspace.datastore.local);
   const stage = {
-    ...workspace,
+    repository: workspace.repository,
     datastore: { ...workspace.datastore, files, local: files },
     data: new DataVersions(new FolderVersions(files)),
     outputs: new Outputs(files),

@@ -83,7 +83,6 @@ export class Staging {
     await this.#own();
     const file = await this.#files.create(`${folder}/raw`);
     const hash = new ContentHash();
-    this.#machine.clock.after(0, () => void hash.prepare()); // beside what is waited for next: most often a child that starts
     this.#items.set(name, {
       name,
       spec,

@@ -1,38 +1,41 @@
 /**
- * SHA-256. Node's own library takes 3 ms to load, longer than everything else that most commands do with it: so short texts (names, definitions) are hashed here,
- * and the library is loaded when there is content to hash.
+ * SHA-256. Node's own library takes 3 to 6 ms to load, longer than everything else that most commands do with it: so what is short (names, definitions, most outputs) is
+ * hashed here, and the library is loaded when there is more.
  */
 import type { Hash } from "node:crypto";
 
+/** Of more bytes than this, loading the library is the quicker way. */
+const longBytes = 4096;
+
 /** For content, piece by piece. */
 export class ContentHash {
+  /** All of it, as long as it is short. */
+  #short: Buffer = Buffer.alloc(0);
   #hash: Hash | undefined;
 
-  /** Loads what hashing needs; otherwise the first piece does. */
-  prepare(): Hash {
-    return (this.#hash ??= process.getBuiltinModule("node:crypto").createHash("sha256"));
-  }
-
-  update(bytes: Uint8Array | string): void {
-    this.prepare().update(bytes);
+  update(piece: Uint8Array | string): void {
+    const bytes = typeof piece === "string" ? Buffer.from(piece) : piece;
+    if (this.#hash === undefined && this.#short.length + bytes.length <= longBytes) {
+      this.#short = Buffer.concat([this.#short, bytes]);
+      return;
+    }
+    this.#hash ??= process.getBuiltinModule("node:crypto").createHash("sha256").update(this.#short);
+    this.#hash.update(bytes);
   }
 
   /** In hexadecimal; ends it. */
   digest(): string {
-    return this.prepare().digest("hex");
+    return this.#hash?.digest("hex") ?? Buffer.from(sha256(this.#short)).toString("hex");
   }
 }
 
 /** In hexadecimal, of a text in UTF-8. */
 export function sha256Hex(text: string): string {
-  if (text.length <= longText) return Buffer.from(sha256(text)).toString("hex");
   const hash = new ContentHash();
   hash.update(text);
   return hash.digest();
 }
 
-/** From so many characters on, loading the library is the quicker way. */
-const longText = 4096;
 const blockBytes = 64;
 /** The length in bits, at the end of the last block. */
 const lengthBytes = 8;
@@ -50,9 +53,9 @@ const roundConstants = [
 ];
 const initialState = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
 
-/** The 32 bytes, of a short text in UTF-8. */
-export function sha256(text: string): Uint8Array {
-  const bytes = Buffer.from(text);
+/** The 32 bytes, of what is short: bytes, or a text in UTF-8. */
+export function sha256(content: string | Uint8Array): Uint8Array {
+  const bytes = typeof content === "string" ? Buffer.from(content) : content;
   const blocks = Math.ceil((bytes.length + 1 + lengthBytes) / blockBytes);
   const padded = Buffer.alloc(blocks * blockBytes);
   padded.set(bytes);

@@ -489,3 +489,32 @@ describe("status and release", () => {
     expect((await run("m", "--lock-timeout", "2s")).exitCode).toBe(0);
   });
 });
+
+test("one who waits gets ready with what it will need for its work, and loads nothing else", async () => {
+  const id = repo.model("m", "while [ ! -e go ]; do sleep 0.05; done");
+  repo.write(
+    "loads.cjs",
+    `const fs = require("node:fs");
+    const read = fs.readFileSync;
+    fs.readFileSync = (path, ...more) => {
+      if (/\\.cjs$/.test(path)) fs.appendFileSync(process.env.LOADS, path + "\\n");
+      return read(path, ...more);
+    };`,
+  );
+  const loaded = (name: string) => readFileSync(path(name), "utf8").split("\n").sort();
+  const running = (name: string) =>
+    startFen(["model", "method", "run", "m", "execute"], {
+      cwd: repo.path,
+      env: { LOADS: path(name), NODE_OPTIONS: `--require ${path("loads.cjs")}` },
+    });
+  const first = running("first");
+  await appears(`.swamp/data/command/shell/${id}/.lock`);
+  const second = running("second");
+  await waits(second);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  const whileItWaits = loaded("second");
+  repo.write("go", "");
+  expect([(await first.done).exitCode, (await second.done).exitCode]).toEqual([0, 0]);
+  expect(whileItWaits).toEqual(loaded("second"));
+  expect(whileItWaits).toEqual(loaded("first"));
+});
