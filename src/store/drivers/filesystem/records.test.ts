@@ -123,7 +123,7 @@ describe("publishing", () => {
     "lock-10: what can't be read (%j) is told as such, and gives way when it is spent",
     (text) => {
       writeFileSync(path, text);
-      expect(publish(ours, never)).toEqual({ kind: "unreadable", text });
+      expect(publish(ours, never)).toMatchObject({ kind: "unreadable", text });
       expect(publish(ours, always)).toBeUndefined();
       expect(nonceThere()).toBe("ours");
     },
