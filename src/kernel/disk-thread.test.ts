@@ -23,7 +23,7 @@ const file = (name: string, text: string): LaterFile => ({
 
 describe("a thread for the disk", () => {
   test("writes files whole, in the place of old ones too, and makes folders that were removed meanwhile", async () => {
-    const thread = new DiskThread();
+    const thread = new DiskThread(32);
     writeFileSync(join(folder, "old"), "before");
     thread.write(file("old", "after"));
     thread.write(file("gone/new", "ü".repeat(100_000)));
@@ -34,7 +34,7 @@ describe("a thread for the disk", () => {
   });
 
   test("a file that can't be written is told, and the others get there", async () => {
-    const thread = new DiskThread();
+    const thread = new DiskThread(32);
     writeFileSync(join(folder, "file"), "");
     mkdirSync(join(folder, "folder"));
     thread.write(file("file/in it", "1"));
@@ -45,7 +45,7 @@ describe("a thread for the disk", () => {
   });
 
   test("makes files and folders durable, or says which one it couldn't", async () => {
-    const thread = new DiskThread();
+    const thread = new DiskThread(32);
     await thread.sync([]);
     await thread.sync([folder, folder]);
     await expect(thread.sync([folder, join(folder, "absent")])).rejects.toMatchObject({ code: "ENOENT" });
@@ -71,7 +71,7 @@ describe("what the thread does", () => {
       syncs.push((error) => done(error ?? null));
     // Of the port only these two are used.
     const node = { fs: { ...fs, fsync } as unknown as typeof fs, path };
-    new Disk(port as unknown as ConstructorParameters<typeof Disk>[0], node, unsyncableFolder).serve();
+    new Disk(port as unknown as ConstructorParameters<typeof Disk>[0], node, unsyncableFolder, 32).serve();
   });
 
   const failed = (code: string) => Object.assign(new Error(code), { code });

@@ -57,7 +57,7 @@ export class DiskThread {
   #failed: Error | undefined;
 
   /** `mostOpen`: so many files are open at a time while they are made durable. */
-  constructor(mostOpen = 32) {
+  constructor(mostOpen: number) {
     const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
     const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}, ${mostOpen}).serve()`;
     this.#worker = new Worker(code, {
@@ -73,7 +73,7 @@ export class DiskThread {
   }
 
   /** Undefined where the system gives us no more threads: one only saves time. */
-  static start(mostOpen?: number): DiskThread | undefined {
+  static start(mostOpen: number): DiskThread | undefined {
     try {
       return new DiskThread(mostOpen);
     } catch (error) {
@@ -155,7 +155,7 @@ export class Disk {
     port: Pick<MessagePort, "on" | "postMessage">,
     node: { readonly fs: typeof fs; readonly path: typeof path },
     unsyncable: readonly string[],
-    mostOpen = 32,
+    mostOpen: number,
   ) {
     this.#mostOpen = mostOpen;
     this.#port = port;

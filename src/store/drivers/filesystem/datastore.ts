@@ -15,9 +15,7 @@ export function openFilesystemDatastore(
   let library: KernelLocks | undefined;
   // Loaded when first asked for: commands that only read need no native library.
   const kernel = () => (library ??= new KernelLocks(machine.host.platform, machine.host.architecture));
-  const { mostOpenFiles = Infinity } = machine.host;
-  // What is written and made durable beside the steps of a run leaves them enough, however few files may be open.
-  const mostSyncs = Math.max(4, Math.min(32, Math.floor(mostOpenFiles / 8)));
+  const mostSyncs = () => syncsAtOnce(machine.host.mostOpenFiles);
   const files = new FilesystemFiles(root, { kernel, mostSyncs });
   return {
     kind: "filesystem",
@@ -31,4 +29,12 @@ export function openFilesystemDatastore(
       return locks;
     },
   };
+}
+
+/**
+ * The system's threads that sync are fewer than 32: more files would only be open and wait. And what is made durable beside the steps of a run leaves them
+ * enough, however few may be open.
+ */
+function syncsAtOnce(mostOpenFiles = Infinity): number {
+  return Math.max(4, Math.min(32, Math.floor(mostOpenFiles / 8)));
 }

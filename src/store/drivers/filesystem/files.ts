@@ -52,18 +52,21 @@ export class FilesystemFiles implements LocalFiles {
   readonly #named = new Map<string, Promise<unknown>>();
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
-  readonly #mostSyncs: number;
-  readonly #syncs: Syncs;
+  readonly #mostSyncs: () => number;
+  #syncsMade: Syncs | undefined;
   /** Once there is much to write: from then on it does the syncs of commits, too. */
   #thread: DiskThread | undefined;
   #realRoot: string | undefined;
 
-  /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable. */
-  constructor(root: string, options: { readonly kernel: () => KernelLocks; readonly mostSyncs: number }) {
+  /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable; asked when the first are. */
+  constructor(root: string, options: { readonly kernel: () => KernelLocks; readonly mostSyncs: () => number }) {
     this.#root = root;
     this.#kernel = options.kernel;
     this.#mostSyncs = options.mostSyncs;
-    this.#syncs = new Syncs(options.mostSyncs);
+  }
+
+  get #syncs(): Syncs {
+    return (this.#syncsMade ??= new Syncs(this.#mostSyncs()));
   }
 
   async read(path: string, options: { readonly maxBytes: number }): Promise<Uint8Array | undefined> {
@@ -147,20 +150,15 @@ export class FilesystemFiles implements LocalFiles {
   async sync(paths: readonly string[]): Promise<void> {
     const files = paths.map((path) => this.#inside(path));
     try {
-      await this.#syncThose(files);
-      await this.#syncThose([...this.#above(files.map(dirname))]);
+      await this.#syncs.sync(files.filter((file) => isThere(file)));
+      await this.#syncs.sync([...this.#above(files.map(dirname))].filter((folder) => isThere(folder)));
     } catch (error) {
       throw storeError(error, "the files", this.#root);
     }
   }
 
-  async #syncThose(paths: readonly string[]): Promise<void> {
-    const there = paths.filter((path) => isThere(path));
-    for (let at = 0; at < there.length; at += this.#mostSyncs) await syncAll(there.slice(at, at + this.#mostSyncs));
-  }
-
   later(): LaterFiles | undefined {
-    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs));
+    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs()));
     if (thread === undefined) return undefined;
     const folders = new Set<string>();
     return {

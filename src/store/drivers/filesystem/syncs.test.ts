@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 
 test("who asks while others are being synced is served, with all who do, when the first of them is done", async () => {
-  const syncs = new Syncs();
+  const syncs = new Syncs(32);
   const done: string[] = [];
   const ask = (name: string, ...paths: string[]) => void syncs.sync(paths).then(() => done.push(name));
   ask("first", "a", "b");
@@ -45,7 +45,7 @@ test("who asks while others are being synced is served, with all who do, when th
 });
 
 test("a sync that fails is told to those whom it should have served, and to nobody else", async () => {
-  const syncs = new Syncs();
+  const syncs = new Syncs(32);
   const first = syncs.sync(["a"]);
   await turn();
   const second = syncs.sync(["a"]);
@@ -57,7 +57,7 @@ test("a sync that fails is told to those whom it should have served, and to nobo
 });
 
 test("however many are asked for, few are open at a time; each that is done makes room for the next, also by failing", async () => {
-  const syncs = new Syncs();
+  const syncs = new Syncs(32);
   const asked = Array.from({ length: 40 }, (_, number) => syncs.sync([String(number)]));
   const ended = Promise.allSettled(asked);
   await turn();

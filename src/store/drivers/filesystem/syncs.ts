@@ -18,8 +18,8 @@ export class Syncs {
   readonly #mostOpen: number;
   #open = 0;
 
-  /** So many are open at a time. The system's threads that sync are fewer than 32: more would only wait with a descriptor in their hands. */
-  constructor(mostOpen = 32) {
+  /** `mostOpen`: so many files are open at a time. */
+  constructor(mostOpen: number) {
     this.#mostOpen = mostOpen;
   }
 
