@@ -222,10 +222,11 @@ function check(clone, { acks, created }, sum, report) {
   }
   const owed = acks.filter(({ at }) => at < clone.at);
   sum.owed += owed.length;
-  looked(owed, sum, report);
+  looked(owed, report);
+  allWhole(sum, report);
   readable("after the cut", report);
   const before = journals();
-  for (let n = 0; n < models; n++) runAgain(`m-${n}`, n, owed, sum, report);
+  for (let n = 0; n < models; n++) runAgain(`m-${n}`, n, owed, report);
   for (const { id, path, ended, isDone } of before) {
     if (isDone) continue;
     const size = readFileSync(did).length;
@@ -242,20 +243,21 @@ function check(clone, { acks, created }, sum, report) {
     sum.ran += lines.length - 1;
     recordsOf(id, path, report);
   }
-  for (let n = 0; n < models; n++) runAgain(`w-${n}`, 100 + n, owed, sum, report);
-  looked(owed, sum, report);
+  for (let n = 0; n < models; n++) runAgain(`w-${n}`, 100 + n, owed, report);
+  looked(owed, report);
+  allWhole(sum, report);
   readable("at the end", report);
   const status = fen(["datastore", "lock", "status", "--json"]);
   if (JSON.parse(status.stdout).models.length > 0) report(`locks are left: ${status.stdout}`);
 }
 
 /** The next command on a model: it needn't wait for who died, and tidies up. */
-function runAgain(name, index, owed, sum, report) {
+function runAgain(name, index, owed, report) {
   const word = `after-${randomUUID()}`;
   const done = fen(["model", "method", "run", name, "execute", "--input", `word=${word}`, "--json"]);
   if (done.status !== 0) return report(`${name} can't be run: ${done.stdout}${done.stderr}`);
   if (done.stderr !== "") report(`${name} waited: ${done.stderr.slice(0, 200)}`);
-  looked([{ index, word, ...JSON.parse(done.stdout) }], sum, report);
+  looked([{ index, word, ...JSON.parse(done.stdout) }], report);
   const known = Math.max(0, ...owed.filter((ack) => ack.index === index).map(({ token }) => token));
   const token = Number(readFileSync(tokenOf(index), "utf8").slice(0, 16));
   if (token <= known) report(`the token of ${name} went back: ${token} after ${known}`);
@@ -291,8 +293,8 @@ function fen(args) {
   });
 }
 
-/** What commands had said is there, and every version that can be seen is whole. */
-function looked(owed, sum, report) {
+/** What commands had said is there. */
+function looked(owed, report) {
   const records = join(repo, ".swamp/outputs/command/shell/execute");
   const names = existsSync(records) ? readdirSync(records) : [];
   for (const { index, word, outputId, data } of owed) {
@@ -305,6 +307,10 @@ function looked(owed, sum, report) {
     else if (JSON.parse(readFileSync(raw, "utf8") || "{}").stdout?.trim() !== word)
       report(`m-${index} ${word}: version ${data.version} holds something else`);
   }
+}
+
+/** Every version that can be seen is whole. */
+function allWhole(sum, report) {
   const data = join(repo, ".swamp/data/command/shell");
   for (const model of existsSync(data) ? readdirSync(data) : []) {
     for (const name of readdirSync(join(data, model)).filter((one) => !one.startsWith("."))) {
