@@ -1,5 +1,5 @@
 import * as fs from "node:fs";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { join } from "node:path";
@@ -44,6 +44,47 @@ describe("a thread for the disk", () => {
     expect(readdirSync(folder).toSorted()).toEqual(["file", "folder", "other"]);
   });
 
+  test.each([
+    ["all at once where that is possible", true],
+    ["each by itself where it isn't", false],
+  ])("what was written is made durable: %s", async (_, isPossible) => {
+    const told: string[] = [];
+    const disks = {
+      add: (path: string) => told.push(path) > 0 && isPossible,
+      sync: async () => {
+        told.push(...readdirSync(folder).toSorted());
+        return isPossible;
+      },
+    };
+    const thread = new DiskThread(32, disks);
+    thread.write(file("a", "1"));
+    thread.write(file("b", "2"));
+    await Promise.all([thread.settled(), thread.settled()]);
+    expect(told).toEqual([folder, folder, "a", "b"]);
+    await thread.settled();
+    expect(told).toHaveLength(4); // nothing was written since
+  });
+
+  test("what can't be made durable all at once is asked for file by file", async () => {
+    const sync = async () => {
+      rmSync(join(folder, "a"));
+      symlinkSync("a", join(folder, "a")); // which can't be opened
+      return false;
+    };
+    const thread = new DiskThread(32, { add: () => true, sync });
+    thread.write(file("a", "1"));
+    await expect(thread.settled()).rejects.toMatchObject({ code: "ELOOP", path: join(folder, "a") });
+  });
+
+  test("where each is made durable by itself, that is begun before the end", async () => {
+    let asked = 0;
+    const thread = new DiskThread(32, { add: () => false, sync: async () => asked++ < 0 });
+    for (let number = 0; number < 200; number++) thread.write(file(String(number), ""));
+    await expect.poll(() => asked).toBe(1);
+    await thread.settled();
+    expect(readdirSync(folder)).toHaveLength(200);
+  });
+
   test("makes files and folders durable, or says which one it couldn't", async () => {
     const thread = new DiskThread(32);
     await thread.sync([]);
@@ -53,7 +94,7 @@ describe("a thread for the disk", () => {
 });
 
 describe("what the thread does", () => {
-  type Question = { id?: number; files?: LaterFile[]; sync?: string[] };
+  type Question = { id?: number; files?: LaterFile[]; sync?: string[]; isBeside?: true };
   let ask: (question: Question) => void;
   let answers: unknown[];
   /** Syncs that were begun and wait to be ended. */
@@ -64,7 +105,8 @@ describe("what the thread does", () => {
     syncs = [];
     const port = {
       on: (_: string, listener: (questions: unknown) => void) =>
-        void (ask = ({ files = [], id, sync }) => listener({ files, asked: id === undefined ? [] : [{ id, sync }] })),
+        void (ask = ({ files = [], id, ...asked }) =>
+          listener({ files, asked: id === undefined ? [] : [{ id, ...asked }] })),
       postMessage: (answer: unknown) => answers.push(answer),
     };
     const fsync = (_fd: number, done: (error: NodeJS.ErrnoException | null) => void) =>
@@ -76,30 +118,46 @@ describe("what the thread does", () => {
 
   const failed = (code: string) => Object.assign(new Error(code), { code });
 
-  test("two are made durable at a time; who asks for all is answered when all are", () => {
+  test("who asks whether all was written is answered at once, and nothing is made durable for that", () => {
     ask({ files: ["a", "b", "c"].map((name) => file(name, name)) });
-    expect(syncs).toHaveLength(2);
     ask({ id: 7 });
-    syncs[0]?.();
-    syncs[1]?.();
-    expect(answers).toEqual([]);
-    expect(syncs).toHaveLength(3);
-    syncs[2]?.();
     expect(answers).toEqual([{ id: 7 }]);
+    expect(syncs).toHaveLength(0);
   });
 
-  test("a sync that fails is told, of one that was removed meanwhile it isn't asked", () => {
-    ask({ files: [file("a", "")] });
-    rmSync(join(folder, "a"));
-    ask({ files: [file("b", ""), file("c", "")] });
-    for (let at = 0; at < syncs.length; at++) syncs[at]?.(at === 1 ? failed("EIO") : undefined);
+  test("a write that failed is told to everybody who asks", () => {
+    ask({ files: [file("a", ""), file("a/b", "")] });
     ask({ id: 1 });
     ask({ id: 2 });
-    const failure = { code: "EIO", message: "EIO", path: join(folder, "c") };
+    const failure = { code: "ENOTDIR", message: expect.stringContaining("ENOTDIR"), path: join(folder, "a/b") };
     expect(answers).toEqual([
       { id: 1, failure },
       { id: 2, failure },
     ]);
+  });
+
+  test("beside the others two are made durable at a time, and others needn't wait for them", () => {
+    const names = ["a", "b", "c"];
+    ask({ files: names.map((name) => file(name, name)) });
+    ask({ id: 1, sync: names.map((name) => join(folder, name)), isBeside: true });
+    expect(syncs).toHaveLength(2);
+    ask({ id: 2, sync: [folder] });
+    expect(syncs).toHaveLength(3);
+    syncs[2]?.();
+    expect(answers).toEqual([{ id: 2 }]);
+    syncs[0]?.();
+    syncs[1]?.();
+    expect(syncs).toHaveLength(4);
+    syncs[3]?.();
+    expect(answers).toEqual([{ id: 2 }, { id: 1 }]);
+  });
+
+  test("a sync that fails is told; of what is made durable beside, one that was removed meanwhile isn't missed", () => {
+    ask({ files: ["a", "b", "c"].map((name) => file(name, "")) });
+    rmSync(join(folder, "a"));
+    ask({ id: 1, sync: ["a", "b", "c"].map((name) => join(folder, name)), isBeside: true });
+    for (let at = 0; at < syncs.length; at++) syncs[at]?.(at === 1 ? failed("EIO") : undefined);
+    expect(answers).toEqual([{ id: 1, failure: { code: "EIO", message: "EIO", path: join(folder, "c") } }]);
   });
 
   test("a folder that the filesystem refuses to sync is as durable as it can be, a file isn't", () => {

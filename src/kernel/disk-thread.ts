@@ -4,9 +4,11 @@
  */
 import type * as fs from "node:fs";
 import type * as path from "node:path";
+import { dirname } from "node:path";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { systemErrorCode } from "./errors.ts";
 import { unsyncableFolder } from "./files.ts";
+import type { WholeDisks } from "./whole-disks.ts";
 
 export interface LaterFile {
   readonly path: string;
@@ -23,8 +25,10 @@ interface Questions {
 
 interface Question {
   readonly id: number;
-  /** What is to be made durable now; without it, everything that was written. */
+  /** What is to be made durable; without it, the question is only whether everything was written. */
   readonly sync?: readonly string[];
+  /** Beside the others: nobody waits for it. One that has been removed meanwhile needn't be durable. */
+  readonly isBeside?: true;
 }
 
 interface Answer {
@@ -42,6 +46,8 @@ interface Failure {
 
 /** Nobody waits for what is written: within so many milliseconds it goes there together. */
 const gatherMs = 5;
+/** Where each file is made durable by itself, it is begun when there are so many. */
+const mostUnsynced = 64;
 
 interface Asked {
   resolve(): void;
@@ -55,9 +61,14 @@ export class DiskThread {
   #questions: Question[] = [];
   #number = 0;
   #failed: Error | undefined;
+  readonly #disks: Pick<WholeDisks, "add" | "sync"> | undefined;
+  /** Written, and perhaps not durable yet. */
+  #unsynced: string[] = [];
+  #settling: Promise<void> = Promise.resolve();
 
-  /** `mostOpen`: so many files are open at a time while they are made durable. */
-  constructor(mostOpen: number) {
+  /** `mostOpen`: so many files are open at a time while they are made durable. `disks`: what makes all that was written durable at once. */
+  constructor(mostOpen: number, disks?: Pick<WholeDisks, "add" | "sync">) {
+    this.#disks = disks;
     const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
     const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}, ${mostOpen}).serve()`;
     this.#worker = new Worker(code, {
@@ -73,9 +84,9 @@ export class DiskThread {
   }
 
   /** Undefined where the system gives us no more threads: one only saves time. */
-  static start(mostOpen: number): DiskThread | undefined {
+  static start(mostOpen: number, disks?: WholeDisks): DiskThread | undefined {
     try {
-      return new DiskThread(mostOpen);
+      return new DiskThread(mostOpen, disks);
     } catch (error) {
       if (systemErrorCode(error) === "ERR_WORKER_INIT_FAILED") return undefined;
       throw error;
@@ -85,6 +96,8 @@ export class DiskThread {
   /** The file gets there soon: whole or not at all. That it didn't is thrown by `settled`. */
   write(file: LaterFile): void {
     if (this.#files.push(file) === 1) setTimeout(() => this.#post(), gatherMs);
+    const isForAll = this.#disks?.add(dirname(file.path)) === true;
+    if (this.#unsynced.push(file.path) === mostUnsynced && !isForAll) this.settled().catch(() => undefined); // told to whoever asks next
   }
 
   /**
@@ -92,7 +105,14 @@ export class DiskThread {
    * Throws the first failure of all, as the system told it.
    */
   settled(): Promise<void> {
-    return this.#ask({});
+    return (this.#settling = this.#settling.then(() => this.#settle()));
+  }
+
+  async #settle(): Promise<void> {
+    const files = this.#unsynced;
+    this.#unsynced = [];
+    await this.#ask({});
+    if (files.length > 0 && (await this.#disks?.sync()) !== true) await this.#ask({ sync: files, isBeside: true });
   }
 
   /** Resolves when these files and folders survive a power cut. Throws as the system does. */
@@ -143,9 +163,8 @@ export class Disk {
   readonly #fs: typeof fs;
   readonly #path: typeof path;
   readonly #unsyncable: readonly string[];
-  /** Paths of what isn't durable yet. */
-  readonly #written: string[] = [];
-  readonly #settling: number[] = [];
+  /** What is made durable beside the rest. */
+  readonly #beside: (() => void)[] = [];
   readonly #waiting: (() => void)[] = [];
   #syncing = 0;
   #openNow = 0;
@@ -167,10 +186,9 @@ export class Disk {
   serve(): void {
     this.#port.on("message", ({ files, asked }: Questions) => {
       for (const file of files) this.#write(file);
-      for (const { id, sync } of asked)
-        if (sync === undefined) this.#settling.push(id);
-        else this.#syncAll(id, sync);
-      this.#next();
+      for (const question of asked)
+        if (question.sync === undefined) this.#answer({ id: question.id, failure: this.#failure });
+        else this.#syncAll(question.id, question.sync, question.isBeside === true);
     });
   }
 
@@ -184,7 +202,6 @@ export class Disk {
         this.#fs.closeSync(fd);
       }
       this.#fs.renameSync(aside, target);
-      this.#written.push(target);
     } catch (error) {
       this.#failure ??= this.#plain(error, target);
       this.#removeQuietly(aside);
@@ -209,30 +226,38 @@ export class Disk {
     }
   }
 
-  #next(): void {
-    while (this.#syncing < this.#syncsAtOnce) {
-      const one = this.#written.pop();
-      if (one === undefined) break;
-      this.#syncing++;
-      this.#sync(one, (failed) => {
-        this.#syncing--;
-        if (failed?.code !== "ENOENT") this.#failure ??= failed; // one that was removed meanwhile needn't be durable
-        if (this.#syncing < this.#syncsAtOnce) this.#next();
-      });
-    }
-    if (this.#syncing > 0) return;
-    for (const id of this.#settling.splice(0)) this.#answer({ id, failure: this.#failure });
-  }
-
-  #syncAll(id: number, paths: readonly string[]): void {
+  #syncAll(id: number, paths: readonly string[], isBeside: boolean): void {
     let left = paths.length;
     let failure: Failure | undefined;
     if (left === 0) this.#answer({ id });
-    for (const one of paths)
-      this.#sync(one, (failed) => {
-        failure ??= failed;
+    for (const one of paths) {
+      const done = (failed: Failure | undefined) => {
+        if (!isBeside || failed?.code !== "ENOENT") failure ??= failed;
         if (--left === 0) this.#answer({ id, failure });
-      });
+      };
+      if (isBeside) this.#syncBeside(one, done);
+      else this.#sync(one, done);
+    }
+  }
+
+  #syncBeside(file: string, done: (failed: Failure | undefined) => void): void {
+    this.#beside.push(() =>
+      this.#sync(file, (failed) => {
+        this.#syncing--;
+        done(failed);
+        this.#beginBeside();
+      }),
+    );
+    this.#beginBeside();
+  }
+
+  #beginBeside(): void {
+    while (this.#syncing < this.#syncsAtOnce) {
+      const next = this.#beside.shift();
+      if (next === undefined) return;
+      this.#syncing++;
+      next();
+    }
   }
 
   #sync(file: string, done: (failed: Failure | undefined) => void): void {

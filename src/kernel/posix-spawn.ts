@@ -1,29 +1,18 @@
 /**
  * Starts programs by `posix_spawn(3)` and looks after them by `waitpid(2)` (decision 0009). Node starts a child by `fork(2)`, which copies the page tables of
  * the whole process and makes each page that is written to afterwards cost a fault: the more memory, the slower. `posix_spawn` copies nothing.
- * The C library is called through koffi, of which the prebuilt libraries for Linux are installed where they fit; elsewhere Node starts children.
+ * Where the C library can't be called, Node starts children.
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
+import { callInThread, type CFunction, CLibrary } from "./c-library.ts";
 import type { ChildOptions, Exit } from "./children.ts";
-import { loadNative, nativePath } from "./native.ts";
 
 export interface Spawned {
   readonly pid: number;
   /** Our ends of its pipes; the caller closes them. */
   readonly stdout: number;
   readonly stderr: number;
-}
-
-interface CFunction {
-  (...values: readonly unknown[]): number;
-  /** In another thread; the last value is called with the result. */
-  async(...values: readonly unknown[]): void;
-}
-
-interface Koffi {
-  load(path: null): { func(declaration: string): CFunction };
-  errno(): number;
 }
 
 const flags = { setSignalDefaults: 0x04, setSignalMask: 0x08, setSession: 0x80 };
@@ -55,18 +44,13 @@ const declarations = {
 } as const;
 
 export class PosixSpawn {
-  readonly #koffi: Koffi;
-  readonly #c: Readonly<Record<keyof typeof declarations, CFunction>>;
+  readonly #library = new CLibrary(declarations);
+  readonly #c: Readonly<Record<keyof typeof declarations, CFunction>> = this.#library.functions;
   /** A session and a group of its own, no signal blocked or ignored. */
   readonly #attributes = Buffer.alloc(opaqueBytes);
 
   /** Throws where the system or the package has no such library. */
   constructor() {
-    const file = nativePath(`@koromix/koffi-${process.platform}-${process.arch}`, `linux_${process.arch}/koffi.node`);
-    this.#koffi = loadNative(file) as Koffi; // as its package declares it
-    const library = this.#koffi.load(null);
-    const bound = Object.entries(declarations).map(([name, declaration]) => [name, library.func(declaration)]);
-    this.#c = Object.fromEntries(bound) as Record<keyof typeof declarations, CFunction>; // the same names
     this.#prepareAttributes();
   }
 
@@ -129,7 +113,7 @@ export class PosixSpawn {
 
   #pipe(): Pipe {
     const ends = new Int32Array(2);
-    if (this.#c.pipe(ends, closeOnExec) !== 0) throw systemError("pipe2", this.#koffi.errno());
+    if (this.#c.pipe(ends, closeOnExec) !== 0) throw systemError("pipe2", this.#library.errno());
     const [read = 0, write = 0] = ends;
     return { read, write };
   }
@@ -151,10 +135,7 @@ export class PosixSpawn {
       this.#addDescriptors(actions, descriptors);
       const pid = new Int32Array(1);
       const values = [pid, path, actions, this.#attributes, [...argv, null], [...env, null]];
-      const result = await new Promise<number>((resolve, reject) =>
-        this.#c.spawn.async(...values, (error: unknown, value: number) => (error ? reject(error) : resolve(value))),
-      );
-      this.#check(`spawn ${path}`, result);
+      this.#check(`spawn ${path}`, await callInThread(this.#c.spawn, ...values));
       return pid[0] ?? 0;
     } finally {
       this.#c.destroyActions(actions);

@@ -99,4 +99,23 @@ export const commitMutants: readonly Mutant[] = [
     check: "app/workflow-engine.disk",
     test: "a step whose outputs may not survive has failed",
   },
+  {
+    name: "what a disk can't say to be durable is taken for it",
+    scenarios: [],
+    file: "kernel/disk-thread.ts",
+    from: `(await this.#disks?.sync()) !== true`,
+    to: `(await this.#disks?.sync()) === undefined`,
+    check: "kernel/disk-thread",
+    test: "what can't be made durable all at once is asked for file by file",
+  },
+  {
+    name: "a failure of the disk is told, and forgotten",
+    scenarios: [],
+    file: "kernel/whole-disks.ts",
+    from: `this.#isPossible = results.every((result) => result === 0);
+    return this.#isPossible;`,
+    to: `return results.every((result) => result === 0);`,
+    check: "kernel/whole-disks",
+    test: "a failure is told, and from then on",
+  },
 ];

@@ -35,9 +35,11 @@ import {
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
 import { all } from "../../../kernel/several.ts";
+import { WholeDisks } from "../../../kernel/whole-disks.ts";
 import type { Appender, Entry, FileInfo, LaterFiles, LocalFiles, Owned } from "../../contract.ts";
 import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
+import { isSyncedAsWhole } from "./mounts.ts";
 import { ownerOf, ownFile } from "./owned.ts";
 import { Syncs } from "./syncs.ts";
 
@@ -158,7 +160,7 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   later(): LaterFiles | undefined {
-    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs()));
+    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs(), WholeDisks.load(isSyncedAsWhole)));
     if (thread === undefined) return undefined;
     const folders = new Set<string>();
     return {

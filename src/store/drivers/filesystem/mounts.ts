@@ -10,6 +10,11 @@ export interface Mount {
   readonly isOwnDisk: boolean;
 }
 
+/** Whether `syncfs(2)` makes everything durable there, and says so where it can't: others pass it on to a filesystem below, whose failures it doesn't tell. */
+export function isSyncedAsWhole(folder: string): boolean {
+  return /^(ext4|xfs|btrfs|f2fs)$/.test(mountOf(folder)?.type ?? "");
+}
+
 const ownDisks = /^(ext[234]|xfs|btrfs|f2fs|zfs|bcachefs|overlay|tmpfs)$/;
 
 /** Undefined where the system doesn't tell. */
