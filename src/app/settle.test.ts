@@ -138,6 +138,26 @@ describe.each([
   });
 });
 
+test.each([
+  ["was written after the commit stays: a power cut has brought back the folder's old name", undefined, "succeeded"],
+  ["was written ahead of a commit that never came is mended", "nonce", "interrupted"],
+])("a record that %s", async (_name, lockNonce, status) => {
+  const open = folder();
+  await dies(open, (method) => method === "create");
+  const outputs = new Outputs(open().datastore.files);
+  const { lockNonce: _gone, ...begun } = running;
+  const artifacts = { dataArtifacts: [{ dataId: "one", name: "result", version: 1, tags: {} }] };
+  const ended = {
+    ...begun,
+    status: "succeeded" as const,
+    artifacts,
+    ...(lockNonce === undefined ? {} : { lockNonce }),
+  };
+  await outputs.write(outputs.newStem(web, "execute", running), ended, { durable: true });
+  await settles(open, () => false);
+  expect(await outcome(open)).toMatchObject({ status, left: 0 });
+});
+
 /** A run whose outputs could not reach the store, and whose record says so: here, or there too. */
 async function fails(world: ObjectWorld, record: { readonly durable: boolean }): Promise<void> {
   const failing = Object.assign(Object.create(world.objects), { create: unavailable });

@@ -56,12 +56,13 @@ function artifactsOf(
 
 /** In an object store the record of a run is there before its data is committed; and what was committed later has numbers of that time. */
 function isTrue(
-  { status, artifacts: { dataArtifacts } }: OutputRecord,
+  { status, artifacts: { dataArtifacts }, lockNonce }: OutputRecord,
   committed: boolean,
   versions: readonly Metadata[] | undefined,
 ): boolean {
   if (status === "running") return false;
-  if (!committed) return dataArtifacts.length === 0;
+  // One that wasn't written ahead was written after the commit: then a power cut has brought back the folder's old name.
+  if (!committed) return dataArtifacts.length === 0 || lockNonce === undefined;
   const isNamed = ({ id, version }: Metadata) =>
     dataArtifacts.some((one) => one.dataId === id && one.version === version);
   return versions?.every(isNamed) ?? true;

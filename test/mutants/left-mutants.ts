@@ -134,6 +134,15 @@ export const leftMutants: readonly Mutant[] = [
   },
   {
     ...settle,
+    name: "a folder whose old name a power cut brought back unmakes what its run had said",
+    scenarios: [],
+    file: "app/settle.ts",
+    from: `dataArtifacts.length === 0 || lockNonce === undefined;`,
+    to: `dataArtifacts.length === 0;`,
+    test: "a record that was written after the commit stays",
+  },
+  {
+    ...settle,
     name: "a later commit that was done already isn't told",
     file: "data/objects/push.ts",
     from: `if (versions.length > 0) return { runId, committed: true, versions };`,
