@@ -2,8 +2,9 @@
  * Makes everything that was written to a disk durable by one call of `syncfs(2)`: for ten thousand small files a fortieth of the time that an `fsync` of each
  * takes. It also waits for what others have written there.
  */
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { release } from "node:os";
+import { dirname } from "node:path";
 import { callInThread, CLibrary } from "./c-library.ts";
 
 /** Older kernels don't tell by `syncfs` that something could not be written (syncfs(2)). */
@@ -33,11 +34,13 @@ export class WholeDisks {
     }
   }
 
-  /** Before something is written to a folder that is there: a disk says only what has gone wrong since. False where `sync` won't do for it. */
+  /** Before something is written to the folder: a disk says only what has gone wrong since. False where `sync` won't do for it. */
   add(folder: string): boolean {
     if (!this.#isPossible || this.#folders.has(folder)) return this.#isPossible;
     this.#folders.add(folder);
-    this.#isPossible = this.#isTrusted(folder) && this.#open(folder);
+    let there = folder; // one that is made later will be on the same disk
+    while (!existsSync(there)) there = dirname(there);
+    this.#isPossible = this.#isTrusted(there) && this.#open(there);
     return this.#isPossible;
   }
 
