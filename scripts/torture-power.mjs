@@ -115,6 +115,7 @@ function makeRepository() {
     `methods:\n  execute:\n    arguments:\n      run: 'echo \${{ inputs.word }} | tee -a ${did}'\n`;
   for (let n = 0; n < models; n++) put(`models/m-${n}.yaml`, model(`m-${n}`, n));
   for (let n = 0; n < models; n++) put(`models/w-${n}.yaml`, model(`w-${n}`, 100 + n));
+  put("models/d.yaml", model("d", 200));
   mkdirSync(join(repo, "workflows"), { recursive: true });
   const calls = Array.from(
     { length: steps },
@@ -195,6 +196,16 @@ async function work(image) {
       if (code !== 0 && performance.now() < until) throw new Error(`a run failed: ${out}${err}`);
     }
   };
+  const deleter = async () => {
+    for (let n = 1; performance.now() < until; n++) {
+      const made = await run(["model", "method", "run", "d", "execute", "--input", `word=d${n}`, "--json"]);
+      const { version } = JSON.parse(made.out || "{}").data ?? {};
+      const which = n % 4 === 0 ? [] : ["--version", String(version)];
+      const done = await run(["data", "delete", "d", "result", ...which, "--force", "--json"]);
+      if (performance.now() < until && made.code + done.code !== 0)
+        throw new Error(`can't delete: ${made.out}${made.err}${done.out}${done.err}`);
+    }
+  };
   const cutter = async () => {
     for (let n = 0; n < cuts; n++) {
       await sleep((seconds * 1000) / (cuts + 1) - 15 + Math.random() * 30);
@@ -207,7 +218,7 @@ async function work(image) {
       clones.push(clone);
     }
   };
-  await Promise.all([...Array.from({ length: callers }, caller), creator(), runner(), cutter()]);
+  await Promise.all([...Array.from({ length: callers }, caller), creator(), runner(), deleter(), cutter()]);
   for (const child of living) process.kill(-child.pid, "SIGKILL");
   while (living.size > 0) await sleep(20);
   return { acks, created, clones };
@@ -247,9 +258,15 @@ function check(clone, { acks, created }, sum, report) {
     recordsOf(id, path, report);
   }
   for (let n = 0; n < models; n++) runAgain(`w-${n}`, 100 + n, owed, report);
+  runAgain("d", 200, owed, report);
   looked(owed, report);
   allWhole(sum, report);
   readable("at the end", report);
+  const gc = fen(["data", "gc", "--force", "--json"]);
+  if (gc.status !== 0 || gc.stderr !== "") report(`data gc ends with ${gc.status}: ${gc.stdout}${gc.stderr}`);
+  allWhole(sum, report);
+  const hidden = readdirSync(join(repo, ".swamp/data"), { recursive: true }).filter((name) => /\/\.[^/]*$/.test(name));
+  if (hidden.length > 0) report(`data gc has left ${hidden.join(" ")}`);
   const status = fen(["datastore", "lock", "status", "--json"]);
   if (JSON.parse(status.stdout).models.length > 0) report(`locks are left: ${status.stdout}`);
 }

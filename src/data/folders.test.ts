@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -10,6 +10,7 @@ import type { Held } from "./contract.ts";
 import { FolderVersions } from "./folders.ts";
 import { dataFolder } from "./layout.ts";
 import { Staging } from "./staging.ts";
+import { DataVersions } from "./versions.ts";
 import { textSpec as spec } from "../../test/support/output-spec.ts";
 
 const machine = systemMachine("test");
@@ -97,4 +98,65 @@ test("what is brought from elsewhere is brought by the next command, whatever on
   const bytes = await data.read({ model, name: "log", number: 7 }, { maxBytes: 100 });
   expect(new TextDecoder().decode(bytes)).toBe(content);
   expect(await data.local.list(".fen/bringing")).toEqual([]);
+});
+
+describe("what is removed", () => {
+  const shown = async () => {
+    const names = await data.names(model);
+    return Promise.all(names.map(async (name) => ({ name, numbers: await data.numbers(model, name) })));
+  };
+  const all = () => readdirSync(join(root, "data/command/shell", model.id), { recursive: true, encoding: "utf8" });
+
+  /** Through files of one that dies when a folder is half removed. */
+  const dying = () => {
+    const remove = async (path: string) => {
+      const [first] = await data.local.list(path);
+      if (first !== undefined) {
+        await data.local.remove(`${path}/${first.name}`);
+        throw new Error("killed");
+      }
+      return data.local.remove(path);
+    };
+    const bind = (value: unknown) => (typeof value === "function" ? value.bind(data.local) : value);
+    return new FolderVersions(
+      new Proxy(data.local, { get: (target, name) => (name === "remove" ? remove : bind(Reflect.get(target, name))) }),
+    );
+  };
+
+  test("is gone whole, though who removes it dies half-way; the next one, or a clean-up, removes the rest", async () => {
+    const held = lease();
+    for (const number of [1, 2, 3]) expect(await commit(held)).toBe(number);
+    await expect(dying().remove(model, "log", { numbers: [2], held })).rejects.toThrow("killed");
+    expect(await shown()).toEqual([{ name: "log", numbers: [1, 3] }]);
+    expect(all()).toContain("log/.gone");
+    expect(await data.latestNumber(model, "log")).toBe(3);
+    await data.remove(model, "log", { numbers: [3], held });
+    expect(all()).not.toContain("log/.gone");
+    expect(await data.latestNumber(model, "log")).toBe(1);
+
+    await expect(dying().remove(model, "log", { numbers: [1], held })).rejects.toThrow("killed");
+    expect(await shown()).toEqual([]);
+    expect(all()).toContain(".gone");
+    await data.tidy();
+    expect(all()).toEqual([]);
+  });
+
+  test("with its model is gone name by name", async () => {
+    const held = lease();
+    for (const number of [1, 2]) expect(await commit(held)).toBe(number);
+    await expect(dying().forget(model, held)).rejects.toThrow("killed");
+    expect(await shown()).toEqual([]);
+    await data.forget(model, held);
+    await data.tidy();
+    expect(all()).toEqual([]);
+  });
+});
+
+test("a version without its metadata is said to be damaged, with what to do", async () => {
+  await commit(lease());
+  rmSync(join(root, dataFolder(model, "log"), "1/metadata.yaml"));
+  const versions = new DataVersions(data);
+  const remedy = expect.stringContaining("fen data delete <model> log --version 1");
+  await expect(versions.latest(model, "log")).rejects.toMatchObject({ code: "data_corrupt", hint: remedy });
+  await expect(versions.version(model, "log", 2)).rejects.toMatchObject({ code: "data_missing" });
 });

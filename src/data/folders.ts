@@ -7,7 +7,7 @@ import { commitFolder, settleFolders } from "./commit.ts";
 import { hashOf, otherContent } from "./brought.ts";
 import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
 import { dataFolder, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
-import { removeLeftovers } from "./leftovers.ts";
+import { goneName, removeLeftovers } from "./leftovers.ts";
 import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
 
 const maxMetadataBytes = 1024 * 1024;
@@ -136,20 +136,26 @@ export class FolderVersions implements VersionStore {
   ): Promise<number> {
     await held.assertHeld();
     let bytes = 0;
-    for (const number of numbers) {
-      const version = { model, name, number };
-      bytes += await this.size(version);
-      await this.local.remove(folderOf(version));
-    }
-    if ((await this.numbers(model, name)).length === 0) await this.local.remove(dataFolder(model, name));
-    else await this.setLatest(model, name);
+    for (const number of numbers) bytes += await this.size({ model, name, number });
+    const left = (await this.numbers(model, name)).filter((number) => !numbers.includes(number));
+    if (left.length === 0) await this.#takeAway(dataFolder(model, name));
+    else for (const number of numbers) await this.#takeAway(folderOf({ model, name, number }));
+    if (left.length > 0) await this.setLatest(model, name);
     return bytes;
   }
 
   async forget(model: ModelRef, held: Held): Promise<void> {
     await held.assertHeld();
-    for (const name of await this.names(model)) await this.local.remove(`${modelFolder(model)}/${name}`);
+    for (const name of await this.names(model)) await this.#takeAway(`${modelFolder(model)}/${name}`);
     await this.local.remove(stagingFolder(model));
+  }
+
+  /** At one moment, as it came: who dies while it is removed leaves it under a name that nobody reads. */
+  async #takeAway(folder: string): Promise<void> {
+    const gone = `${folder.slice(0, folder.lastIndexOf("/"))}/${goneName}`;
+    await this.local.remove(gone); // who died
+    await this.local.adopt(folder, gone, { durable: false });
+    await this.local.remove(gone);
   }
 
   async bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void> {

@@ -47,8 +47,10 @@ export class DataVersions {
   /** One version. Throws `data_missing` or `data_corrupt`. */
   async version(model: ModelRef, name: string, number: number): Promise<DataVersion> {
     const metadata = await this.store.metadata({ model, name, number });
-    if (metadata === undefined) throw await this.#missing(model, name, number);
-    return { model, name, number, metadata };
+    if (metadata !== undefined) return { model, name, number, metadata };
+    const isThere = (await this.numbers(model, name)).includes(number);
+    const where = this.store.locate({ model, name, number }).version;
+    throw isThere ? damaged("metadata", { name, number }, where) : await this.#missing(model, name, number);
   }
 
   /** The newest version, following renames. Throws `data_missing`. */
@@ -85,12 +87,7 @@ export class DataVersions {
   async content(version: DataVersion, maxBytes: number): Promise<Uint8Array> {
     const bytes = await this.store.read(version, { maxBytes });
     if (bytes !== undefined) return bytes;
-    const { name, number } = version;
-    const path = this.contentPath(version);
-    throw new FenError("data_corrupt", `The content of ${name} version ${number} is missing: ${path}`, {
-      hint: `Remove the version: fen data delete <model> ${name} --version ${number}`,
-      facts: { path },
-    });
+    throw damaged("content", version, this.contentPath(version));
   }
 
   contentPath(version: DataVersion): string {
@@ -175,4 +172,16 @@ export class DataVersions {
       facts: { name, ...(version === undefined ? {} : { version }) },
     });
   }
+}
+
+/** A part of a version that is there. */
+function damaged(
+  part: "content" | "metadata",
+  { name, number }: Pick<DataVersion, "name" | "number">,
+  path: string,
+): FenError {
+  return new FenError("data_corrupt", `The ${part} of ${name} version ${number} is missing: ${path}`, {
+    hint: `Remove the version: fen data delete <model> ${name} --version ${number}`,
+    facts: { path },
+  });
 }

@@ -118,4 +118,14 @@ export const commitMutants: readonly Mutant[] = [
     check: "kernel/whole-disks",
     test: "a failure is told, and from then on",
   },
+  {
+    name: "a version is removed file by file in its place",
+    scenarios: [],
+    file: "data/folders.ts",
+    from: `    await this.local.adopt(folder, gone, { durable: false });
+    await this.local.remove(gone);`,
+    to: `    await this.local.remove(folder);`,
+    check: "data/folders",
+    test: "is gone whole, though who removes it dies half-way",
+  },
 ];
