@@ -1,7 +1,8 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import { systemMachine } from "../kernel/machine.ts";
 import type { Entry, LocalFiles } from "../store/contract.ts";
@@ -107,21 +108,23 @@ describe("what is removed", () => {
   };
   const all = () => readdirSync(join(root, "data/command/shell", model.id), { recursive: true, encoding: "utf8" });
 
-  /** Through files of one that dies when a folder is half removed. */
-  const dying = () => {
-    const remove = async (path: string) => {
-      const [first] = await data.local.list(path);
-      if (first !== undefined) {
-        await data.local.remove(`${path}/${first.name}`);
-        throw new Error("killed");
-      }
-      return data.local.remove(path);
-    };
+  const through = (own: Partial<LocalFiles>) => {
     const bind = (value: unknown) => (typeof value === "function" ? value.bind(data.local) : value);
-    return new FolderVersions(
-      new Proxy(data.local, { get: (target, name) => (name === "remove" ? remove : bind(Reflect.get(target, name))) }),
-    );
+    const get = (target: LocalFiles, name: keyof LocalFiles) => own[name] ?? bind(Reflect.get(target, name));
+    return new FolderVersions(new Proxy(data.local, { get: (target, name) => get(target, name as keyof LocalFiles) }));
   };
+
+  /** Through files that fail when a folder is half removed. */
+  const failing = (error: Error, isIt: (path: string) => boolean = () => true) =>
+    through({
+      remove: async (path) => {
+        const [first] = await data.local.list(path);
+        if (first === undefined || !isIt(path)) return data.local.remove(path);
+        await data.local.remove(`${path}/${first.name}`);
+        throw error;
+      },
+    });
+  const dying = () => failing(new Error("killed"));
 
   test("is gone whole, though who removes it dies half-way; the next one, or a clean-up, removes the rest", async () => {
     const held = lease();
@@ -146,8 +149,45 @@ describe("what is removed", () => {
     for (const number of [1, 2]) expect(await commit(held)).toBe(number);
     await expect(dying().forget(model, held)).rejects.toThrow("killed");
     expect(await shown()).toEqual([]);
+    expect(all()).not.toEqual([]);
     await data.forget(model, held);
-    await data.tidy();
+    expect(all()).toEqual([]);
+  });
+
+  test("is removed in its place where it can't be renamed", async () => {
+    const held = lease();
+    for (const number of [1, 2]) expect(await commit(held)).toBe(number);
+    const adopt = () => Promise.reject(new FenError("store_unavailable", "EXDEV"));
+    await through({ adopt }).remove(model, "log", { numbers: [1], held });
+    expect(await shown()).toEqual([{ name: "log", numbers: [2] }]);
+    await through({ adopt }).remove(model, "log", { numbers: [2], held });
+    expect(all()).toEqual([]);
+  });
+
+  test("is there again where its files can't be removed; what is beside it can be, by others and by a clean-up", async () => {
+    const held = lease();
+    for (const number of [1, 2, 3]) expect(await commit(held)).toBe(number);
+    const denied = new FenError("store_unavailable", "EACCES");
+    const removing = failing(denied, (path) => /\/(\.gone|1)$/.test(path)).remove(model, "log", { numbers: [1], held });
+    await expect(removing).rejects.toBe(denied);
+    expect(await shown()).toEqual([{ name: "log", numbers: [1, 2, 3] }]);
+    // Of one who died, and of another user.
+    await data.local.adopt(`${dataFolder(model, "log")}/1`, `${dataFolder(model, "log")}/.gone`);
+    const other = failing(denied, (path) => path.endsWith(".gone"));
+    await other.remove(model, "log", { numbers: [2], held });
+    expect(all().toSorted()).toEqual(expect.arrayContaining(["log/.gone", "log/3"]));
+    await other.tidy();
+    expect(await shown()).toEqual([{ name: "log", numbers: [3] }]);
+  });
+
+  test("is what is behind a link that somebody has put in its place", async () => {
+    const held = lease();
+    expect(await commit(held)).toBe(1);
+    const place = join(root, dataFolder(model, "log"));
+    renameSync(place, join(root, "data/elsewhere"));
+    symlinkSync(join(root, "data/elsewhere"), place);
+    await data.remove(model, "log", { numbers: [1], held });
+    expect(readdirSync(join(root, "data/elsewhere"))).toEqual(["latest"]);
     expect(all()).toEqual([]);
   });
 });
@@ -159,4 +199,12 @@ test("a version without its metadata is said to be damaged, with what to do", as
   const remedy = expect.stringContaining("fen data delete <model> log --version 1");
   await expect(versions.latest(model, "log")).rejects.toMatchObject({ code: "data_corrupt", hint: remedy });
   await expect(versions.version(model, "log", 2)).rejects.toMatchObject({ code: "data_missing" });
+});
+
+test("a version that comes between two looks isn't damaged", async () => {
+  await commit(lease());
+  const real = data.metadata.bind(data);
+  let looks = 0;
+  data.metadata = async (version) => (looks++ === 0 ? undefined : real(version));
+  expect((await new DataVersions(data).version(model, "log", 1)).metadata.name).toBe("log");
 });

@@ -2,8 +2,9 @@
  * Versions in folders: `data/<type>/<id>/<name>/<n>/{metadata.yaml,raw}` and `latest`. A version is there whole or not at all and never changes;
  * how it comes there is told in commit.ts.
  */
+import { FenError } from "../kernel/errors.ts";
 import type { LocalFiles } from "../store/contract.ts";
-import { commitFolder, settleFolders } from "./commit.ts";
+import { commitFolder, settleFolders, unlessStoreFails } from "./commit.ts";
 import { hashOf, otherContent } from "./brought.ts";
 import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
 import { dataFolder, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
@@ -137,25 +138,49 @@ export class FolderVersions implements VersionStore {
     await held.assertHeld();
     let bytes = 0;
     for (const number of numbers) bytes += await this.size({ model, name, number });
-    const left = (await this.numbers(model, name)).filter((number) => !numbers.includes(number));
-    if (left.length === 0) await this.#takeAway(dataFolder(model, name));
-    else for (const number of numbers) await this.#takeAway(folderOf({ model, name, number }));
-    if (left.length > 0) await this.setLatest(model, name);
+    const folder = dataFolder(model, name);
+    const isAll = (await this.numbers(model, name)).every((number) => numbers.includes(number));
+    // Somebody may have put a link in its place: what is behind it has no other name.
+    const isOne = isAll && (await this.local.stat(folder))?.kind === "folder";
+    if (!isOne) for (const number of numbers) await this.#takeAway(folderOf({ model, name, number }));
+    if (isAll) await this.#takeAway(folder);
+    else await this.setLatest(model, name);
     return bytes;
   }
 
   async forget(model: ModelRef, held: Held): Promise<void> {
     await held.assertHeld();
     for (const name of await this.names(model)) await this.#takeAway(`${modelFolder(model)}/${name}`);
+    await removeLeftovers(this.local, modelFolder(model));
     await this.local.remove(stagingFolder(model));
   }
 
-  /** At one moment, as it came: who dies while it is removed leaves it under a name that nobody reads. */
+  /**
+   * At one moment: who dies while it is removed leaves it under a name that nobody reads. Where that name can't be given (a mount point, a lower layer of
+   * an overlay) it goes file by file; what can't be removed gets its name back.
+   */
   async #takeAway(folder: string): Promise<void> {
-    const gone = `${folder.slice(0, folder.lastIndexOf("/"))}/${goneName}`;
-    await this.local.remove(gone); // who died
-    await this.local.adopt(folder, gone, { durable: false });
-    await this.local.remove(gone);
+    const place = folder.slice(0, folder.lastIndexOf("/"));
+    for (let number = 1; ; number++) {
+      const gone = `${place}/${goneName(number)}`;
+      await unlessStoreFails(this.local.remove(gone)); // who died; somebody else's may have to stay
+      const outcome = await this.#rename(folder, gone);
+      if (outcome === "taken") continue;
+      if (outcome !== "adopted") await this.local.remove(folder);
+      else
+        await this.local.remove(gone).catch(async (error: unknown) => {
+          if (!(error instanceof FenError) || (await this.#rename(gone, folder)) !== "adopted") throw error;
+          await this.local.remove(folder); // says by its own name what can't be removed
+        });
+      return;
+    }
+  }
+
+  async #rename(from: string, to: string): Promise<"adopted" | "taken" | "absent" | "impossible"> {
+    return this.local.adopt(from, to, { durable: false }).catch((error: unknown) => {
+      if (error instanceof FenError) return "impossible";
+      throw error;
+    });
   }
 
   async bring(model: ModelRef, versions: readonly Brought[], held: Held): Promise<void> {
@@ -178,7 +203,8 @@ export class FolderVersions implements VersionStore {
   }
 
   async tidy(): Promise<void> {
-    for (const folder of ["data", "outputs"]) await removeLeftovers(this.local, folder);
+    for (const folder of ["data", "outputs"])
+      await removeLeftovers(this.local, folder, (path) => unlessStoreFails(this.local.remove(path)));
   }
 
   /** Writes `latest` as the highest number there is. */

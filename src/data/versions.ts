@@ -46,11 +46,12 @@ export class DataVersions {
 
   /** One version. Throws `data_missing` or `data_corrupt`. */
   async version(model: ModelRef, name: string, number: number): Promise<DataVersion> {
-    const metadata = await this.store.metadata({ model, name, number });
-    if (metadata !== undefined) return { model, name, number, metadata };
-    const isThere = (await this.numbers(model, name)).includes(number);
-    const where = this.store.locate({ model, name, number }).version;
-    throw isThere ? damaged("metadata", { name, number }, where) : await this.#missing(model, name, number);
+    const ref = { model, name, number };
+    let metadata = await this.store.metadata(ref);
+    const isThere = metadata !== undefined || (await this.numbers(model, name)).includes(number);
+    if (isThere) metadata ??= await this.store.metadata(ref); // it may have come in between
+    if (metadata !== undefined) return { ...ref, metadata };
+    throw isThere ? damaged("metadata", ref, this.store.locate(ref).version) : await this.#missing(model, name, number);
   }
 
   /** The newest version, following renames. Throws `data_missing`. */

@@ -76,6 +76,29 @@ describe("a thread for the disk", () => {
     await expect(thread.settled()).rejects.toMatchObject({ code: "ELOOP", path: join(folder, "a") });
   });
 
+  test("who asks after a failure is told, when what came after it is written", async () => {
+    const thread = new DiskThread(32);
+    writeFileSync(join(folder, "file"), "");
+    thread.write(file("file/in it", ""));
+    await expect(thread.settled()).rejects.toMatchObject({ code: "ENOTDIR" });
+    for (let number = 0; number < 300; number++) thread.write(file(String(number), ""));
+    await expect(thread.settled()).rejects.toMatchObject({ code: "ENOTDIR" });
+    expect(readdirSync(folder)).toHaveLength(301);
+  });
+
+  test("thousands that can't be opened are told as one", async () => {
+    const thread = new DiskThread(32, {
+      add: () => true,
+      sync: async () => {
+        rmSync(folder, { recursive: true });
+        symlinkSync(folder, folder); // nothing in it can be opened
+        return false;
+      },
+    });
+    for (let number = 0; number < 20_000; number++) thread.write(file(String(number), ""));
+    await expect(thread.settled()).rejects.toMatchObject({ code: "ELOOP" });
+  }, 60_000);
+
   test("where each is made durable by itself, that is begun before the end", async () => {
     let asked = 0;
     const thread = new DiskThread(32, { add: () => false, sync: async () => asked++ < 0 });

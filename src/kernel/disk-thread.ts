@@ -105,7 +105,14 @@ export class DiskThread {
    * Throws the first failure of all, as the system told it.
    */
   settled(): Promise<void> {
-    return (this.#settling = this.#settling.then(() => this.#settle()));
+    const settled = this.#settling.then(
+      () => this.#settle(),
+      async (error: unknown) => {
+        await this.#settle().catch(() => undefined); // the first failure is the one to tell; the others get there all the same
+        throw error;
+      },
+    );
+    return (this.#settling = settled);
   }
 
   async #settle(): Promise<void> {
@@ -167,6 +174,7 @@ export class Disk {
   readonly #beside: (() => void)[] = [];
   readonly #waiting: (() => void)[] = [];
   #syncing = 0;
+  #isBeginning = false;
   #openNow = 0;
   #failure: Failure | undefined;
 
@@ -252,12 +260,15 @@ export class Disk {
   }
 
   #beginBeside(): void {
+    if (this.#isBeginning) return; // one that can't be opened has ended at once: the loop below goes on
+    this.#isBeginning = true;
     while (this.#syncing < this.#syncsAtOnce) {
       const next = this.#beside.shift();
-      if (next === undefined) return;
+      if (next === undefined) break;
       this.#syncing++;
       next();
     }
+    this.#isBeginning = false;
   }
 
   #sync(file: string, done: (failed: Failure | undefined) => void): void {

@@ -45,6 +45,21 @@ test("each disk is asked once, however many folders of it there are", async () =
   expect(asked).toHaveLength(1);
 });
 
+test.runIf(process.platform === "linux")("and every disk is asked", async () => {
+  const { asked, library } = answering(0, -1);
+  const disks = new WholeDisks(library, () => true);
+  expect(disks.add(folder) && disks.add("/proc")).toBe(true);
+  expect(await disks.sync()).toBe(false);
+  expect(new Set(asked).size).toBe(2);
+});
+
+test("a call that can't be made has failed", async () => {
+  const async = (...[, done]: readonly unknown[]) => (done as (error: Error) => void)(new Error("no thread"));
+  const disks = new WholeDisks({ functions: { syncfs: Object.assign(() => 0, { async }) } }, () => true);
+  disks.add(folder);
+  expect(await disks.sync()).toBe(false);
+});
+
 test("a failure is told, and from then on nothing is known any more", async () => {
   const { asked, library } = answering(-1);
   const disks = new WholeDisks(library, () => true);

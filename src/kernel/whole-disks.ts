@@ -62,7 +62,7 @@ export class WholeDisks {
   async sync(): Promise<boolean> {
     if (!this.#isPossible) return false;
     const calls = [...this.#descriptors.values()].map((fd) => callInThread(this.#library.functions.syncfs, fd));
-    const results = await Promise.all(calls);
+    const results = await Promise.all(calls).catch(() => [-1]);
     // What went wrong is told once only: from then on each file is asked for by itself.
     this.#isPossible = results.every((result) => result === 0);
     return this.#isPossible;

@@ -122,9 +122,8 @@ export const commitMutants: readonly Mutant[] = [
     name: "a version is removed file by file in its place",
     scenarios: [],
     file: "data/folders.ts",
-    from: `    await this.local.adopt(folder, gone, { durable: false });
-    await this.local.remove(gone);`,
-    to: `    await this.local.remove(folder);`,
+    from: `const outcome = await this.#rename(folder, gone);`,
+    to: `const outcome: string = "impossible";`,
     check: "data/folders",
     test: "is gone whole, though who removes it dies half-way",
   },

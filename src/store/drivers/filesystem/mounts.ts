@@ -12,7 +12,7 @@ export interface Mount {
 
 /** Whether `syncfs(2)` makes everything durable there, and says so where it can't: others pass it on to a filesystem below, whose failures it doesn't tell. */
 export function isSyncedAsWhole(folder: string): boolean {
-  return /^(ext4|xfs|btrfs|f2fs)$/.test(mountOf(folder)?.type ?? "");
+  return /^(ext4|xfs|btrfs)$/.test(mountOf(folder)?.type ?? "");
 }
 
 const ownDisks = /^(ext[234]|xfs|btrfs|f2fs|zfs|bcachefs|overlay|tmpfs)$/;
