@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -199,6 +199,13 @@ test("a version without its metadata is said to be damaged, with what to do", as
   const remedy = expect.stringContaining("fen data delete <model> log --version 1");
   await expect(versions.latest(model, "log")).rejects.toMatchObject({ code: "data_corrupt", hint: remedy });
   await expect(versions.version(model, "log", 2)).rejects.toMatchObject({ code: "data_missing" });
+});
+
+test("a version that a power cut has brought back empty goes with the next clean-up", async () => {
+  await commit(lease());
+  mkdirSync(join(root, dataFolder(model, "log"), "7"));
+  await data.tidy();
+  expect(await data.numbers(model, "log")).toEqual([1]);
 });
 
 test("a version that comes between two looks isn't damaged", async () => {

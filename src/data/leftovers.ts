@@ -9,6 +9,8 @@ export function goneName(number: number): string {
 }
 
 const gone = /^\.gone(\.\d+)?$/;
+/** Where nothing is in it, a power cut has brought back its name after it was removed. */
+const version = /^[1-9]\d*$/;
 
 /**
  * Only under the exclusive lock of the model whose folder it is, or of the datastore: nobody else writes data or records below `folder` then. Drafts of lock
@@ -19,9 +21,18 @@ export async function removeLeftovers(
   folder: string,
   remove: (path: string) => Promise<unknown> = (path) => files.remove(path),
 ): Promise<void> {
-  for (const { name, kind } of await files.list(folder)) {
+  await removeBelow(files, folder, remove);
+}
+
+/** Gives how much was in the folder. */
+async function removeBelow(files: Files, folder: string, remove: (path: string) => Promise<unknown>): Promise<number> {
+  const entries = await files.list(folder);
+  for (const { name, kind } of entries) {
     const path = `${folder}/${name}`;
-    if (kind === "folder" && !gone.test(name)) await removeLeftovers(files, path, remove);
-    else if (kind === "folder" || (kind === "file" && temporary.test(name))) await remove(path);
+    if (kind === "file" && temporary.test(name)) await remove(path);
+    if (kind !== "folder") continue;
+    const isOver = gone.test(name) || ((await removeBelow(files, path, remove)) === 0 && version.test(name));
+    if (isOver) await remove(path);
   }
+  return entries.length;
 }
