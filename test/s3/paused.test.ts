@@ -103,11 +103,14 @@ test(
   async () => {
     const codes: number[] = [];
     do {
-      const requests = await atEachRequest(async (k) => {
-        const code = await pausedAt(k);
-        if (code !== undefined) codes.push(code);
-        return code !== undefined;
-      });
+      const requests = await atEachRequest(
+        async (k) => {
+          const code = await pausedAt(k);
+          if (code !== undefined) codes.push(code);
+          return code !== undefined;
+        },
+        { every: 1 },
+      );
       expect(requests).toBeGreaterThan(5);
     } while (codes.length < pauses - pausesAtWork);
     const succeeded = codes.filter((code) => code === 0).length;

@@ -1,17 +1,24 @@
 /** Every request that a command makes, however many that are: no list of numbers that a later change of the command could leave some out of. */
 
+/** In each test run one in so many, the others on other days; FEN_EVERY=1 takes all. */
+const oneIn = Number(process.env["FEN_EVERY"] ?? 3);
+
 /**
  * `attempt` does something to the command at its request `k` (the first is 0), and gives false where the command ended before it made that many.
- * Gives how many requests there were. A few at a time: they mostly wait.
+ * Gives how many requests it came to. A few at a time: they mostly wait.
  */
-export async function atEachRequest(attempt: (k: number) => Promise<boolean>, { atOnce = 3 } = {}): Promise<number> {
-  let [next, reached, isOver] = [0, 0, false];
+export async function atEachRequest(
+  attempt: (k: number) => Promise<boolean>,
+  { atOnce = 3, every = oneIn } = {},
+): Promise<number> {
+  let [next, reached, isOver] = [Math.floor(Date.now() / 86_400_000) % every, 0, false];
   const worker = async (): Promise<void> => {
     while (!isOver) {
-      const k = next++;
+      const k = next;
+      next += every;
       if (k > most) throw new Error(`more than ${most} requests: it never ends`);
       try {
-        if (await attempt(k)) reached++;
+        if (await attempt(k)) reached = Math.max(reached, k + 1);
         else isOver = true;
       } catch (error) {
         isOver = true;
