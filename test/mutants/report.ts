@@ -40,7 +40,7 @@ function text(verdicts: ReadonlyMap<Mutant, Verdict>): string {
   const hanging = all.filter((verdict) => verdict.by === "time limit").length;
   return `${heading}
 
-\`npm run mutants\` plants each of these bugs in a copy of the source, one at a time (\`npm test\` one in six, other ones each day), and runs the named check there: ${found} of ${all.length} were found, the slowest
+\`npm run mutants\` plants each of these bugs in a copy of the source, one at a time (\`npm test\` one in eight, other ones each day), and runs the named check there: ${found} of ${all.length} were found, the slowest
 in ${slowest.toFixed(0)} s (the limit is 60 s). A bug whose text is no longer in the source exactly once, and a check that doesn't pass without any bug, fail too. ${hanging} of them
 make a check hang: they are found by its time limit.
 

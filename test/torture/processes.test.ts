@@ -10,7 +10,7 @@ import { planRound, summarize } from "./rounds.ts";
 import { buildWorker, type RoundResult, runRound } from "./runner.ts";
 import type { WorkerSpec } from "./worker.ts";
 
-const wanted = 10_000;
+const wanted = 8_000;
 let script: string;
 beforeAll(async () => {
   script = await buildWorker();
