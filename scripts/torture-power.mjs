@@ -54,6 +54,9 @@ const mount = (...args) => execFileSync("mount", args, { stdio: ["ignore", "igno
 const unmount = () => execFileSync("umount", [disk]);
 const tokenOf = (index) => join(repo, ".swamp/.fen/tokens", encodeURIComponent(`command/shell/${idOf(index)}`));
 
+/** Of a lock's record. By its ticket others find it when its owner has died; where a filesystem keeps it and forgets the ticket (btrfs), a few hundred bytes stay. */
+const draft = /^\.[0-9a-f-]{36}\.(new|old)\.tmp$/;
+
 let broken = 0;
 try {
   for (const folder of [host, disk]) mkdirSync(folder);
@@ -361,9 +364,6 @@ function isWhole(folder) {
     return false;
   }
 }
-
-/** Of a lock's record. By its ticket others find it when its owner has died; where a filesystem keeps it and forgets the ticket (btrfs), a few hundred bytes stay. */
-const draft = /^\.[0-9a-f-]{36}\.(new|old)\.tmp$/;
 
 /** After a command has had the model: nothing half-done, and `latest` is the last. */
 function leftovers(index, report) {

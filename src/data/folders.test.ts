@@ -17,6 +17,16 @@ import { textSpec as spec } from "../../test/support/output-spec.ts";
 const machine = systemMachine("test");
 const model = { type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
 
+/** The files, with methods of a test's own. */
+function instead(files: LocalFiles, own: Partial<LocalFiles>): LocalFiles {
+  return new Proxy(files, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(Object.hasOwn(own, name) ? own : target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
 let root: string;
 let data: FolderVersions;
 /** How often the list of versions was read. */
@@ -29,13 +39,7 @@ beforeEach(() => {
     if (path === dataFolder(model, "log")) lists++;
     return files.list(path);
   };
-  const counting: LocalFiles = new Proxy(files, {
-    get: (target, name) => {
-      const value: unknown = name === "list" ? list : Reflect.get(target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  data = new FolderVersions(counting);
+  data = new FolderVersions(instead(files, { list }));
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -108,11 +112,7 @@ describe("what is removed", () => {
   };
   const all = () => readdirSync(join(root, "data/command/shell", model.id), { recursive: true, encoding: "utf8" });
 
-  const through = (own: Partial<LocalFiles>) => {
-    const bind = (value: unknown) => (typeof value === "function" ? value.bind(data.local) : value);
-    const get = (target: LocalFiles, name: keyof LocalFiles) => own[name] ?? bind(Reflect.get(target, name));
-    return new FolderVersions(new Proxy(data.local, { get: (target, name) => get(target, name as keyof LocalFiles) }));
-  };
+  const through = (own: Partial<LocalFiles>) => new FolderVersions(instead(data.local, own));
 
   /** Through files that fail when a folder is removed: half-way, where that isn't refused. */
   const failing = (error: Error, isIt: (path: string) => boolean = () => true) =>

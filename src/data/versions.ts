@@ -47,11 +47,12 @@ export class DataVersions {
   /** One version. Throws `data_missing` or `data_corrupt`. */
   async version(model: ModelRef, name: string, number: number): Promise<DataVersion> {
     const ref = { model, name, number };
-    let metadata = await this.store.metadata(ref);
-    const isThere = metadata !== undefined || (await this.numbers(model, name)).includes(number);
-    if (isThere) metadata ??= await this.store.metadata(ref); // it may have come in between
+    const metadata = await this.store.metadata(ref);
     if (metadata !== undefined) return { ...ref, metadata };
-    throw isThere ? damaged("metadata", ref, this.store.locate(ref).version) : await this.#missing(model, name, number);
+    if (!(await this.numbers(model, name)).includes(number)) throw await this.#missing(model, name, number);
+    const later = await this.store.metadata(ref); // it may have come in between
+    if (later === undefined) throw damaged("metadata", ref, this.store.locate(ref).version);
+    return { ...ref, metadata: later };
   }
 
   /** The newest version, following renames. Throws `data_missing`. */

@@ -1,7 +1,7 @@
 /** Calls of the C library, through koffi, of which the prebuilt libraries for Linux are installed where they fit. */
 import { loadNative, nativePath } from "./native.ts";
 
-export interface CFunction {
+interface CFunction {
   (...values: readonly unknown[]): number;
   /** In another thread; the last value is called with the result. */
   async(...values: readonly unknown[]): void;

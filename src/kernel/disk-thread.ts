@@ -49,6 +49,8 @@ const gatherMs = 5;
 /** Where each file is made durable by itself, it is begun when there are so many. */
 const mostUnsynced = 64;
 
+type Disks = Pick<WholeDisks, "add" | "sync">;
+
 interface Asked {
   resolve(): void;
   reject(error: Error): void;
@@ -61,13 +63,13 @@ export class DiskThread {
   #questions: Question[] = [];
   #number = 0;
   #failed: Error | undefined;
-  readonly #disks: Pick<WholeDisks, "add" | "sync"> | undefined;
+  readonly #disks: Disks | undefined;
   /** Written, and perhaps not durable yet. */
   #unsynced: string[] = [];
   #settling: Promise<void> = Promise.resolve();
 
   /** `mostOpen`: so many files are open at a time while they are made durable. `disks`: what makes all that was written durable at once. */
-  constructor(mostOpen: number, disks?: Pick<WholeDisks, "add" | "sync">) {
+  constructor(mostOpen: number, disks?: Disks) {
     this.#disks = disks;
     const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
     const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}, ${mostOpen}).serve()`;
@@ -84,7 +86,7 @@ export class DiskThread {
   }
 
   /** Undefined where the system gives us no more threads: one only saves time. */
-  static start(mostOpen: number, disks?: WholeDisks): DiskThread | undefined {
+  static start(mostOpen: number, disks?: Disks): DiskThread | undefined {
     try {
       return new DiskThread(mostOpen, disks);
     } catch (error) {
@@ -163,7 +165,7 @@ export class DiskThread {
 /** What the thread does. Its code is given to it as text: nothing outside of the class can be used. */
 export class Disk {
   /** So many files are made durable at a time: the threads that do it are the whole process's, and others wait for less. */
-  readonly #syncsAtOnce = 2;
+  readonly #besideAtOnce = 2;
   /** So many files are open at a time: the others wait, as they would for one of those threads. */
   readonly #mostOpen: number;
   readonly #port: Pick<MessagePort, "on" | "postMessage">;
@@ -173,8 +175,7 @@ export class Disk {
   /** What is made durable beside the rest. */
   readonly #beside: (() => void)[] = [];
   readonly #waiting: (() => void)[] = [];
-  #syncing = 0;
-  #isBeginning = false;
+  #besideNow = 0;
   #openNow = 0;
   #failure: Failure | undefined;
 
@@ -240,48 +241,27 @@ export class Disk {
     if (left === 0) this.#answer({ id });
     for (const one of paths) {
       const done = (failed: Failure | undefined) => {
+        if (isBeside) this.#besideNow--;
         if (!isBeside || failed?.code !== "ENOENT") failure ??= failed;
         if (--left === 0) this.#answer({ id, failure });
       };
-      if (isBeside) this.#syncBeside(one, done);
-      else this.#sync(one, done);
+      (isBeside ? this.#beside : this.#waiting).push(() => this.#syncNow(one, done));
     }
-  }
-
-  #syncBeside(file: string, done: (failed: Failure | undefined) => void): void {
-    this.#beside.push(() =>
-      this.#sync(file, (failed) => {
-        this.#syncing--;
-        done(failed);
-        this.#beginBeside();
-      }),
-    );
-    this.#beginBeside();
-  }
-
-  #beginBeside(): void {
-    if (this.#isBeginning) return; // one that can't be opened has ended at once: the loop below goes on
-    this.#isBeginning = true;
-    while (this.#syncing < this.#syncsAtOnce) {
-      const next = this.#beside.shift();
-      if (next === undefined) break;
-      this.#syncing++;
-      next();
-    }
-    this.#isBeginning = false;
-  }
-
-  #sync(file: string, done: (failed: Failure | undefined) => void): void {
-    this.#waiting.push(() => this.#syncNow(file, done));
     this.#begin();
   }
 
   #begin(): void {
     while (this.#openNow < this.#mostOpen) {
-      const next = this.#waiting.shift();
+      const next = this.#waiting.shift() ?? this.#nextBeside();
       if (next === undefined) return;
       next();
     }
+  }
+
+  #nextBeside(): (() => void) | undefined {
+    const next = this.#besideNow < this.#besideAtOnce ? this.#beside.shift() : undefined;
+    if (next !== undefined) this.#besideNow++;
+    return next;
   }
 
   #syncNow(file: string, done: (failed: Failure | undefined) => void): void {
@@ -296,8 +276,8 @@ export class Disk {
       const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
       this.#fs.closeSync(fd);
       this.#openNow--;
-      this.#begin();
       done(error === null || isRefused ? undefined : this.#plain(error, file));
+      this.#begin();
     });
   }
 

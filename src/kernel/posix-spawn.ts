@@ -5,7 +5,7 @@
  */
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
-import { callInThread, type CFunction, CLibrary } from "./c-library.ts";
+import { callInThread, CLibrary } from "./c-library.ts";
 import type { ChildOptions, Exit } from "./children.ts";
 
 export interface Spawned {
@@ -45,7 +45,7 @@ const declarations = {
 
 export class PosixSpawn {
   readonly #library = new CLibrary(declarations);
-  readonly #c: Readonly<Record<keyof typeof declarations, CFunction>> = this.#library.functions;
+  readonly #c = this.#library.functions;
   /** A session and a group of its own, no signal blocked or ignored. */
   readonly #attributes = Buffer.alloc(opaqueBytes);
 
