@@ -59,6 +59,7 @@ export default defineConfig({
       project("mutants", ["test/mutants/**/*.test.ts"], 60_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 300_000),
       sharing(project("e2e", ["test/e2e/**/*.test.ts"], 120_000)),
+      project("alone", ["test/alone/**/*.test.ts"], 120_000),
       project("s3", ["test/s3/**/*.test.ts"], 120_000, s3Server),
     ],
     // Two cores: more at once only makes waits longer. (Of e2e and s3, which wait for processes, scripts/test.mjs runs three.)

@@ -90,6 +90,7 @@ const stages = [
         // These wait for processes, locks and a server: two would leave a third of two cores idle.
         [vitest(["e2e", "s3"], { workers: 3 })],
         [vitest(["torture"])],
+        [vitest(["alone"])],
       ]),
 ];
 
