@@ -3,16 +3,19 @@
 // Times mean something on a machine that does nothing else: the load before each measurement is in the results, and a busy machine is told.
 import { spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { scratchFolder } from "./scratch.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const program = join(root, "dist/fen.cjs");
 const env = { ...process.env, SWAMP_REPO_DIR: "", SWAMP_DATASTORE: "" };
 delete env.NODE_EXTRA_CA_CERTS;
 const only = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const scratch = scratchFolder("fen-bench-");
+let repositories = 0;
 const repeats = 11;
 const rows = [];
 
@@ -123,7 +126,8 @@ function peakOf(args, cwd) {
 }
 
 function repository(models, run) {
-  const path = mkdtempSync(join(tmpdir(), "fen-bench-"));
+  const path = join(scratch, String(++repositories));
+  mkdirSync(path);
   timed(fen("init"), path);
   const folder = join(path, "models/command/shell");
   mkdirSync(folder, { recursive: true });
@@ -310,6 +314,7 @@ else {
         .trimEnd(),
     );
 }
+rmSync(scratch, { recursive: true, force: true });
 const busiest = Math.max(...rows.map((row) => row.load));
 if (busiest > 1) console.error(`The machine was busy (load up to ${busiest.toFixed(1)}): times say little.`);
 process.exitCode = rows.every((row) => row.ok) ? 0 : 1;

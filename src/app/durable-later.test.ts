@@ -75,6 +75,21 @@ test("the first are written here, the many after them by others, who are waited 
   await expect(records.settled()).rejects.toThrow("worn out");
 });
 
+test("where many are expected others write all of them, where few are none", async () => {
+  for (const [expected, here] of [
+    [513, 0],
+    [512, 20],
+  ] as const) {
+    const files = new SlowFiles();
+    const later: string[] = [];
+    const written = { write: (path: string) => void later.push(path), settled: async () => undefined };
+    const records = new DurableLater(Object.assign(files, { later: () => written }));
+    records.expect(expected);
+    for (let number = 0; number < 20; number++) await records.write(String(number), "record");
+    expect([files.files.size, later.length]).toEqual([here, 20 - here]);
+  }
+});
+
 test("where there are no others, all are written here; they are asked for once", async () => {
   const files = new SlowFiles();
   let asked = 0;
@@ -83,6 +98,7 @@ test("where there are no others, all are written here; they are asked for once",
     return undefined;
   };
   const records = new DurableLater(Object.assign(files, { later }));
+  records.expect(600);
   for (let number = 0; number < 600; number++) await records.write(String(number), "record");
   expect([files.files.size, asked]).toEqual([600, 1]);
 });

@@ -15,15 +15,27 @@ export class DurableLater {
   #syncing: Promise<void> | undefined;
   #written = 0;
   #hasFailed = false;
+  #isAsked = false;
   #later: LaterFiles | undefined;
 
   constructor(files: Files) {
     this.#files = files;
   }
 
+  /** So many are about to come: where that is worth it, others write the first of them, too. */
+  expect(count: number): void {
+    if (count > few) this.#askOthers();
+  }
+
+  #askOthers(): void {
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    this.#later = this.#files.later?.();
+  }
+
   /** Of the first the failure is thrown, of others by `settled`. */
   async write(path: string, bytes: Uint8Array | string): Promise<void> {
-    if (this.#written++ === few) this.#later = this.#files.later?.();
+    if (this.#written++ === few) this.#askOthers();
     if (this.#later !== undefined && typeof bytes === "string") return this.#later.write(path, bytes);
     await this.#files.write(path, bytes, { durable: false });
     this.add(path);

@@ -111,13 +111,14 @@ export async function carryOut(surroundings: RunSurroundings, open: OpenRun, run
 }
 
 async function carryOutSteps(surroundings: RunSurroundings, open: OpenRun, run: CarriedOut): Promise<void> {
-  const { machine, locks, workspace } = surroundings;
+  const { machine, locks, records, workspace } = surroundings;
   const { state, journal, log, logName } = open;
   try {
     const asked = concurrencyOf(machine, state.definition, run.concurrency);
     const { locks: driver } = workspace.datastore;
     const slots = stepsAtOnce({ machine, driver, emit: (event) => surroundings.emit(event) }, asked, locks.size);
     for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
+    records.expect(state.steps.filter(({ status }) => status === "pending").length);
     const parts: EngineParts = {
       surroundings,
       plan: run.plan,

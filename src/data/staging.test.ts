@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { isQuick } from "../../test/support/quick.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -376,6 +376,22 @@ describe("holders that share the lock", () => {
     expectLatestIsHighest();
     expect(left()).toEqual([]);
   });
+});
+
+test("outputs that are opened at the same time are files of their own, and none is what tells that the run lives", async () => {
+  const staging = new Staging(new FolderVersions(real), machine, { model, runId: "a-run" });
+  const names = ["log", "result", "third"];
+  await Promise.all(
+    names.map(async (name) => {
+      const file = await staging.openFile(name, spec);
+      file.append(name);
+      await file.close();
+    }),
+  );
+  await commit(staging);
+  const raw = names.map((name) => join(root, modelFolder(model), name, "1/raw"));
+  expect(raw.map((path) => readFileSync(path, "utf8"))).toEqual(names);
+  expect(raw.map((path) => statSync(path).nlink)).toEqual([1, 1, 1]);
 });
 
 describe("a run whose commit fails", () => {

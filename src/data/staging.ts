@@ -57,6 +57,7 @@ export class Staging {
   readonly #items = new Map<string, Item>();
   readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
+  #isOwnerTaken = false;
   /** Committed, and left to `settle`. */
   #unsettled: readonly Metadata[] = [];
 
@@ -81,7 +82,7 @@ export class Staging {
     const folder = `${this.#folder}/${safeDataName(name)}`;
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
     await this.#own();
-    const file = await this.#files.create(`${folder}/raw`);
+    const file = await this.#files.create(`${folder}/raw`, { from: this.#takeOwner() });
     const hash = new ContentHash();
     this.#items.set(name, {
       name,
@@ -107,6 +108,13 @@ export class Staging {
     });
     this.#spools.push(spool);
     return spool;
+  }
+
+  /** The first output is the file that tells that we live, under another name: so a run makes, and removes, one file fewer. */
+  #takeOwner(): string | undefined {
+    const from = this.#isOwnerTaken ? undefined : `${this.#folder}/${ownerFile}`;
+    this.#isOwnerTaken = true;
+    return from;
   }
 
   /** Before anything else is in the folder, it tells that we live. */

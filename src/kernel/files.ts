@@ -180,7 +180,11 @@ export function removeTree(path: string): boolean {
   if (!info.isDirectory()) return removeFile(path);
   for (;;) {
     try {
-      for (const name of readdirSync(path)) removeTree(inFolder(path, name));
+      for (const entry of readdirSync(path, { withFileTypes: true })) {
+        const inside = inFolder(path, entry.name);
+        if (entry.isDirectory()) removeTree(inside);
+        else removeFile(inside);
+      }
       rmdirSync(path);
       return true;
     } catch (error) {

@@ -50,8 +50,12 @@ export interface Files {
    * a power cut) once resolved, unless `durable` is false. Makes missing folders.
    */
   write(path: string, bytes: Uint8Array | string, options?: { readonly durable?: boolean }): Promise<void>;
-  /** Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. */
-  create(path: string): Promise<Appender>;
+  /**
+   * Opens a new file for appending (fails where one exists). Makes missing folders. Private to its writer until shared by name. `from`: an owned file of
+   * ours, in which nothing was written: where the system lets a file have two names it becomes this one, and keeps its own. That spares making one, and
+   * removing it.
+   */
+  create(path: string, options?: { readonly from?: string | undefined }): Promise<Appender>;
   /** Opens a file that is there for appending at its end. Throws where there is none. */
   reopen(path: string): Promise<Appender>;
   /** Makes files that were written without that durable, and their names. One that has been removed meanwhile needn't be. */

@@ -34,6 +34,16 @@ export const commitMutants: readonly Mutant[] = [
     test: eachStep,
   },
   {
+    name: "outputs that are opened at the same time are one file",
+    scenarios: [],
+    file: "data/staging.ts",
+    from: `    this.#isOwnerTaken = true;
+`,
+    to: ``,
+    check,
+    test: "outputs that are opened at the same time are files of their own",
+  },
+  {
     name: "what couldn't be committed is dropped, not kept aside",
     scenarios: [9],
     file: "data/staging.ts",

@@ -107,6 +107,15 @@ const queue: readonly Mutant[] = [
     test: "tickets stand in the order in which they were taken",
   },
   {
+    name: "one who came second takes itself for the first",
+    scenarios: [],
+    file: `${here}/queue.ts`,
+    from: `return this.#number === 1;`,
+    to: `return this.#number <= 2;`,
+    check: `${here}/place`,
+    test: "lock-4: the ticket of a dead one before us is passed and buried",
+  },
+  {
     name: "readers overtake a writer that waits",
     scenarios: [32],
     file: `${here}/queue.ts`,

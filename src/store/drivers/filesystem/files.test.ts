@@ -1,6 +1,15 @@
 /** What leads out of a datastore, or is no folder, however it comes there while a command is at work. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -83,4 +92,28 @@ test("a pipe keeps nobody waiting, whatever is done with it", async () => {
   await expect(files.reopen("pipe")).rejects.toMatchObject(refused);
   await expect(files.owner("pipe")).rejects.toMatchObject(refused);
   await expect(look("pipe")).rejects.toMatchObject(refused);
+});
+
+test("a file that is made from the one that tells that we live is that one, and outlives its other name", async () => {
+  const owned = await files.own("run/.owner");
+  const file = await files.create("run/log/raw", { from: "run/.owner" });
+  file.append("one ");
+  file.append("two");
+  expect(statSync(join(base, "root/run/log/raw")).ino).toBe(statSync(join(base, "root/run/.owner")).ino);
+  await file.close();
+  expect(await files.owner("run/.owner")).toBe("alive");
+  await files.remove("run/.owner");
+  owned.letGo();
+  expect(readFileSync(join(base, "root/run/log/raw"), "utf8")).toBe("one two");
+  await expect(files.create("run/log/raw", { from: "run/log/raw" })).rejects.toThrow("EEXIST");
+});
+
+test("where that one is gone, or can't have two names, a new one is made", async () => {
+  mkdirSync(join(base, "root/folder"));
+  for (const from of ["none", "folder"]) {
+    const file = await files.create(`of-${from}/raw`, { from });
+    file.append("new");
+    await file.close();
+    expect(readFileSync(join(base, `root/of-${from}/raw`), "utf8")).toBe("new");
+  }
 });

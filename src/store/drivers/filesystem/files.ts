@@ -7,6 +7,7 @@ import {
   fdatasync,
   fsync,
   fsyncSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -130,10 +131,11 @@ export class FilesystemFiles implements LocalFiles {
     }
   }
 
-  async create(path: string): Promise<Appender> {
+  async create(path: string, { from }: { readonly from?: string | undefined } = {}): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      return new FileAppender(this.#open(full), full, { folders: this.#upToRoot(dirname(full)) });
+      const fd = (from === undefined ? undefined : this.#openSame(this.#inside(from), full)) ?? this.#open(full);
+      return new FileAppender(fd, full, { folders: this.#upToRoot(dirname(full)) });
     } catch (error) {
       throw storeError(error, "the file", full);
     }
@@ -299,6 +301,23 @@ export class FilesystemFiles implements LocalFiles {
     }
     this.#makeFolders(dirname(path));
     return openInMadeFolder(path, "wx");
+  }
+
+  /** Undefined where that can't be: then a file is made, and says why if that can't be either. On Windows nobody may write into what is locked. */
+  #openSame(from: string, path: string): number | undefined {
+    if (constants.O_NOFOLLOW === undefined) return undefined;
+    try {
+      this.#makeFolders(dirname(path));
+      linkSync(from, path);
+    } catch {
+      return undefined;
+    }
+    try {
+      return openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    } catch (error) {
+      removeFile(path);
+      throw error;
+    }
   }
 
   #makeFolders(path: string): void {

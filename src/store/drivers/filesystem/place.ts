@@ -181,6 +181,7 @@ export class FilesystemPlace implements Place {
 
   /** Live conflicting tickets before ours. Only the nearest is certain to live: it is the one to watch. Dead ones are buried on the way to it. */
   #before(): Ticket[] {
+    if (this.#ticket.isFirst) return [];
     const queue = this.#folder.queue(this.#slot);
     const earlier = queue.tickets().filter((ticket) => this.#ticket.waitsFor(ticket));
     const before = [

@@ -191,6 +191,11 @@ export class OwnTicket {
     this.mode = own.mode;
   }
 
+  /** Nobody was in the queue when its number was given out, so nobody ever comes before it. */
+  get isFirst(): boolean {
+    return this.#number === 1;
+  }
+
   /** Makes the ticket visible under its number; false where it is gone. */
   show(number: number): boolean {
     const mark = this.mode === "exclusive" ? "x" : "s";
