@@ -153,7 +153,7 @@ export class Staging {
       throw await this.#keepAside(await lossOr(error, held));
     }
     this.#unsettled = metadatas;
-    await unlessStoreFails(this.discard());
+    await unlessStoreFails(this.#discard({ now: false }));
     if (durable) await this.settle();
     return this.#committed(metadatas);
   }
@@ -202,11 +202,15 @@ export class Staging {
     return drafts;
   }
 
-  /** Forgets everything that isn't committed. */
-  async discard(): Promise<void> {
+  /** Forgets everything that isn't committed. The room that it took is free then: where that was too much, there is some for the record. */
+  discard(): Promise<void> {
+    return this.#discard({ now: true });
+  }
+
+  async #discard({ now }: { readonly now: boolean }): Promise<void> {
     await this.#close();
     if (this.#owned !== undefined) await this.#files.remove(this.#folder);
-    (await this.#owned)?.letGo();
+    (await this.#owned)?.letGo({ now });
     this.#owned = undefined;
   }
 

@@ -109,8 +109,8 @@ export type Journals = Pick<LocalFiles, "read" | "stat" | "create" | "remove" | 
 
 /** See `LocalFiles.own`. */
 export interface Owned {
-  /** Lets go of it; the file stays until its folder is removed. Idempotent. */
-  letGo(): void;
+  /** Lets go of it; the file stays until its folder is removed. `now`: where it was removed, the room that it took is free when this returns. Idempotent. */
+  letGo(options?: { readonly now?: boolean }): void;
 }
 
 /** A file being written front to back. Bytes are handed to the operating system before `append` returns. */

@@ -17,15 +17,16 @@ export function ownFile(path: string, kernel: KernelLocks): Owned {
   }
 }
 
-/** Closed in the background: where its folder was removed before, that takes milliseconds, and others wait for us. */
+/** Closed in the background if not said otherwise: where its folder was removed before, that takes milliseconds, and others wait for us. */
 function letGoOnce(fd: number, kernel: KernelLocks): Owned {
   let isHeld = true;
   return {
-    letGo: () => {
+    letGo: ({ now = false } = {}) => {
       if (!isHeld) return;
       isHeld = false;
       kernel.unlock(fd, whole);
-      close(fd, () => undefined);
+      if (now) closeSync(fd);
+      else close(fd, () => undefined);
     },
   };
 }
