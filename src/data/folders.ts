@@ -139,7 +139,8 @@ export class FolderVersions implements VersionStore {
     let bytes = 0;
     for (const number of numbers) bytes += await this.size({ model, name, number });
     const folder = dataFolder(model, name);
-    const isAll = (await this.numbers(model, name)).every((number) => numbers.includes(number));
+    const present = await this.numbers(model, name);
+    const isAll = present.length > 0 && present.every((number) => numbers.includes(number));
     // Somebody may have put a link in its place: what is behind it has no other name.
     const isOne = isAll && (await this.local.stat(folder))?.kind === "folder";
     if (!isOne) for (const number of numbers) await this.#takeAway(folderOf({ model, name, number }));

@@ -2,6 +2,7 @@
 import {
   closeSync,
   constants,
+  type Dirent,
   existsSync,
   fstatSync,
   fsync,
@@ -180,7 +181,7 @@ export function removeTree(path: string): boolean {
   if (!info.isDirectory()) return removeFile(path);
   for (;;) {
     try {
-      for (const entry of readdirSync(path, { withFileTypes: true })) {
+      for (const entry of listFolder(path)) {
         const inside = inFolder(path, entry.name);
         if (entry.isDirectory()) removeTree(inside);
         else removeFile(inside);
@@ -191,6 +192,17 @@ export function removeTree(path: string): boolean {
       if (isAbsence(error)) return true;
       // Somebody has put something into it meanwhile: that goes too.
       if (!["ENOTEMPTY", "EEXIST"].includes(systemErrorCode(error) ?? "")) throw error;
+    }
+  }
+}
+
+/** What is in a folder. Where the filesystem doesn't say what an entry is, it is looked at; one that goes meanwhile must not look as if the folder had gone. */
+export function listFolder(path: string): Dirent[] {
+  for (;;) {
+    try {
+      return readdirSync(path, { withFileTypes: true });
+    } catch (error) {
+      if (!isAbsence(error) || lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
     }
   }
 }

@@ -1,8 +1,8 @@
 /** YAML files that carry a name and an id: found by what is in them, wherever they lie below their folder. */
-import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
+import { type Dirent, realpathSync, statSync } from "node:fs";
 import { basename, join, relative, sep } from "node:path";
 import { FenError, storeError } from "../kernel/errors.ts";
-import { isAbsence, readBytes, readBytesNow } from "../kernel/files.ts";
+import { isAbsence, listFolder, readBytes, readBytesNow } from "../kernel/files.ts";
 import { sha256Hex } from "../kernel/hash.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import type { Layout } from "./repository.ts";
@@ -74,7 +74,7 @@ export function yamlFilesUnder(folder: string, repository: string, top = folder)
 /** In code point order; none where there is no such folder. */
 export function entriesOf(folder: string): Dirent[] {
   try {
-    return readdirSync(folder, { withFileTypes: true }).sort((a, b) => compareCodePoints(a.name, b.name));
+    return listFolder(folder).sort((a, b) => compareCodePoints(a.name, b.name));
   } catch (error) {
     if (isAbsence(error)) return [];
     throw storeError(error, "the folder", folder);

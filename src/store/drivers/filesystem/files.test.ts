@@ -108,9 +108,12 @@ test("a file that is made from the one that tells that we live is that one, and 
   await expect(files.create("run/log/raw", { from: "run/log/raw" })).rejects.toThrow("EEXIST");
 });
 
-test("where that one is gone, or can't have two names, a new one is made", async () => {
+test("where that one is gone, isn't empty, or is no file that can have two names, a new one is made", async () => {
   mkdirSync(join(base, "root/folder"));
-  for (const from of ["none", "folder"]) {
+  execFileSync("mkfifo", [join(base, "root/pipe")]);
+  symlinkSync(join(base, "root/folder"), join(base, "root/link"));
+  writeFileSync(join(base, "root/full"), "somebody's");
+  for (const from of ["none", "folder", "pipe", "link", "full"]) {
     const file = await files.create(`of-${from}/raw`, { from });
     file.append("new");
     await file.close();

@@ -8,7 +8,6 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   realpathSync,
   renameSync,
   type Stats,
@@ -18,6 +17,7 @@ import { DiskThread } from "../../../kernel/disk-thread.ts";
 import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import {
   isAbsence,
+  listFolder,
   openInMadeFolder,
   openRegular,
   openToRead,
@@ -86,8 +86,7 @@ export class FilesystemFiles implements LocalFiles {
   async list(path: string): Promise<readonly Entry[]> {
     const full = this.#inside(path);
     try {
-      const entries = readdirSync(full, { withFileTypes: true });
-      return entries
+      return listFolder(full)
         .map((entry) => ({ name: entry.name, kind: kindOf(entry) }))
         .sort((a, b) => compareCodePoints(a.name, b.name));
     } catch (error) {
@@ -309,12 +308,17 @@ export class FilesystemFiles implements LocalFiles {
     } catch {
       return undefined;
     }
+    let fd: number | undefined;
     try {
-      return openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
-    } catch (error) {
-      removeFile(path);
-      throw error;
+      const same = openRegular(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+      fd = same.fd;
+      if (same.size === 0) return fd;
+    } catch {
+      // Not ours, or not to be opened again: a new one says why, if that can't be either.
     }
+    if (fd !== undefined) closeSync(fd);
+    removeFile(path);
+    return undefined;
   }
 
   #makeFolders(path: string): void {
@@ -414,7 +418,7 @@ function withFolders(folder: string, files: readonly string[]): Set<string> {
 
 /** A folder and all files and folders in it, without those whose names begin with a dot. */
 function treeOf(folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true }).filter(({ name }) => !name.startsWith("."));
+  const entries = listFolder(folder).filter(({ name }) => !name.startsWith("."));
   return [
     folder,
     ...entries.flatMap((entry) => {

@@ -1,8 +1,7 @@
 /** Who holds and who waits, read without taking any lock. */
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { storeError } from "../../../kernel/errors.ts";
-import { isAbsence } from "../../../kernel/files.ts";
+import { isAbsence, listFolder } from "../../../kernel/files.ts";
 import {
   type HeldLock,
   type LockTable as Table,
@@ -111,7 +110,7 @@ export function walkRecords(root: string): RecordPlace[] {
 
 function foldersIn(folder: string): string[] {
   try {
-    return readdirSync(folder, { withFileTypes: true })
+    return listFolder(folder)
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name);
   } catch (error) {
