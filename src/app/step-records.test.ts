@@ -68,7 +68,10 @@ test("are written with what the journal names, without a look at all versions th
   expect(looks).toHaveBeenCalledTimes(2);
 });
 
-test("are written where a power cut has left nothing but their names", async () => {
+test.each([
+  ["nothing but their names", ""],
+  ["zeros", "\0\0\0"],
+])("are written where a power cut has left %s", async (_, left) => {
   const workspace = memoryWorkspace(context, { type: nothing, models: ["m0"], workflows: [workflow] });
   const { workflows, files, outputs } = workspace;
   const state = new RunState({ ...first, at: 0 });
@@ -77,7 +80,7 @@ test("are written where a power cut has left nothing but their names", async () 
   const surroundings = await makeSurroundings(context, workspace, { workflows, tags: {}, together: true });
   await bringRecords(surroundings, state, []);
   const path = (await outputs.ofRun(out))?.path ?? "";
-  await files.write(path, "");
+  await files.write(path, left);
   await bringRecords(surroundings, state, []);
   expect((await outputs.ofRun(out))?.record).toMatchObject({ status: "succeeded", durationMs: 3 });
 });

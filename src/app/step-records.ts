@@ -50,12 +50,12 @@ async function bringRecord(
   if (id === undefined || model === undefined || attemptAt === undefined) return; // it never began
   const found = await models.find(model).catch(() => undefined); // it is gone
   if (found === undefined) return;
-  const { outputs, datastore, data } = workspace;
+  const { outputs, data } = workspace;
   const startedAt = isoTime(attemptAt);
   const stem = outputs.newStem(found.definition, task.methodName, { id, startedAt });
   const path = `${stem}.yaml`;
   // A power cut leaves the name of one that wasn't durable yet, and nothing in it.
-  if (((await datastore.files.stat(path))?.size ?? 0) === 0) {
+  if (!(await outputs.has({ path, type: found.definition.type }))) {
     const versions = await metadataOf(data, found.definition, end);
     const log = logName(workspace, runFiles({ workflowId: state.definition.id, id: state.id }).log);
     const about = { id, methodName: task.methodName, startedAt, logFile: log };

@@ -1,6 +1,7 @@
 /** Output records: one YAML file per run of a method, `outputs/<type>/<method>/<model id>-<time>-<first of the id>.yaml`, its log beside it. */
 import { posix } from "node:path";
 import { FenError } from "../kernel/errors.ts";
+import { isUnwritten } from "../kernel/files.ts";
 import { compareCodePoints } from "../kernel/order.ts";
 import { isIdPrefix } from "../repo/named-files.ts";
 import { isRecord, parseYaml, stringifyYaml } from "../repo/yaml.ts";
@@ -91,12 +92,12 @@ export class Outputs {
   }
 
   /**
-   * Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. One without a single byte is none: a power cut leaves that of a
+   * Throws `output_missing` where there is none, `data_corrupt` where the record can't be read as one. One in which nothing is written is none: a power cut leaves that of a
    * record that didn't yet wait for the disk, of a run that hadn't said that it is done.
    */
   async read(file: Pick<OutputFile, "path" | "type">): Promise<StoredOutput> {
     const bytes = await this.#files.read(file.path, { maxBytes: maxRecordBytes });
-    if (bytes === undefined || bytes.length === 0)
+    if (bytes === undefined || isUnwritten(bytes))
       throw new FenError("output_missing", `The record is gone: ${this.#files.locate(file.path)}`, {
         hint: "List them: fen model output search",
       });
@@ -105,6 +106,15 @@ export class Outputs {
       type: file.type,
       path: file.path,
     };
+  }
+
+  /** False where `read` has none; one that is damaged is one. */
+  async has(file: Pick<OutputFile, "path" | "type">): Promise<boolean> {
+    const reading = this.read(file).catch((error: unknown) => {
+      if (!isNoRecord(error)) throw error;
+      return error instanceof FenError && error.code === "output_missing" ? undefined : error;
+    });
+    return (await reading) !== undefined;
   }
 
   /** By id or a prefix of at least 3 hex digits. Throws `output_missing`, `id_ambiguous`. */

@@ -67,15 +67,18 @@ describe("search", () => {
     expect(names(await documentOf(repo, "model output search"))).toHaveLength(4);
   });
 
-  test("one that a power cut left without its text is none", async () => {
-    repo.model("lost", "true");
-    const { modelId, outputId } = await documentOf(repo, "model method run lost execute");
+  test.each([
+    ["nothing", "none", ""],
+    ["zeros", "zeroed", "\0".repeat(800)],
+  ])("one of which a power cut left %s is none", async (_, model, left) => {
+    repo.model(model, "true");
+    const { modelId, outputId } = await documentOf(repo, `model method run ${model} execute`);
     const empty = `.swamp/outputs/command/shell/execute/${modelId}-9026-01-01T00-00-00-000Z-aaaaaaaa.yaml`;
-    repo.write(empty, "");
-    const search = await repo.fen("model", "output", "search", "lost", "--json");
+    repo.write(empty, left);
+    const search = await repo.fen("model", "output", "search", model, "--json");
     expect(search.stderr).toBe("");
-    expect(names(JSON.parse(search.stdout))).toEqual(["lost"]);
-    expect(await documentOf(repo, "model output get lost")).toMatchObject({ id: outputId });
+    expect(names(JSON.parse(search.stdout))).toEqual([model]);
+    expect(await documentOf(repo, `model output get ${model}`)).toMatchObject({ id: outputId });
     expect(await errorOf(repo, "model output get aaaaaaaa")).toMatchObject({ code: "output_missing" });
     rmSync(join(repo.path, empty));
   });

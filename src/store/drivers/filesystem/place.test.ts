@@ -274,11 +274,12 @@ describe("older clients, which know nothing but lock files", () => {
     };
 
     test.each([
-      ["the model's own", web, web],
-      ["the datastore's", datastore, web],
-      ["a model's, for the datastore", db, datastore],
-    ] as const)("nobody waits for it: %s", async (_, where, wanted) => {
-      leave(where, "", { minutes: 1 });
+      ["the model's own", web, web, ""],
+      ["the datastore's", datastore, web, ""],
+      ["a model's, for the datastore", db, datastore, ""],
+      ["with zeros for the text", web, web, "\0".repeat(400)],
+    ] as const)("nobody waits for it: %s", async (_, where, wanted, text) => {
+      leave(where, text, { minutes: 1 });
       await (await world.take(wanted)).release();
     });
 

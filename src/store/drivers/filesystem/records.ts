@@ -39,7 +39,7 @@ export type FoundRecord =
   | { readonly kind: "ours"; readonly record: LockRecord; readonly text: string }
   /** Written by a client that knows only lock files. */
   | { readonly kind: "foreign"; readonly record: LockRecord; readonly text: string }
-  /** `emptySince`: of an empty file, when it was last written to, by the wall clock in milliseconds. */
+  /** `emptySince`: of a file in which nothing is, or zeros alone, when it was last written to, by the wall clock in milliseconds. */
   | { readonly kind: "unreadable"; readonly text: string; readonly emptySince?: number };
 
 /** Where the record of a resource is, relative to the datastore. */
@@ -56,7 +56,7 @@ export function readRecord(path: string): FoundRecord {
     if (!info.isFile()) return { kind: "unreadable", text: info.isDirectory() ? "a folder" : "no regular file" };
     if (info.size > maxRecordBytes) return { kind: "unreadable", text: `${info.mtimeMs}` };
     text = readFileSync(path, "utf8");
-    if (text === "") return { kind: "unreadable", text, emptySince: info.mtimeMs };
+    if (/^\0*$/.test(text)) return { kind: "unreadable", text, emptySince: info.mtimeMs };
   } catch (error) {
     if (isAbsence(error)) return { kind: "absent" };
     if (systemErrorCode(error) === "EACCES") return { kind: "unreadable", text: "no permission to read it" };
