@@ -10,13 +10,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Laboratory, patched, type Verdict } from "./laboratory.ts";
+import { today } from "../support/share.ts";
 import { mutants } from "./list.ts";
 import type { Mutant } from "./mutant.ts";
 import { section, table } from "./report.ts";
 
 /** `npm test` plants one in eight, other ones each day; all of them otherwise. */
 const isShare = process.env["FEN_MUTANTS"] === "share";
-const today = Math.floor(Date.now() / 86_400_000);
 const planted = mutants.filter((_, index) => !isShare || index % 8 === today % 8);
 const harmless: Mutant = {
   name: "harmless",

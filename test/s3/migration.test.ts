@@ -8,6 +8,7 @@ import { S3Objects } from "../../src/store/drivers/s3/objects.ts";
 import { clientOf, makeBucket, newPrefix } from "../support/s3-client.ts";
 import { s3World } from "../support/s3-machine.ts";
 import { startProxy } from "../support/s3-proxy.ts";
+import { oneIn } from "../support/share.ts";
 
 beforeAll(() => makeBucket(inject("s3"), "conformance"));
 const run = (model: string) => ["model", "method", "run", model, "execute", "--json"];
@@ -198,8 +199,6 @@ describe("lock-86: something else in the way", () => {
 
 /** Every request is somebody's: each chain of killed commands takes one in so many, begins there, and goes a little further each time. */
 const chains = 2;
-/** Every so many requests one is killed at; 1 is all of them. */
-const every = Number(process.env["FEN_EVERY"] ?? 4);
 
 async function inChains(chain: (first: number) => Promise<number>): Promise<number> {
   const killed = await Promise.all(Array.from({ length: chains }, (_, first) => chain(first)));
@@ -207,7 +206,7 @@ async function inChains(chain: (first: number) => Promise<number>): Promise<numb
 }
 
 describe("lock-86: kill -9 in the middle", () => {
-  test(`to S3, at ${every === 1 ? "each request" : `one request in ${every}`} that does anything: begun again, all of it is there and nothing twice`, async () => {
+  test(`to S3, at ${oneIn === 1 ? "each request" : `one request in ${oneIn}`} that does anything: begun again, all of it is there and nothing twice`, async () => {
     const killed = await inChains(async (first) => {
       const own = await openScene();
       try {
@@ -216,7 +215,7 @@ describe("lock-86: kill -9 in the middle", () => {
         await own.close();
       }
     });
-    expect(killed).toBeGreaterThan(15 / every);
+    expect(killed).toBeGreaterThan(15 / oneIn);
   }, 300_000);
 
   async function killedOnTheWay(own: Scene, first: number): Promise<number> {
@@ -230,7 +229,7 @@ describe("lock-86: kill -9 in the middle", () => {
     const looks = proxy.passed.length - begin;
     let killed = 0;
     // Locks begin a few requests before the last looks of a dry run.
-    for (let k = Math.max(0, looks - 12) + first * every; await killAt(k, toS3()); k += chains * every) {
+    for (let k = Math.max(0, looks - 12) + first * oneIn; await killAt(k, toS3()); k += chains * oneIn) {
       killed++;
       expect(readFileSync(join(one.path, ".swamp.yaml"), "utf8")).toBe(marker);
       expect(tree(join(one.path, ".swamp"))).toEqual(source);
@@ -242,7 +241,7 @@ describe("lock-86: kill -9 in the middle", () => {
     return killed;
   }
 
-  test(`to a folder, at ${every === 1 ? "each request" : `one request in ${every}`}: begun again, all of it is there and nothing twice`, async () => {
+  test(`to a folder, at ${oneIn === 1 ? "each request" : `one request in ${oneIn}`}: begun again, all of it is there and nothing twice`, async () => {
     const killed = await inChains(async (first) => {
       const own = await openScene();
       try {
@@ -251,7 +250,7 @@ describe("lock-86: kill -9 in the middle", () => {
         await own.close();
       }
     });
-    expect(killed).toBeGreaterThan(5 / every);
+    expect(killed).toBeGreaterThan(5 / oneIn);
   }, 300_000);
 
   async function killedOnTheWayBack(own: Scene, first: number): Promise<number> {
@@ -261,7 +260,7 @@ describe("lock-86: kill -9 in the middle", () => {
     const before = await everything();
     const marker = readFileSync(join(one.path, ".swamp.yaml"), "utf8");
     let killed = 0;
-    for (let k = first * every; await killAt(k, toFolder()); k += chains * every) {
+    for (let k = first * oneIn; await killAt(k, toFolder()); k += chains * oneIn) {
       killed++;
       expect(readFileSync(join(one.path, ".swamp.yaml"), "utf8")).toBe(marker);
       if (killed > 60) throw new Error("it never ends");

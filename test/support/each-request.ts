@@ -1,7 +1,5 @@
 /** Every request that a command makes, however many that are: no list of numbers that a later change of the command could leave some out of. */
-
-/** In each test run one in so many, the others on other days; FEN_EVERY=1 takes all. */
-const oneIn = Number(process.env["FEN_EVERY"] ?? 3);
+import { oneIn, today } from "./share.ts";
 
 /**
  * `attempt` does something to the command at its request `k` (the first is 0), and gives false where the command ended before it made that many.
@@ -11,7 +9,7 @@ export async function atEachRequest(
   attempt: (k: number) => Promise<boolean>,
   { atOnce = 3, every = oneIn } = {},
 ): Promise<number> {
-  let [next, reached, isOver] = [Math.floor(Date.now() / 86_400_000) % every, 0, false];
+  let [next, reached, isOver] = [today % every, 0, false];
   const worker = async (): Promise<void> => {
     while (!isOver) {
       const k = next;
