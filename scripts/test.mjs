@@ -39,7 +39,7 @@ const vitest = (names, { workers = 2 } = {}) => ({
     const projects = names.flatMap((name) => (name === "unit" ? ["unit", "mocked"] : [name]));
     const chosen = projects.flatMap((project) => ["--project", project]);
     const reporters = ["--reporter", "default", "--reporter", "json", "--outputFile.json", report];
-    // One planted bug in six, other ones each day; `npm run mutants` plants all of them.
+    // One planted bug in eight, other ones each day; `npm run mutants` plants all of them.
     const env = { ...process.env, FEN_MUTANTS: "share", FEN_QUICK: quick ? "1" : "" };
     const args = ["run", ...chosen, "--maxWorkers", String(workers), ...reporters];
     const status = await ended(spawn(bin("vitest"), args, { cwd: root, stdio: "inherit", env }));

@@ -227,8 +227,8 @@ function removeQuietly(path: string): void {
 }
 
 /** True where nothing was written: no byte, or zeros alone. So a power cut leaves a file whose content hadn't reached the disk when its name had. */
-export function isUnwritten(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
+export function isUnwritten(content: Uint8Array | string): boolean {
+  return typeof content === "string" ? /^\0*$/.test(content) : content.every((byte) => byte === 0);
 }
 
 /** True for the two codes that mean "there is nothing of that name". */

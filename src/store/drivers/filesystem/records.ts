@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, openInMadeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
+import { isAbsence, isUnwritten, openInMadeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import { inFolder } from "../../../kernel/paths.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
@@ -56,7 +56,7 @@ export function readRecord(path: string): FoundRecord {
     if (!info.isFile()) return { kind: "unreadable", text: info.isDirectory() ? "a folder" : "no regular file" };
     if (info.size > maxRecordBytes) return { kind: "unreadable", text: `${info.mtimeMs}` };
     text = readFileSync(path, "utf8");
-    if (/^\0*$/.test(text)) return { kind: "unreadable", text, emptySince: info.mtimeMs };
+    if (isUnwritten(text)) return { kind: "unreadable", text, emptySince: info.mtimeMs };
   } catch (error) {
     if (isAbsence(error)) return { kind: "absent" };
     if (systemErrorCode(error) === "EACCES") return { kind: "unreadable", text: "no permission to read it" };
