@@ -37,6 +37,8 @@ export interface MethodRunParts extends PreparedMethod {
   /** `signal` and the lease's in one, where the caller has it already: it costs more than it looks. */
   readonly either?: AbortSignal | undefined;
   emit(event: AppEvent): void;
+  /** The method has ended; what it has left is about to become data. */
+  worked?(): void;
   /** The step of a workflow that calls it: its output goes to the log of the run, and its record is written once, at the end. */
   readonly step?: CallingStep;
 }
@@ -90,7 +92,9 @@ export class MethodRun {
     this.#machine = machine;
     this.#parts = parts;
     this.#start = machine.clock.monotonic();
-    this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
+    // A step's record is written when it has ended: until then nobody looks whether it lives.
+    const run = { model: this.#definition, runId: parts.id, isLate: parts.step !== undefined };
+    this.#staging = new Staging(workspace.data.store, machine, run);
     const { id, lease, loaded, method, step, type } = parts;
     const startedAt = isoTime(parts.startedAt ?? machine.clock.now());
     this.#record = new MethodRecord(machine, workspace, { id, lease, loaded, method, step, type, startedAt });
@@ -136,6 +140,7 @@ export class MethodRun {
     this.#parts.emit({ event: "run.started", outputId: id, model: name, type, method });
     log.info(`Executing method "${method}" of "${name}" ("${type}")`);
     const { result, thrown } = await this.#call(log);
+    this.#parts.worked?.();
     return this.#settle(result, thrown);
   }
 

@@ -36,6 +36,6 @@ test.each([
 ])("of $asked steps at once $most are at work where $limit files may be open and $held models are held", (given) => {
   const events: AppEvent[] = [];
   const emit = (event: AppEvent) => void events.push(event);
-  expect(stepsAtOnce({ machine: machine(given.limit), driver, emit }, given.asked, given.held)).toBe(given.most);
+  expect(stepsAtOnce({ machine: machine(given.limit), driver, held: given.held }, given.asked, emit)).toBe(given.most);
   expect(events.map(({ event }) => event)).toEqual(given.most < given.asked ? ["warning"] : []);
 });

@@ -31,19 +31,24 @@ export function refuseTooManyLocks({ machine, driver }: Bounded, models: number)
   );
 }
 
-/** So many steps at once have enough files, at least one. With a warning where that is fewer than what was asked for. */
-export function stepsAtOnce(
-  { machine, driver, emit }: Bounded & { emit(event: AppEvent): void },
-  asked: number,
-  held: number,
-): number {
+/** So many steps at once have enough files, at least one. `held`: so many models are locked. */
+export function stepsThatFit({ machine, driver, held }: Bounded & { readonly held: number }): number {
   const { mostOpenFiles = Infinity } = machine.host;
   const left = mostOpenFiles - ownFilesInRun - held * (driver.filesALock?.held ?? 0);
-  const most = Math.max(1, Math.floor(left / filesAStep));
+  return Math.max(1, Math.floor(left / filesAStep));
+}
+
+/** As many steps at once as were asked for, or as fit. With a warning where that is fewer. */
+export function stepsAtOnce(
+  bounds: Bounded & { readonly held: number },
+  asked: number,
+  emit: (event: AppEvent) => void,
+): number {
+  const most = stepsThatFit(bounds);
   if (asked <= most) return asked;
   emit({
     event: "warning",
-    message: `At most ${most} step${most === 1 ? " is" : "s are"} at work at once, because this process may have only ${mostOpenFiles} files open.`,
+    message: `At most ${most} step${most === 1 ? " is" : "s are"} at work at once, because this process may have only ${bounds.machine.host.mostOpenFiles} files open.`,
     hint: "Raise the limit: ulimit -n 4096",
   });
   return most;

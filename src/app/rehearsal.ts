@@ -8,6 +8,7 @@ import { DataVersions } from "../data/versions.ts";
 import { HeldLease } from "../lock/lease.ts";
 import { findMethod } from "../model/type.ts";
 import type { Appender, LocalFiles } from "../store/contract.ts";
+import { doInOrder } from "../store/in-order.ts";
 import type { AppContext } from "./context.ts";
 import { MethodRun, type MethodRunParts, type Workplace } from "./method-run.ts";
 
@@ -37,7 +38,7 @@ export async function rehearse(
 
 /** Reads are real; whatever is written is gone. */
 function withoutWrites(files: LocalFiles): LocalFiles {
-  return {
+  const without: LocalFiles = {
     read: (path, options) => files.read(path, options),
     stream: (path, options) => files.stream(path, options),
     list: (path) => files.list(path),
@@ -54,7 +55,9 @@ function withoutWrites(files: LocalFiles): LocalFiles {
     keep: async () => undefined,
     own: async () => ({ letGo: () => undefined }),
     remove: async () => true,
+    inOrder: (steps) => doInOrder(without, steps),
   };
+  return without;
 }
 
 function appender(): Appender {

@@ -13,7 +13,7 @@ import { Slots } from "../workflow/slots.ts";
 import type { AppContext } from "./context.ts";
 import { type GivenInputs, parseInputs, parseTags } from "./inputs.ts";
 import { evaluatedWorkflow } from "./last-evaluated.ts";
-import { refuseTooManyLocks, stepsAtOnce } from "./open-files.ts";
+import { refuseTooManyLocks, stepsAtOnce, stepsThatFit } from "./open-files.ts";
 import { OpenRun } from "./open-run.ts";
 import { compareAskers, type EngineParts, WorkflowEngine } from "./workflow-engine.ts";
 import { claimWorkflow } from "./editing.ts";
@@ -114,9 +114,11 @@ async function carryOutSteps(surroundings: RunSurroundings, open: OpenRun, run: 
   const { machine, locks, records, workspace } = surroundings;
   const { state, journal, log, logName } = open;
   try {
-    const asked = concurrencyOf(machine, state.definition, run.concurrency);
-    const { locks: driver } = workspace.datastore;
-    const slots = stepsAtOnce({ machine, driver, emit: (event) => surroundings.emit(event) }, asked, locks.size);
+    const said = saidConcurrency(machine, state.definition, run.concurrency);
+    const bounds = { machine, driver: workspace.datastore.locks, held: locks.size };
+    const most = stepsAtOnce(bounds, said ?? usual(machine), (event) => surroundings.emit(event));
+    // Who says a number means it; without one it is for the processors, which those who are finishing hardly need.
+    const finishing = said === undefined ? Math.min(most, stepsThatFit(bounds) - most) : 0;
     for (const entry of run.entries ?? []) open.add(entry, (event) => surroundings.emit(event));
     records.expect(state.steps.filter(({ status }) => status === "pending").length);
     const parts: EngineParts = {
@@ -127,7 +129,7 @@ async function carryOutSteps(surroundings: RunSurroundings, open: OpenRun, run: 
       logFile: log,
       logName,
       signal: run.cancel.orCommand,
-      slots: new Slots(slots, compareAskers),
+      slots: new Slots(most, compareAskers, { finishing }),
       taintedInputs: new Set(),
       sequence: surroundings.nextSequence(),
     };
@@ -194,7 +196,7 @@ function mayRead(step: PlannedStep, name: string): boolean {
 
 /** With `lock: run` everything that is known; `wanted` may leave steps out. Resolves to the milliseconds that it waited. */
 export async function takeLocks(
-  { machine, uses, locks, workspace }: RunSurroundings,
+  { machine, uses, locks, records, workspace }: RunSurroundings,
   plan: PlannedRun,
   { orCommand: signal, wanted }: Pick<CancelWatch, "orCommand"> & { wanted?(step: number, index: number): boolean },
 ): Promise<number> {
@@ -203,19 +205,33 @@ export async function takeLocks(
   for (const [call, use] of plannedUses(plan, wanted)) uses.set(call, use);
   const models = new Set([...uses.values()].map(({ request }) => resourceKey(request.resource)));
   refuseTooManyLocks({ machine, driver: workspace.datastore.locks }, models.size);
+  records.expect(uses.size); // who helps with many has started when they begin
   await locks.takeAll([...uses.values()], { signal });
   return Math.round(machine.clock.monotonic() - start);
 }
 
-/** Local work: twice as many steps as there are processors, so that one can wait for the disk while another works. */
+/** How many steps are to be at work at once, as somebody said it or as is usual. Throws `usage`. */
 export function concurrencyOf(machine: Machine, definition: WorkflowDefinition, asked: number | undefined): number {
+  return saidConcurrency(machine, definition, asked) ?? usual(machine);
+}
+
+function saidConcurrency(
+  machine: Machine,
+  definition: WorkflowDefinition,
+  asked: number | undefined,
+): number | undefined {
   const said = machine.host.env["SWAMP_MAX_CONCURRENT_STEPS"];
   const fromEnv = said === undefined || said === "" ? undefined : Number(said);
   if (fromEnv !== undefined && !(Number.isInteger(fromEnv) && fromEnv >= 1))
     throw new FenError("usage", `SWAMP_MAX_CONCURRENT_STEPS must be a whole number from 1, not: ${said}`, {
       hint: "For example: SWAMP_MAX_CONCURRENT_STEPS=8",
     });
-  return asked ?? fromEnv ?? definition.concurrency ?? machine.host.cores * 2;
+  return asked ?? fromEnv ?? definition.concurrency;
+}
+
+/** Local work: twice as many steps as there are processors, so that one can wait for the disk while another works. */
+function usual(machine: Machine): number {
+  return machine.host.cores * 2;
 }
 
 /** Fires when somebody wants the run to end (`workflow cancel`). */

@@ -158,7 +158,7 @@ export class StepRunner {
       await held.take();
       const lease = await this.#lock(step, request, held);
       try {
-        const locked = { attempt, found, method, scope, lease, request };
+        const locked = { attempt, found, method, scope, lease, request, held };
         const prepared = await this.#prepare(step, locked);
         const isEnough = request.mode === "exclusive" || prepared.mode === "shared";
         done = isEnough ? await this.#workInOrder(step, { ...locked, over: call.over }, prepared) : prepared.loaded;
@@ -229,7 +229,8 @@ export class StepRunner {
       const isLast = (status: string) => this.#isLast(step, call, status === "succeeded");
       const signal = timeout.or(this.#signal);
       const either = signal === this.#signal ? this.#orLost(call.lease) : undefined;
-      const parts = { startedAt, isLast, signal, either, ...this.#runParts(step, { prepared, id, ...call }) };
+      const worked = () => call.held.finish();
+      const parts = { startedAt, isLast, signal, either, worked, ...this.#runParts(step, { prepared, id, ...call }) };
       const run = new MethodRun(machine, workspace, parts);
       const outcome = await run.execute();
       const attempted: Attempted = {
@@ -286,7 +287,7 @@ export class StepRunner {
   #runParts(
     step: StepState,
     { prepared, id, method, lease }: LockedCall & { readonly prepared: PreparedStep; readonly id: string },
-  ): Omit<MethodRunParts, "startedAt" | "isLast" | "signal"> {
+  ): Omit<MethodRunParts, "startedAt" | "isLast" | "signal" | "worked"> {
     const { surroundings, state, logName } = this.#engine.parts;
     const { definition, id: run } = state;
     const { inputs, tainted, loaded, type, resolved, mode } = prepared;
@@ -341,6 +342,7 @@ interface LockedCall {
   readonly scope: Scope;
   readonly lease: Lease;
   readonly request: LockRequest;
+  readonly held: HeldSlots;
 }
 
 /** How an attempt ended, once what its run has left to the disk is there: that needs neither turn nor lock. */
@@ -385,6 +387,10 @@ class HeldSlots {
     for (const slots of this.#engine.slotsOf(this.#step))
       this.#slots.push(await slots.take(this.#step.number, this.#signal));
     this.#slots.push(await this.#engine.parts.slots.take(this.#engine.asker(this.#step), this.#signal));
+  }
+
+  finish(): void {
+    for (const slot of this.#slots) slot.finish();
   }
 
   release(): void {

@@ -4,11 +4,11 @@
  * moves them by paths in that folder; so who renames the folder has it alone, and whoever worked in it before finds nothing there any more.
  */
 import { FenError } from "../kernel/errors.ts";
-import type { LocalFiles } from "../store/contract.ts";
+import type { FileStep, LocalFiles, StepDone } from "../store/contract.ts";
 import type { Held, Settled, StagedRun } from "./contract.ts";
 import type { FolderVersions } from "./folders.ts";
-import { type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
-import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
+import { dataFolder, latestOf, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
+import { type Metadata, metadataAround, parseMetadata, stringifyMetadata } from "./metadata.ts";
 
 const maxMetadataBytes = 1024 * 1024;
 
@@ -33,14 +33,12 @@ interface Planned {
  * nothing of it is data, unless the error says `committed`.
  */
 export async function commitFolder(data: FolderVersions, run: StagedRun, held: Held): Promise<readonly Metadata[]> {
-  const files = data.local;
   const committing = `${run.folder}.commit`;
   const planned = await plan(data, run, { committing, held });
   await held.assertHeld();
-  if (planned.length > 0 && (await begin(files, run.folder, committing)) !== "adopted") throw lostBefore();
-  const metadatas = await moveAll(data, run.model, planned);
+  if (planned.length === 0) return [];
+  const metadatas = await moveAll(data, { ...run, committing }, planned);
   data.noteCommitted(run.model, metadatas, held);
-  if (planned.length > 0) await unlessStoreFails(files.remove(committing));
   return metadatas;
 }
 
@@ -51,42 +49,95 @@ export async function unlessStoreFails(removing: Promise<unknown>): Promise<void
   });
 }
 
-/** Where the disk fails after the folder has got its new name, it is committed all the same: the next holder finds it by that name. */
-async function begin(files: LocalFiles, from: string, to: string): ReturnType<LocalFiles["adopt"]> {
-  return files.adopt(from, to).catch(async (error: unknown) => {
-    throw (await files.stat(to)) === undefined ? error : completedLater(error);
+/** Everything that is to become data, durable in the folder of the run. */
+async function plan(
+  data: FolderVersions,
+  { model, folder, outputs, owner, owned, contents = new Map<string, Uint8Array>() }: StagedRun,
+  { committing, held }: { readonly committing: string; readonly held: Held },
+): Promise<Planned[]> {
+  if (outputs.length === 0) return [];
+  const steps: FileStep[] = owned === undefined ? [] : [{ do: "own", path: `${folder}/${ownerFile}` }];
+  const numbered: number[] = [];
+  for (const draft of outputs) {
+    const { name } = draft;
+    const content = contents.get(name);
+    const from = contents.keys().next().value === name ? owner : undefined;
+    if (content !== undefined) steps.push({ do: "create", path: `${folder}/${name}/raw`, content, from });
+    const path = `${folder}/${name}/${metadataFile}`;
+    const known = data.highestFor(model, name, held);
+    numbered.push(steps.length);
+    steps.push({ do: "number", path, folder: dataFolder(model, name), around: metadataAround(draft), known });
+  }
+  const files = outputs.flatMap(({ name }) => [`${name}/raw`, `${name}/${metadataFile}`]);
+  const { done, failure } = await data.local.inOrder([...steps, { do: "settle", path: folder, files }]);
+  if (done[0]?.owned !== undefined) owned?.(done[0].owned);
+  if (failure !== undefined) throw failure;
+  return outputs.map((draft, index) => {
+    const { id, name, ...rest } = draft;
+    const version = done[numbered[index] ?? -1]?.number ?? 0;
+    return { folder: `${committing}/${name}`, metadata: { id, name, version, ...rest } };
   });
 }
 
-async function plan(
+/** The rename that commits, and what follows from it. Beyond the commit, what fails here is completed by the next holder. */
+async function moveAll(
   data: FolderVersions,
-  run: StagedRun,
-  { committing, held }: { readonly committing: string; readonly held: Held },
-): Promise<Planned[]> {
+  { model, folder, committing }: { readonly model: ModelRef; readonly folder: string; readonly committing: string },
+  planned: readonly Planned[],
+): Promise<Metadata[]> {
   const files = data.local;
-  const planned: Planned[] = [];
-  for (const { id, name, ...draft } of run.outputs) {
-    const metadata: Metadata = { id, name, version: await data.nextNumberFor(run.model, name, held), ...draft };
-    const file = await files.create(`${run.folder}/${name}/${metadataFile}`);
-    file.append(stringifyMetadata(metadata));
-    await file.close({ durable: false });
-    planned.push({ folder: `${committing}/${name}`, metadata });
+  const moves = planned.map((one) => movesOf(model, one));
+  const { done, failure } = await files.inOrder([
+    { do: "adopt", from: folder, to: committing, durable: true },
+    ...moves.flat(),
+    { do: "remove", path: committing },
+  ]);
+  const [committed, ...moved] = done;
+  if (committed === undefined) {
+    // Where the disk fails after the folder has got its new name, it is committed all the same: the next holder finds it by that name.
+    throw (await files.stat(committing)) === undefined ? failure : completedLater(failure);
   }
-  const written = planned.flatMap(({ metadata: { name } }) => [`${name}/raw`, `${name}/${metadataFile}`]);
-  if (planned.length > 0) await files.settle(run.folder, written);
-  return planned;
-}
-
-/** Beyond the commit: what fails here is completed by the next holder. */
-async function moveAll(data: FolderVersions, model: ModelRef, planned: readonly Planned[]): Promise<Metadata[]> {
+  if (committed.outcome !== "adopted") throw lostBefore();
+  if (failure !== undefined && moved.length < moves.flat().length) throw completedLater(failure);
   try {
-    const moved = await Promise.all(planned.map((one) => moveToData(data, model, one, { durable: false })));
-    const metadatas = moved.filter((one) => one !== undefined);
-    if (metadatas.length < moved.length) throw lostAfter();
+    const metadatas = await completed(data, model, { planned, moved });
+    if (moved.length <= moves.flat().length) await unlessStoreFails(files.remove(committing));
     return metadatas;
   } catch (error) {
     throw completedLater(error);
   }
+}
+
+/** What became of each output; where others were at work at the same time, what is left to do is done. */
+async function completed(
+  data: FolderVersions,
+  model: ModelRef,
+  { planned, moved }: { readonly planned: readonly Planned[]; readonly moved: readonly StepDone[] },
+): Promise<Metadata[]> {
+  const metadatas: (Metadata | undefined)[] = [];
+  for (const [index, one] of planned.entries()) {
+    const [adopted, , next] = moved.slice(index * stepsOfMove);
+    const { name, version } = one.metadata;
+    if (adopted?.outcome !== "adopted") metadatas.push(await moveToData(data, model, one, { durable: false }));
+    else {
+      metadatas.push(one.metadata);
+      if (next?.isThere !== false) await data.setLatestFrom(model, name, version);
+    }
+  }
+  const there = metadatas.filter((one) => one !== undefined);
+  if (there.length < metadatas.length) throw lostAfter();
+  return there;
+}
+
+const stepsOfMove = 3;
+
+/** What makes a version of one output: its last step finds a later version, if there is one. */
+function movesOf(model: ModelRef, { folder, metadata: { name, version } }: Planned): readonly FileStep[] {
+  return [
+    { do: "adopt", from: folder, to: versionFolder(model, name, version), durable: false },
+    { do: "write", path: latestOf(model, name), text: String(version) },
+    { do: "stat", path: versionFolder(model, name, version + 1) },
+  ];
 }
 
 function completedLater(error: unknown): unknown {

@@ -5,7 +5,7 @@
  * Reads take no lock and see only what was committed. Changes are for whoever holds the model's lock (`held`), and are fenced by it.
  */
 import type { Lease } from "../lock/lease.ts";
-import type { LocalFiles } from "../store/contract.ts";
+import type { LocalFiles, Owned } from "../store/contract.ts";
 import type { ModelRef } from "./layout.ts";
 import type { Metadata } from "./metadata.ts";
 
@@ -38,6 +38,8 @@ export interface Named {
 export interface VersionStore {
   /** Where runs on this machine write their outputs before these are versions. */
   readonly local: LocalFiles;
+  /** True where the very folder that a run has staged becomes data: it takes contents that aren't written yet, and leaves nothing of it. */
+  readonly takesFolder: boolean;
 
   // reads
 
@@ -103,6 +105,12 @@ export interface StagedRun {
   readonly runId: string;
   readonly folder: string;
   readonly outputs: readonly Draft[];
+  /** Only for who `takesFolder`: what is to be written into `raw`, by name of the output. */
+  readonly contents?: ReadonlyMap<string, Uint8Array>;
+  /** Only for who `takesFolder`: what tells that the run lives, where no output has become that yet. */
+  readonly owner?: string | undefined;
+  /** Only for who `takesFolder`, where nothing is in the folder: it gets that file, and who owns it is told here. */
+  owned?(owned: Owned): void;
 }
 
 /** A version without its number. */

@@ -4,10 +4,11 @@
  */
 import { FenError } from "../kernel/errors.ts";
 import type { LocalFiles } from "../store/contract.ts";
+import { highestNumber, saidNumber } from "../store/in-order.ts";
 import { commitFolder, settleFolders, unlessStoreFails } from "./commit.ts";
 import { hashOf, otherContent } from "./brought.ts";
 import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
-import { dataFolder, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
+import { dataFolder, latestOf, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
 import { goneName, removeLeftovers } from "./leftovers.ts";
 import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
 
@@ -18,6 +19,7 @@ const bringing = ".fen/bringing";
 
 export class FolderVersions implements VersionStore {
   readonly local: LocalFiles;
+  readonly takesFolder = true;
   /** What was committed last under a lease, by folder: who commits again under it needn't read a list of all versions that grows with each. */
   readonly #committed = new WeakMap<Held, Map<string, number>>();
 
@@ -40,20 +42,21 @@ export class FolderVersions implements VersionStore {
 
   /** One more than the highest number in use. */
   async nextNumber(model: ModelRef, name: string): Promise<number> {
-    const entries = await this.local.list(dataFolder(model, name));
-    return Math.max(0, ...entries.map((entry) => (/^[1-9]\d*$/.test(entry.name) ? Number(entry.name) : 0))) + 1;
+    return (await highestNumber(this.local, dataFolder(model, name))) + 1;
   }
 
   /**
-   * As `nextNumber`. Where this lease committed the highest number, and `latest` still says that one, nobody (a command that its holder calls) has come
-   * between: each who commits or removes writes `latest`.
+   * Where this lease committed the highest number, and `latest` still says that one, nobody (a command that its holder calls) has come between: each who
+   * commits or removes writes `latest`.
    */
-  async nextNumberFor(model: ModelRef, name: string, held: Held): Promise<number> {
+  highestFor(
+    model: ModelRef,
+    name: string,
+    held: Held,
+  ): { readonly file: string; readonly number: number } | undefined {
     const folder = dataFolder(model, name);
-    const committed = this.#committed.get(held)?.get(folder);
-    return committed !== undefined && (await this.#saidLatest(folder)) === committed
-      ? committed + 1
-      : this.nextNumber(model, name);
+    const number = this.#committed.get(held)?.get(folder);
+    return number === undefined ? undefined : { file: latestOf(model, name), number };
   }
 
   /** Remembers what was committed just now. Where others may commit at the same time, there is nothing to remember. */
@@ -67,14 +70,8 @@ export class FolderVersions implements VersionStore {
   /** What `latest` says if it is there, else the highest number. */
   async latestNumber(model: ModelRef, name: string): Promise<number | undefined> {
     const numbers = await this.numbers(model, name);
-    const number = await this.#saidLatest(dataFolder(model, name));
+    const number = await saidNumber(this.local, latestOf(model, name)); // a link to a folder, or garbage: the numbers tell
     return numbers.includes(number) && number >= (numbers.at(-1) ?? 0) ? number : numbers.at(-1);
-  }
-
-  /** Not a number where it says none. */
-  async #saidLatest(folder: string): Promise<number> {
-    const said = await this.local.read(`${folder}/latest`, { maxBytes: 64 }).catch(() => undefined); // a link to a folder, or garbage: the numbers tell
-    return said === undefined ? Number.NaN : Number(new TextDecoder().decode(said).trim());
   }
 
   async metadata(version: VersionRef): Promise<Metadata | undefined> {
@@ -221,7 +218,7 @@ export class FolderVersions implements VersionStore {
   async setLatestFrom(model: ModelRef, name: string, highest: number): Promise<void> {
     let number = highest;
     for (;;) {
-      await this.local.write(`${dataFolder(model, name)}/latest`, String(number), { durable: false });
+      await this.local.write(latestOf(model, name), String(number), { durable: false });
       if ((await this.local.stat(versionFolder(model, name, number + 1))) === undefined) return;
       const next = (await this.numbers(model, name)).at(-1) ?? number;
       if (next <= number) return;

@@ -19,6 +19,11 @@ export function versionFolder(model: ModelRef, name: string, version: number): s
   return `${dataFolder(model, name)}/${version}`;
 }
 
+/** The file that says which version is the newest. */
+export function latestOf(model: ModelRef, name: string): string {
+  return `${dataFolder(model, name)}/latest`;
+}
+
 export const stagingRoot = ".fen/staging";
 
 export function stagingFolder(model: ModelRef): string {

@@ -32,27 +32,16 @@ export interface Metadata {
   readonly renamedTo?: string;
 }
 
-export function stringifyMetadata(metadata: Metadata): string {
-  const {
-    id,
-    name,
-    version,
-    contentType,
-    lifetime,
-    garbageCollection,
-    streaming,
-    tags,
-    ownerDefinition,
-    createdAt,
-    size,
-    checksum,
-    lifecycle,
-    renamedTo,
-  } = metadata;
+export function stringifyMetadata({ version, ...draft }: Metadata): string {
+  const [before, after] = metadataAround(draft);
+  return `${before}${version}${after}`;
+}
+
+/** The text of a version whose number isn't known yet: what is before that number, and what is behind it. */
+export function metadataAround(draft: Omit<Metadata, "version">): readonly [string, string] {
+  const { id, name, contentType, lifetime, garbageCollection, streaming, tags, ownerDefinition, createdAt } = draft;
+  const { size, checksum, lifecycle, renamedTo } = draft;
   const fields = {
-    id,
-    name,
-    version,
     contentType,
     lifetime,
     garbageCollection,
@@ -65,7 +54,8 @@ export function stringifyMetadata(metadata: Metadata): string {
     lifecycle,
     renamedTo,
   };
-  return stringifyYaml(Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
+  const rest = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  return [`${stringifyYaml({ id, name })}version: `, `\n${stringifyYaml(rest)}`];
 }
 
 /** Throws `data_corrupt` where what must be there isn't. */

@@ -34,6 +34,20 @@ export class LazySpool {
     if (this.#size > mostInMemory) this.#moving ??= this.#move();
   }
 
+  /** All of it, after the last `append`; undefined where it is in the file. Throws what kept the file from being written. */
+  async content(): Promise<Uint8Array | undefined> {
+    await this.#moving;
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.#file === undefined ? joined(this.#chunks, this.#size) : undefined;
+  }
+
+  /** However small it is, it is in the file once this resolves, after the last `append`. */
+  async toFile(): Promise<void> {
+    await (this.#moving ??= this.#move());
+    if (this.#failure !== undefined) throw this.#failure;
+    await this.#file?.close({ durable: false });
+  }
+
   /** Everything, after the last `append`. */
   async *read(): AsyncIterable<Uint8Array> {
     await this.#moving;
@@ -58,4 +72,15 @@ export class LazySpool {
       this.#failure = error;
     }
   }
+}
+
+/** In memory of its own: who passes it on passes on no more than that. */
+function joined(chunks: readonly Uint8Array[], size: number): Uint8Array {
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
 }

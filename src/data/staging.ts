@@ -1,6 +1,6 @@
 /**
- * The outputs of one run before they are data (decision 0003). Written into a staging folder of its own, `<staging of the model>/<run id>/<data name>/`;
- * committed by the store of versions, under the model's lock. What a crash leaves is settled by the next holder.
+ * The outputs of one run before they are data (decision 0003). In a staging folder of its own, `<staging of the model>/<run id>/<data name>/`, or, as long as they are
+ * small, in memory; committed by the store of versions, under the model's lock. What a crash leaves is settled by the next holder.
  */
 import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
@@ -8,7 +8,7 @@ import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
 import { asideFolder, ownerFile, putAside, unlessStoreFails } from "./commit.ts";
-import type { CommitOptions, Draft, Held, VersionStore } from "./contract.ts";
+import type { CommitOptions, Draft, Held, StagedRun, VersionStore } from "./contract.ts";
 import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
 import type { Metadata, Owner } from "./metadata.ts";
 import { LazySpool } from "./spool.ts";
@@ -43,7 +43,7 @@ interface Item {
   readonly fate: Fate;
   readonly folder: string;
   readonly hash: ContentHash;
-  readonly file: Appender;
+  readonly file: LazySpool;
   readonly createdAt: string;
 }
 
@@ -54,6 +54,7 @@ export class Staging {
   readonly #model: ModelRef;
   readonly #folder: string;
   readonly #runId: string;
+  readonly #isLate: boolean;
   readonly #items = new Map<string, Item>();
   readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
@@ -61,7 +62,13 @@ export class Staging {
   /** Committed, and left to `settle`. */
   #unsettled: readonly Metadata[] = [];
 
-  constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
+  /** `isLate`: nobody needs to see that the run is at work before there is something to commit. */
+  constructor(
+    store: VersionStore,
+    machine: Machine,
+    run: { readonly model: ModelRef; readonly runId: string; readonly isLate?: boolean },
+  ) {
+    this.#isLate = run.isLate === true;
     this.#store = store;
     this.#files = store.local;
     this.#machine = machine;
@@ -81,33 +88,28 @@ export class Staging {
   async openFile(name: string, spec: StagedSpec, fate: Fate = {}): Promise<Appender> {
     const folder = `${this.#folder}/${safeDataName(name)}`;
     if (this.#items.has(name)) throw new Error(`the run has written ${name} already`);
-    await this.#own();
-    const file = await this.#files.create(`${folder}/raw`, { from: this.#takeOwner() });
+    const file = this.#spool(`${folder}/raw`, () => this.#takeOwner());
     const hash = new ContentHash();
-    this.#items.set(name, {
-      name,
-      spec,
-      fate,
-      folder,
-      hash,
-      file,
-      createdAt: isoNow(this.#machine),
-    });
+    this.#items.set(name, { name, spec, fate, folder, hash, file, createdAt: isoNow(this.#machine) });
+    if (!this.#isLate) await this.#own();
     return hashing(file, hash);
   }
 
   /** A scratch file that never becomes data. */
   spool(): LazySpool {
-    const path = `${this.#folder}/.spool-${this.#spools.length + 1}`;
-    const spool = new LazySpool({
+    const spool = this.#spool(`${this.#folder}/.spool-${this.#spools.length + 1}`);
+    this.#spools.push(spool);
+    return spool;
+  }
+
+  #spool(path: string, from: () => string | undefined = () => undefined): LazySpool {
+    return new LazySpool({
       create: async () => {
         await this.#own();
-        return this.#files.create(path);
+        return this.#files.create(path, { from: from() });
       },
       stream: () => this.#files.stream(path),
     });
-    this.#spools.push(spool);
-    return spool;
   }
 
   /** The first output is the file that tells that we live, under another name: so a run makes, and removes, one file fewer. */
@@ -144,7 +146,8 @@ export class Staging {
     let metadatas: readonly Metadata[];
     try {
       const outputs = await this.#drafts(options);
-      metadatas = await this.#store.commit({ model, runId, folder, outputs }, held, { last, beside });
+      const staged = { model, runId, folder, outputs, ...(this.#store.takesFolder ? await this.#unwritten() : {}) };
+      metadatas = await this.#store.commit(staged, held, { last, beside });
     } catch (error) {
       if (isSafe(error)) {
         await this.#letGo().catch(() => undefined); // the first error is the one to tell
@@ -153,7 +156,9 @@ export class Staging {
       throw await this.#keepAside(await lossOr(error, held));
     }
     this.#unsettled = metadatas;
-    await unlessStoreFails(this.#discard({ now: false }));
+    await (this.#store.takesFolder && metadatas.length > 0
+      ? this.#letGo()
+      : unlessStoreFails(this.#discard({ now: false })));
     if (durable) await this.settle();
     return this.#committed(metadatas);
   }
@@ -182,7 +187,7 @@ export class Staging {
   async #drafts(options: { readonly owner: Owner; readonly tags: Readonly<Record<string, string>> }): Promise<Draft[]> {
     const drafts: Draft[] = [];
     for (const item of this.#items.values()) {
-      await item.file.close({ durable: false });
+      if (!this.#store.takesFolder) await item.file.toFile();
       const { contentType, lifetime, garbageCollection, streaming, tags } = item.spec;
       drafts.push({
         id: this.#machine.random.uuid(),
@@ -200,6 +205,18 @@ export class Staging {
       });
     }
     return drafts;
+  }
+
+  /** What of the run isn't in its folder yet, for who writes it with the rest. */
+  async #unwritten(): Promise<Pick<StagedRun, "contents" | "owner" | "owned">> {
+    const contents = new Map<string, Uint8Array>();
+    for (const { name, file } of this.#items.values()) {
+      const content = await file.content();
+      if (content !== undefined) contents.set(name, content);
+    }
+    const owner = this.#takeOwner();
+    if (this.#owned !== undefined) return { contents, owner };
+    return { contents, owner, owned: (owned) => (this.#owned = Promise.resolve(owned)) };
   }
 
   /** Forgets everything that isn't committed. The room that it took is free then: where that was too much, there is some for the record. */
@@ -229,6 +246,7 @@ export class Staging {
       await this.#close();
       if (this.#items.size > 0) await putAside(this.#files, this.#folder, this.#runId);
       const path = asideFolder(this.#runId);
+      await this.#writeRest(path);
       if ((await this.#files.stat(path)) === undefined) return error;
       await this.#files.remove(`${path}/${ownerFile}`);
       return keptAside(error, this.#files.locate(path));
@@ -239,9 +257,23 @@ export class Staging {
     }
   }
 
+  /** What wasn't written before it came to nothing. What can't be written now isn't kept: nothing is half there. */
+  async #writeRest(aside: string): Promise<void> {
+    try {
+      for (const { name, file } of this.#items.values()) {
+        const content = await file.content();
+        if (content === undefined || (await isWritten(this.#files, `${name}/raw`, { aside, content }))) continue;
+        await this.#files.write(`${aside}/${name}/raw`, content);
+      }
+    } catch (error) {
+      await this.#files.remove(aside);
+      throw error;
+    }
+  }
+
   async #close(): Promise<void> {
     for (const spool of this.#spools) await spool.close();
-    for (const { file } of this.#items.values()) await file.close({ durable: false });
+    for (const { file } of this.#items.values()) await file.close();
   }
 }
 
@@ -267,17 +299,29 @@ function unsettled(error: FenError): FenError {
   return error.retold({ facts: { committed: true } });
 }
 
+/** In the folder that was put aside, or in the next one: there are two where somebody else has put the first aside while we wrote. */
+async function isWritten(
+  files: LocalFiles,
+  name: string,
+  { aside, content }: { readonly aside: string; readonly content: Uint8Array },
+): Promise<boolean> {
+  for (const folder of [aside, `${aside}.2`])
+    if ((await files.stat(`${folder}/${name}`))?.size === content.length) return true;
+  return false;
+}
+
 /** Counts and hashes what passes; made durable with everything else at the commit. */
-function hashing(file: Appender, hash: ContentHash): Appender {
+function hashing(file: LazySpool, hash: ContentHash): Appender {
   return {
     get size() {
       return file.size;
     },
     append: (bytes) => {
-      file.append(bytes);
-      hash.update(bytes);
+      const data = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+      file.append(data);
+      hash.update(data);
     },
-    sync: () => file.sync(),
-    close: () => file.close({ durable: false }),
+    sync: async () => undefined,
+    close: async () => void (await file.content()),
   };
 }

@@ -13,8 +13,7 @@ export class CLibrary<Name extends string> {
 
   /** `declarations`: as C has them. Throws where the system or the package has no such library. */
   constructor(declarations: Readonly<Record<Name, string>>) {
-    const file = nativePath(`@koromix/koffi-${process.platform}-${process.arch}`, `linux_${process.arch}/koffi.node`);
-    this.#koffi = loadNative(file) as Koffi; // as its package declares it
+    this.#koffi = loadNative(koffiPath()) as Koffi; // as its package declares it
     const library = this.#koffi.load(null);
     const bound = Object.entries<string>(declarations).map(([name, text]) => [name, library.func(text)]);
     this.functions = Object.fromEntries(bound) as Record<Name, CFunction>; // the same names
@@ -24,6 +23,11 @@ export class CLibrary<Name extends string> {
   errno(): number {
     return this.#koffi.errno();
   }
+}
+
+/** Throws where it isn't installed. */
+export function koffiPath(): string {
+  return nativePath(`@koromix/koffi-${process.platform}-${process.arch}`, `linux_${process.arch}/koffi.node`);
 }
 
 interface Koffi {

@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DiskSteps, unsure } from "./disk-steps.ts";
 import { Disk, DiskThread, type LaterFile } from "./disk-thread.ts";
 import { unsyncableFolder } from "./files.ts";
+import { QuickDisk } from "./quick-disk.ts";
 
 let folder: string;
 
@@ -56,7 +58,7 @@ describe("a thread for the disk", () => {
         return isPossible;
       },
     };
-    const thread = new DiskThread(32, disks);
+    const thread = new DiskThread(32, { disks });
     thread.write(file("a", "1"));
     thread.write(file("b", "2"));
     await Promise.all([thread.settled(), thread.settled()]);
@@ -71,7 +73,7 @@ describe("a thread for the disk", () => {
       symlinkSync("a", join(folder, "a")); // which can't be opened
       return false;
     };
-    const thread = new DiskThread(32, { add: () => true, sync });
+    const thread = new DiskThread(32, { disks: { add: () => true, sync } });
     thread.write(file("a", "1"));
     await expect(thread.settled()).rejects.toMatchObject({ code: "ELOOP", path: join(folder, "a") });
   });
@@ -87,21 +89,19 @@ describe("a thread for the disk", () => {
   });
 
   test("thousands that can't be opened are told as one", async () => {
-    const thread = new DiskThread(32, {
-      add: () => true,
-      sync: async () => {
-        rmSync(folder, { recursive: true });
-        symlinkSync(folder, folder); // nothing in it can be opened
-        return false;
-      },
-    });
+    const sync = async () => {
+      rmSync(folder, { recursive: true });
+      symlinkSync(folder, folder); // nothing in it can be opened
+      return false;
+    };
+    const thread = new DiskThread(32, { disks: { add: () => true, sync } });
     for (let number = 0; number < 20_000; number++) thread.write(file(String(number), ""));
     await expect(thread.settled()).rejects.toMatchObject({ code: "ELOOP" });
   }, 60_000);
 
   test("where each is made durable by itself, that is begun before the end", async () => {
     let asked = 0;
-    const thread = new DiskThread(32, { add: () => false, sync: async () => asked++ < 0 });
+    const thread = new DiskThread(32, { disks: { add: () => false, sync: async () => asked++ < 0 } });
     for (let number = 0; number < 200; number++) thread.write(file(String(number), ""));
     await expect.poll(() => asked).toBe(1);
     await thread.settled();
@@ -136,7 +136,13 @@ describe("what the thread does", () => {
       syncs.push((error) => done(error ?? null));
     // Of the port only these two are used.
     const node = { fs: { ...fs, fsync } as unknown as typeof fs, path };
-    new Disk(port as unknown as ConstructorParameters<typeof Disk>[0], node, unsyncableFolder, 32).serve();
+    const rules = { unsyncable: unsyncableFolder, mostOpen: 32, unsure };
+    new Disk(
+      port as unknown as ConstructorParameters<typeof Disk>[0],
+      node,
+      { Steps: DiskSteps, Quick: QuickDisk },
+      rules,
+    ).serve();
   });
 
   const failed = (code: string) => Object.assign(new Error(code), { code });

@@ -6,9 +6,11 @@ import type * as fs from "node:fs";
 import type * as path from "node:path";
 import { dirname } from "node:path";
 import { type MessagePort, Worker } from "node:worker_threads";
+import { type DiskStep, type DiskStepDone, DiskSteps, type SyncAll, unsure } from "./disk-steps.ts";
 import { systemErrorCode } from "./errors.ts";
 import { unsyncableFolder } from "./files.ts";
-import type { WholeDisks } from "./whole-disks.ts";
+import { QuickDisk, type SyncDisk } from "./quick-disk.ts";
+import type { QuickDiskParts, WholeDisks } from "./whole-disks.ts";
 
 export interface LaterFile {
   readonly path: string;
@@ -29,11 +31,15 @@ interface Question {
   readonly sync?: readonly string[];
   /** Beside the others: nobody waits for it. One that has been removed meanwhile needn't be durable. */
   readonly isBeside?: true;
+  /** What is to be done, in its order, in a folder. */
+  readonly root?: string;
+  readonly steps?: readonly DiskStep[];
 }
 
 interface Answer {
   readonly id: number;
   readonly failure?: Failure | undefined;
+  readonly done?: readonly DiskStepDone[];
 }
 
 /** What is left of a system error on its way from thread to thread. */
@@ -44,15 +50,24 @@ interface Failure {
   readonly path?: string | undefined;
 }
 
+/** What came of the steps that were done, and of the next one, if that failed. */
+export interface DiskStepsDone {
+  readonly done: readonly DiskStepDone[];
+  readonly failure?: Error | undefined;
+}
+
 /** Nobody waits for what is written: within so many milliseconds it goes there together. */
 const gatherMs = 5;
 /** Where each file is made durable by itself, it is begun when there are so many. */
 const mostUnsynced = 64;
 
-type Disks = Pick<WholeDisks, "add" | "sync">;
+interface Helpers {
+  readonly disks?: Pick<WholeDisks, "add" | "sync"> | undefined;
+  readonly quick?: QuickDiskParts | undefined;
+}
 
 interface Asked {
-  resolve(): void;
+  resolve(answer: Answer): void;
   reject(error: Error): void;
 }
 
@@ -63,16 +78,22 @@ export class DiskThread {
   #questions: Question[] = [];
   #number = 0;
   #failed: Error | undefined;
-  readonly #disks: Disks | undefined;
+  readonly #disks: Helpers["disks"];
   /** Written, and perhaps not durable yet. */
   #unsynced: string[] = [];
   #settling: Promise<void> = Promise.resolve();
 
-  /** `mostOpen`: so many files are open at a time while they are made durable. `disks`: what makes all that was written durable at once. */
-  constructor(mostOpen: number, disks?: Disks) {
+  /**
+   * `mostOpen`: so many files are open at a time while they are made durable. `disks`: what makes all that was written durable at once. `quick`: the disk that all
+   * is on for which `sync` and `carryOut` are asked.
+   */
+  constructor(mostOpen: number, { disks, quick }: Helpers = {}) {
     this.#disks = disks;
     const given = `require("node:worker_threads").parentPort, { fs: require("node:fs"), path: require("node:path") }`;
-    const code = `new (${Disk.toString()})(${given}, ${JSON.stringify(unsyncableFolder)}, ${mostOpen}).serve()`;
+    const parts = `{ Steps: ${DiskSteps.toString()}, Quick: ${QuickDisk.toString()} }`;
+    const rules = `{ quick: ${JSON.stringify(quick)},  unsyncable: ${JSON.stringify(unsyncableFolder)}, mostOpen: ${mostOpen}, unsure: ${JSON.stringify(unsure)} }`;
+    // What fails says what it is about; where it was asked says nothing to anybody, and takes longer to find out than the call itself.
+    const code = `Error.stackTraceLimit = 0; new (${Disk.toString()})(${given}, ${parts}, ${rules}).serve()`;
     this.#worker = new Worker(code, {
       eval: true,
       env: {},
@@ -86,9 +107,9 @@ export class DiskThread {
   }
 
   /** Undefined where the system gives us no more threads: one only saves time. */
-  static start(mostOpen: number, disks?: Disks): DiskThread | undefined {
+  static start(mostOpen: number, helpers: Helpers = {}): DiskThread | undefined {
     try {
-      return new DiskThread(mostOpen, disks);
+      return new DiskThread(mostOpen, helpers);
     } catch (error) {
       if (systemErrorCode(error) === "ERR_WORKER_INIT_FAILED") return undefined;
       throw error;
@@ -125,16 +146,25 @@ export class DiskThread {
   }
 
   /** Resolves when these files and folders survive a power cut. Throws as the system does. */
-  sync(paths: Iterable<string>): Promise<void> {
-    return this.#ask({ sync: [...paths] });
+  async sync(paths: Iterable<string>): Promise<void> {
+    await this.#ask({ sync: [...paths] });
   }
 
-  #ask(question: Omit<Question, "id">): Promise<void> {
+  /** Does these one after the other, up to the first that fails or adopts nothing, in `root` alone: a link that leads out of it is a failure (`unsure`). */
+  async carryOut(root: string, steps: readonly DiskStep[]): Promise<DiskStepsDone> {
+    const { done = [], failure } = await this.#ask({ root, steps }, { isTold: true });
+    return { done, ...(failure === undefined ? {} : { failure: errorOf(failure) }) };
+  }
+
+  /** `isTold`: a failure is part of the answer. */
+  #ask(question: Omit<Question, "id">, { isTold = false } = {}): Promise<Answer> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     const id = this.#number++;
     return new Promise((resolve, reject) => {
       if (this.#asked.size === 0) this.#worker.ref();
-      this.#asked.set(id, { resolve, reject });
+      const answered = (answer: Answer) =>
+        answer.failure === undefined || isTold ? resolve(answer) : reject(errorOf(answer.failure));
+      this.#asked.set(id, { resolve: answered, reject });
       if (this.#questions.push({ ...question, id }) === 1) setImmediate(() => this.#post());
     });
   }
@@ -147,12 +177,11 @@ export class DiskThread {
       this.#worker.postMessage(questions);
   }
 
-  #told({ id, failure }: Answer): void {
-    const asked = this.#asked.get(id);
-    this.#asked.delete(id);
+  #told(answer: Answer): void {
+    const asked = this.#asked.get(answer.id);
+    this.#asked.delete(answer.id);
     if (this.#asked.size === 0) this.#worker.unref();
-    if (failure === undefined) asked?.resolve();
-    else asked?.reject(Object.assign(new Error(failure.message), { code: failure.code, path: failure.path }));
+    asked?.resolve(answer);
   }
 
   #ended(error: Error): void {
@@ -160,6 +189,24 @@ export class DiskThread {
     for (const { reject } of this.#asked.values()) reject(error);
     this.#asked.clear();
   }
+}
+
+function errorOf({ message, code, path }: Failure): Error {
+  return Object.assign(new Error(message), { code, path });
+}
+
+interface DiskRules {
+  readonly unsyncable: readonly string[];
+  readonly mostOpen: number;
+  readonly unsure: string;
+  readonly quick?: QuickDiskParts | undefined;
+}
+
+interface Syncing {
+  readonly isBeside: boolean;
+  /** Files that are open already, by path. */
+  readonly open?: ReadonlyMap<string, number> | undefined;
+  over(failure?: Failure): void;
 }
 
 /** What the thread does. Its code is given to it as text: nothing outside of the class can be used. */
@@ -172,6 +219,8 @@ export class Disk {
   readonly #fs: typeof fs;
   readonly #path: typeof path;
   readonly #unsyncable: readonly string[];
+  readonly #steps: DiskSteps;
+  #quick: QuickDisk | undefined;
   /** What is made durable beside the rest. */
   readonly #beside: (() => void)[] = [];
   readonly #waiting: (() => void)[] = [];
@@ -182,23 +231,53 @@ export class Disk {
   constructor(
     port: Pick<MessagePort, "on" | "postMessage">,
     node: { readonly fs: typeof fs; readonly path: typeof path },
-    unsyncable: readonly string[],
-    mostOpen: number,
+    { Steps, Quick }: { readonly Steps: typeof DiskSteps; readonly Quick: typeof QuickDisk },
+    rules: DiskRules,
   ) {
-    this.#mostOpen = mostOpen;
+    this.#mostOpen = rules.mostOpen;
     this.#port = port;
     this.#fs = node.fs;
     this.#path = node.path;
-    this.#unsyncable = unsyncable;
+    this.#unsyncable = rules.unsyncable;
+    const sync: SyncAll = (paths, open) =>
+      new Promise((resolve, reject) => {
+        const over = (failure?: Failure) => (failure === undefined ? resolve() : reject(failure));
+        this.#syncAll(paths, { isBeside: false, open, over });
+      });
+    this.#steps = new Steps(node, sync, rules);
+    if (rules.quick !== undefined) this.#quick = this.#load(Quick, rules.quick);
+  }
+
+  #load(Quick: typeof QuickDisk, { folder, library, declaration }: QuickDiskParts): QuickDisk | undefined {
+    try {
+      const koffi: { exports: unknown } = { exports: {} };
+      process.dlopen(koffi, library);
+      const { load } = koffi.exports as { load(path: null): { func(text: string): { async: SyncDisk } } };
+      const syncfs = load(null).func(declaration);
+      return new Quick(this.#fs, (fd, done) => syncfs.async(fd, done), folder);
+    } catch {
+      return undefined; // each file is made durable by itself
+    }
   }
 
   serve(): void {
     this.#port.on("message", ({ files, asked }: Questions) => {
       for (const file of files) this.#write(file);
-      for (const question of asked)
-        if (question.sync === undefined) this.#answer({ id: question.id, failure: this.#failure });
-        else this.#syncAll(question.id, question.sync, question.isBeside === true);
+      for (const { id, sync, isBeside = false, root, steps } of asked)
+        if (root !== undefined && steps !== undefined) void this.#carryOut(id, root, steps);
+        else if (sync === undefined) this.#answer({ id, failure: this.#failure });
+        else this.#syncAll(sync, { isBeside, over: (failure) => this.#answer({ id, failure }) });
     });
+  }
+
+  async #carryOut(id: number, root: string, steps: readonly DiskStep[]): Promise<void> {
+    const done: DiskStepDone[] = [];
+    try {
+      await this.#steps.carryOut(root, steps, (one) => done.push(one));
+      this.#answer({ id, done });
+    } catch (error) {
+      this.#answer({ id, done, failure: this.#plain(error, (error as Failure).path ?? steps[done.length]?.path) });
+    }
   }
 
   #write({ path: target, aside, text }: LaterFile): void {
@@ -235,17 +314,23 @@ export class Disk {
     }
   }
 
-  #syncAll(id: number, paths: readonly string[], isBeside: boolean): void {
+  #syncAll(paths: readonly string[], how: Syncing): void {
+    // For one alone its own sync is as quick; and what is beside has been made durable as a whole before, if that is possible.
+    if (this.#quick === undefined || how.isBeside || paths.length < 2) return this.#syncEach(paths, how);
+    void this.#quick.sync().then((isDone) => (isDone ? how.over() : this.#syncEach(paths, how)));
+  }
+
+  #syncEach(paths: readonly string[], { isBeside, over, open }: Syncing): void {
     let left = paths.length;
     let failure: Failure | undefined;
-    if (left === 0) this.#answer({ id });
+    if (left === 0) over();
     for (const one of paths) {
       const done = (failed: Failure | undefined) => {
         if (isBeside) this.#besideNow--;
         if (!isBeside || failed?.code !== "ENOENT") failure ??= failed;
-        if (--left === 0) this.#answer({ id, failure });
+        if (--left === 0) over(failure);
       };
-      (isBeside ? this.#beside : this.#waiting).push(() => this.#syncNow(one, done));
+      (isBeside ? this.#beside : this.#waiting).push(() => this.#syncNow(one, open?.get(one), done));
     }
     this.#begin();
   }
@@ -264,17 +349,17 @@ export class Disk {
     return next;
   }
 
-  #syncNow(file: string, done: (failed: Failure | undefined) => void): void {
+  #syncNow(file: string, open: number | undefined, done: (failed: Failure | undefined) => void): void {
     let fd: number;
     try {
-      fd = this.#fs.openSync(file, "r");
+      fd = open ?? this.#fs.openSync(file, "r");
     } catch (error) {
       return done(this.#plain(error, file));
     }
     this.#openNow++;
     this.#fs.fsync(fd, (error) => {
       const isRefused = this.#unsyncable.includes(error?.code ?? "") && this.#fs.fstatSync(fd).isDirectory();
-      this.#fs.closeSync(fd);
+      if (open === undefined) this.#fs.closeSync(fd);
       this.#openNow--;
       done(error === null || isRefused ? undefined : this.#plain(error, file));
       this.#begin();

@@ -1,5 +1,6 @@
 /** Whole files, written at once or not at all, and read with a limit. For the files that live in git and for drivers. */
 import {
+  close,
   closeSync,
   constants,
   type Dirent,
@@ -14,6 +15,7 @@ import {
   readSync,
   renameSync,
   rmdirSync,
+  unlink,
   unlinkSync,
   writeSync,
 } from "node:fs";
@@ -205,6 +207,19 @@ export function listFolder(path: string): Dirent[] {
       if (!isAbsence(error) || lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
     }
   }
+}
+
+/** In other threads; names that aren't there are passed over. Resolves when all are gone; rejects with the first failure, as the system tells it. */
+export async function closeThenRemove(fd: number, paths: readonly string[]): Promise<void> {
+  await new Promise((resolve) => close(fd, resolve));
+  await all(
+    paths.map(
+      (path) =>
+        new Promise<void>((resolve, reject) =>
+          unlink(path, (error) => (error === null || isAbsence(error) ? resolve() : reject(error))),
+        ),
+    ),
+  );
 }
 
 /** Removes a file; true where there was one. Other failures are thrown as they are. */

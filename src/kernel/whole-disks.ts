@@ -5,7 +5,7 @@
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { release } from "node:os";
 import { dirname } from "node:path";
-import { callInThread, CLibrary } from "./c-library.ts";
+import { callInThread, CLibrary, koffiPath } from "./c-library.ts";
 
 /** Older kernels don't tell by `syncfs` that something could not be written (syncfs(2)). */
 const firstHonest = [5, 8] as const;
@@ -26,12 +26,8 @@ export class WholeDisks {
 
   /** Undefined where the system has no such call, or one that doesn't say what went wrong. */
   static load(isTrusted: (folder: string) => boolean, kernel: string = release()): WholeDisks | undefined {
-    if (process.platform !== "linux" || isOlder(kernel)) return undefined;
-    try {
-      return new WholeDisks(new CLibrary({ syncfs: "int syncfs(int fd)" }), isTrusted);
-    } catch {
-      return undefined; // another processor, another C library, or a package that was left out
-    }
+    const library = loadSyncfs(kernel);
+    return library === undefined ? undefined : new WholeDisks(library, isTrusted);
   }
 
   /** Before something is written to the folder: a disk says only what has gone wrong since. False where `sync` won't do for it. */
@@ -68,6 +64,30 @@ export class WholeDisks {
     return this.#isPossible;
   }
 }
+
+function loadSyncfs(kernel: string): CLibrary<"syncfs"> | undefined {
+  if (process.platform !== "linux" || isOlder(kernel)) return undefined;
+  try {
+    return new CLibrary({ syncfs: declaration });
+  } catch {
+    return undefined; // another processor, another C library, or a package that was left out
+  }
+}
+
+/** What another thread needs for a `QuickDisk` of a folder; undefined where the system has no such call, or nobody trusts the disk to say what went wrong. */
+export function quickDiskParts(folder: string, isTrusted: (folder: string) => boolean): QuickDiskParts | undefined {
+  if (loadSyncfs(release()) === undefined || !isTrusted(folder)) return undefined;
+  return { folder, library: koffiPath(), declaration };
+}
+
+export interface QuickDiskParts {
+  readonly folder: string;
+  /** Path of koffi's library. */
+  readonly library: string;
+  readonly declaration: string;
+}
+
+const declaration = "int syncfs(int fd)";
 
 function isOlder(version: string): boolean {
   const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10));

@@ -85,8 +85,7 @@ export class LockManager {
    */
   async acquire(requests: readonly LockRequest[], options: AcquireOptions = {}): Promise<Lease> {
     const wait = new Wait(this.#machine, this.#driver, options);
-    this.#inherited ??= this.#inherit();
-    const inherited = await this.#inherited;
+    const inherited = await (this.#inherited ??= this.#inherit());
     const above = options.within?.holdings ?? inherited.holdings;
     const { owner = this.#machine.random.uuid(), holdings: beside = [] } = options.beside ?? {};
     const grants: Grant[] = [];
@@ -99,6 +98,7 @@ export class LockManager {
         const within = [...inherited.unshared, ...above, ...beside, ...grants.slice(-1).map((grant) => grant.holding)];
         grants.push(await this.#take(request, claimOf(this.#machine, { owner, within, under }), wait, above));
       }
+      await Promise.all(grants.map(({ ready }) => ready));
     } catch (error) {
       throw await giveBack(grants, error);
     }

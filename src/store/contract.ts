@@ -7,6 +7,8 @@
  * Failures: `FenError` of kind `unavailable`. A failed read is never an absence: only a clean "not there" is.
  */
 
+import type { FenError } from "../kernel/errors.ts";
+
 export interface Datastore {
   /** "filesystem", "s3", ... */
   readonly kind: string;
@@ -95,6 +97,57 @@ export interface LocalFiles extends Files {
   own(path: string): Promise<Owned>;
   /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */
   owner(path: string): Promise<"alive" | "dead" | "absent">;
+  /**
+   * Does several things one after the other, up to the first that fails, or adopts nothing: gives what came of each that was done. Another thread may do them
+   * (see `later`), which spares the one that asks nearly all of the work.
+   */
+  inOrder(steps: readonly FileStep[]): Promise<StepsDone>;
+}
+
+/** One of several things to do, as the method of that name does it. */
+export type FileStep =
+  | { readonly do: "own"; readonly path: string }
+  /** A new file with all that is to be in it, closed; not durable yet. */
+  | {
+      readonly do: "create";
+      readonly path: string;
+      readonly content: Uint8Array | string;
+      readonly from?: string | undefined;
+    }
+  /**
+   * The same, with a number between two texts: one more than the highest that something in `folder` is called. `known`: if `file` still says that number, it is
+   * the highest, and nobody needs to read the whole folder.
+   */
+  | {
+      readonly do: "number";
+      readonly path: string;
+      readonly folder: string;
+      readonly around: readonly [string, string];
+      readonly known?: { readonly file: string; readonly number: number } | undefined;
+    }
+  | { readonly do: "settle"; readonly path: string; readonly files: readonly string[] }
+  | { readonly do: "adopt"; readonly from: string; readonly to: string; readonly durable: boolean }
+  /** Not durable. */
+  | { readonly do: "write"; readonly path: string; readonly text: string }
+  | { readonly do: "stat"; readonly path: string }
+  | { readonly do: "remove"; readonly path: string };
+
+/** What came of a step: only what a step of its kind gives. */
+export interface StepDone {
+  /** Of `own`. */
+  readonly owned?: Owned;
+  /** Of `number`: the one that was written. */
+  readonly number?: number;
+  /** Of `adopt`. */
+  readonly outcome?: "adopted" | "taken" | "absent";
+  /** Of `stat`. */
+  readonly isThere?: boolean;
+}
+
+export interface StepsDone {
+  readonly done: readonly StepDone[];
+  /** What came of the next one, where that failed. */
+  readonly failure?: FenError;
 }
 
 /** Journals of runs, and who carries them out: written by one command, read by all, wherever they are. Paths that are owned aren't journals. */
@@ -272,6 +325,8 @@ export interface Grant {
   readonly mode: LockMode;
   readonly nonce: string;
   readonly token: number;
+  /** Nobody may work under it before this resolves: what keeps its token from being given out twice is on its way to the disk. Who takes many waits once. */
+  readonly ready?: Promise<void> | undefined;
   /** What is handed down to commands that the holder calls; a child must inherit the descriptor, so that the lock lives as long as the work. */
   readonly holding: Holding;
   /** Asks the store: is it still ours? Cheap; called before every commit. What was proved within `recentMs` (0) needs no new proof. */

@@ -2,6 +2,8 @@
 import { Stops } from "./stops.ts";
 
 export interface Slot {
+  /** The work is done, and what is left of it mostly waits for others: another may begin, as long as few are finishing. Idempotent. */
+  finish(): void;
   /** Gives it back. Idempotent. */
   release(): void;
 }
@@ -16,10 +18,12 @@ export class Slots<T> {
   readonly #waiting: Asker<T>[] = [];
   readonly #stops = new Stops();
   #free: number;
+  #freeToFinish: number;
 
-  /** `most`: undefined for any number. */
-  constructor(most: number | undefined, compare: (a: T, b: T) => number) {
+  /** `most`: undefined for any number. `finishing`: so many who are finishing don't count. */
+  constructor(most: number | undefined, compare: (a: T, b: T) => number, { finishing = 0 } = {}) {
     this.#free = most ?? Infinity;
+    this.#freeToFinish = finishing;
     this.#compare = compare;
   }
 
@@ -28,16 +32,26 @@ export class Slots<T> {
     if (signal.aborted) throw signal.reason;
     if (this.#free > 0) this.#free--;
     else await this.#wait(who, signal);
-    let isOver = false;
+    let stage: "at work" | "finishing" | "over" = "at work";
     return {
+      finish: () => {
+        if (stage !== "at work" || this.#freeToFinish === 0) return;
+        stage = "finishing";
+        this.#freeToFinish--;
+        this.#passOn();
+      },
       release: () => {
-        if (isOver) return;
-        isOver = true;
-        const next = this.#first();
-        if (next === undefined) this.#free++;
-        else next.begin();
+        if (stage === "at work") this.#passOn();
+        if (stage === "finishing") this.#freeToFinish++;
+        stage = "over";
       },
     };
+  }
+
+  #passOn(): void {
+    const next = this.#first();
+    if (next === undefined) this.#free++;
+    else next.begin();
   }
 
   #wait(who: T, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 /** The real files of a datastore, where a test may step in before or after the effect of each change, and where a "process" can die. */
-import type { LocalFiles, Owned } from "../../src/store/contract.ts";
+import type { FileStep, LocalFiles, Owned } from "../../src/store/contract.ts";
+import { doInOrder } from "../../src/store/in-order.ts";
 
 const changes = ["write", "replace", "create", "settle", "adopt", "keep", "own", "remove"] as const;
 type Change = (typeof changes)[number];
@@ -32,6 +33,7 @@ export class FaultyFiles {
         return result;
       };
     const faulty = new Map<string | symbol, unknown>(changes.map((method) => [method, around(method)]));
+    faulty.set("inOrder", (steps: readonly FileStep[]) => doInOrder(this.files, steps));
     this.files = new Proxy(real, {
       get: (target, name) => {
         if (this.#isDead) throw new Killed("dead");

@@ -1,6 +1,7 @@
 /** A datastore's files and journals in memory, for one process: everything is there at once, nothing waits for anything but its turn. */
 import { compareCodePoints } from "../../src/kernel/order.ts";
-import type { Appender, Entry, FileInfo, LocalFiles, Owned } from "../../src/store/contract.ts";
+import type { Appender, Entry, FileInfo, FileStep, LocalFiles, Owned, StepsDone } from "../../src/store/contract.ts";
+import { doInOrder } from "../../src/store/in-order.ts";
 
 /** What was written, piece by piece. */
 interface Stored {
@@ -34,6 +35,10 @@ export class MemoryFiles implements LocalFiles {
     const size = this.files.get(path)?.size;
     if (size !== undefined) return { size, modifiedAt: 0, kind: "file" };
     return this.#below(path).length === 0 ? undefined : { size: 0, modifiedAt: 0, kind: "folder" };
+  }
+
+  inOrder(steps: readonly FileStep[]): Promise<StepsDone> {
+    return doInOrder(this, steps);
   }
 
   async write(path: string, bytes: Uint8Array | string): Promise<void> {

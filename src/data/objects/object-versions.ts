@@ -39,6 +39,7 @@ interface Known {
 
 export class ObjectVersions implements VersionStore {
   readonly local: LocalFiles;
+  readonly takesFolder = false;
   readonly #parts: ObjectParts;
   readonly #pushes: Pushes;
   readonly #known = new Map<string, Known>();

@@ -32,13 +32,16 @@ import {
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
 import { all } from "../../../kernel/several.ts";
-import { WholeDisks } from "../../../kernel/whole-disks.ts";
-import type { Appender, Entry, FileInfo, LaterFiles, LocalFiles, Owned } from "../../contract.ts";
+import { quickDiskParts, WholeDisks } from "../../../kernel/whole-disks.ts";
+import type { Appender, Entry, FileInfo, FileStep, LaterFiles, LocalFiles, Owned, StepsDone } from "../../contract.ts";
+import { doInOrder } from "../../in-order.ts";
 import { FileAppender } from "./appender.ts";
+import { DurableNames } from "./durable-names.ts";
 import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { isSyncedAsWhole } from "./mounts.ts";
 import { ownerOf, ownFile } from "./owned.ts";
+import { StepsElsewhere } from "./steps-elsewhere.ts";
 import { Syncs } from "./syncs.ts";
 
 const chunkBytes = 64 * 1024;
@@ -48,14 +51,16 @@ export class FilesystemFiles implements LocalFiles {
   readonly #kernel: () => KernelLocks;
   /** Folders in which we made folders whose names aren't durable yet. */
   readonly #unsettled = new Set<string>();
-  /** Folders whose names we have made durable, or are about to: what tells when they are. */
-  readonly #named = new Map<string, Promise<unknown>>();
+  readonly #names: DurableNames;
   /** Folders that were found to be inside of the datastore, links considered: asked once per command. */
   readonly #inRoot = new Set<string>();
   readonly #mostSyncs: () => number;
   #syncsMade: Syncs | undefined;
   /** Once there is much to write: from then on it does the syncs of commits, too. */
   #thread: DiskThread | undefined;
+  #elsewhere: StepsElsewhere | undefined;
+  /** Files that tell that we live. */
+  readonly #owned = new Set<string>();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable; asked when the first are. */
@@ -63,6 +68,7 @@ export class FilesystemFiles implements LocalFiles {
     this.#root = root;
     this.#kernel = options.kernel;
     this.#mostSyncs = options.mostSyncs;
+    this.#names = new DurableNames(root, (paths) => (this.#thread ?? this.#syncs).sync(paths));
   }
 
   get #syncs(): Syncs {
@@ -130,7 +136,10 @@ export class FilesystemFiles implements LocalFiles {
   async create(path: string, { from }: { readonly from?: string | undefined } = {}): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      const fd = (from === undefined ? undefined : this.#openSame(this.#inside(from), full)) ?? this.#open(full);
+      const owned = from === undefined ? undefined : this.#inside(from);
+      // Not what only has the life of another: that would be written into.
+      const isOwn = owned !== undefined && this.#owned.has(owned);
+      const fd = (isOwn ? this.#openSame(owned, full) : undefined) ?? this.#open(full);
       return new FileAppender(fd, full, { folders: this.#upToRoot(dirname(full)) });
     } catch (error) {
       throw storeError(error, "the file", full);
@@ -158,8 +167,11 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   later(): LaterFiles | undefined {
-    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs(), WholeDisks.load(isSyncedAsWhole)));
+    const disks = WholeDisks.load(isSyncedAsWhole);
+    const quick = quickDiskParts(this.#root, isSyncedAsWhole);
+    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs(), { disks, quick }));
     if (thread === undefined) return undefined;
+    this.#elsewhere ??= new StepsElsewhere(thread, this.#root);
     const folders = new Set<string>();
     return {
       write: (path, text) => {
@@ -170,7 +182,7 @@ export class FilesystemFiles implements LocalFiles {
       settled: async () => {
         try {
           await thread.settled();
-          await all([...this.#above(folders)].map((folder) => this.#syncNames(folder)));
+          await all([...this.#above(folders)].map((folder) => this.#names.in(folder)));
         } catch (error) {
           throw storeError(error, "the file", pathOf(error) ?? this.#root);
         }
@@ -183,7 +195,8 @@ export class FilesystemFiles implements LocalFiles {
     try {
       const above = this.#upToRoot(dirname(dirname(full))).filter((folder) => this.#unsettled.has(folder));
       const below = files === undefined ? treeOf(full) : withFolders(full, files);
-      await (this.#thread ?? this.#syncs).sync([...above, ...below]);
+      const all = new Set([...above, ...below]);
+      await (this.#elsewhere?.settle(full, all) ?? this.#syncs.sync(all));
       for (const folder of above) this.#unsettled.delete(folder);
     } catch (error) {
       throw storeError(error, "the folder", full);
@@ -200,11 +213,8 @@ export class FilesystemFiles implements LocalFiles {
     try {
       if (isThere(target)) return "taken";
       const made = moveFolder(source, target);
-      // What was known of their names is of folders that somebody has removed.
-      if (made !== undefined)
-        for (let folder = dirname(target); folder.length >= made.length; folder = dirname(folder))
-          this.#named.delete(folder);
-      if (durable) await this.#keep(target);
+      if (made !== undefined) this.#names.forget(dirname(target), made);
+      if (durable) await this.#names.keep(target);
       return "adopted";
     } catch (error) {
       const code = systemErrorCode(error) ?? "";
@@ -217,45 +227,38 @@ export class FilesystemFiles implements LocalFiles {
   async keep(paths: readonly string[]): Promise<void> {
     const targets = paths.map((path) => this.#inside(path));
     try {
-      await all(targets.map((target) => this.#keep(target)));
+      await all(targets.map((target) => this.#names.keep(target)));
     } catch (error) {
       throw storeError(error, "the folders", this.#root);
     }
-  }
-
-  /** Also where others have made the folders above, for something that needn't be durable. */
-  async #keep(target: string): Promise<void> {
-    const folder = dirname(target);
-    await all([this.#syncNames(folder), this.#name(folder)]);
-  }
-
-  /** Resolves when the name of the folder is durable, and those of the folders above: asked of the disk once. */
-  #name(folder: string): Promise<unknown> {
-    if (folder === this.#root) return Promise.resolve();
-    const known = this.#named.get(folder);
-    if (known !== undefined) return known;
-    const naming = this.#keep(folder).catch((error: unknown) => {
-      if (this.#named.get(folder) === naming) this.#named.delete(folder);
-      throw error;
-    });
-    this.#named.set(folder, naming);
-    return naming;
-  }
-
-  async #syncNames(folder: string): Promise<void> {
-    await (this.#thread ?? this.#syncs).sync([folder]).catch((error: unknown) => {
-      if (!isAbsence(error)) throw error; // somebody has removed it, with all that is in it
-    });
   }
 
   async own(path: string): Promise<Owned> {
     const full = this.#inside(path);
     try {
       this.#makeFolders(dirname(full));
-      return ownFile(full, this.#kernel());
+      const owned = ownFile(full, this.#kernel());
+      this.#owned.add(full);
+      return {
+        letGo: (options) => {
+          this.#owned.delete(full);
+          owned.letGo(options);
+        },
+      };
     } catch (error) {
       throw storeError(error, "the file", full);
     }
+  }
+
+  async inOrder(steps: readonly FileStep[]): Promise<StepsDone> {
+    const [living] = this.#owned;
+    const unsettled = (path: string) => this.#upToRoot(path).filter((folder) => this.#unsettled.has(folder));
+    const there = await this.#elsewhere?.carryOut(steps, { living, unsettled });
+    if (there === undefined) return doInOrder(this, steps);
+    for (const { last, first } of there.made) this.#names.forget(last, first);
+    if (!there.isUnsure) return there;
+    const { done, failure } = await doInOrder(this, steps.slice(there.done.length));
+    return { done: [...there.done, ...done], ...(failure === undefined ? {} : { failure }) };
   }
 
   async owner(path: string): Promise<"alive" | "dead" | "absent"> {

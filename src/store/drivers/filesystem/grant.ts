@@ -2,6 +2,7 @@
 import { closeSync } from "node:fs";
 import { FenError } from "../../../kernel/errors.ts";
 import { isoNow } from "../../../kernel/iso-time.ts";
+import { all } from "../../../kernel/several.ts";
 import type { Grant, Holding, LockMode, LockRecord, Resource } from "../../contract.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
@@ -31,6 +32,8 @@ interface Held {
   /** How often the lock had been revoked when it was taken: read before the lock, so that none is overlooked. */
   readonly generation: number;
   readonly ticket: OwnTicket;
+  /** See `Grant`. */
+  readonly ready: Promise<void> | undefined;
   /** The record, by its file; undefined where none is published. */
   readonly draft: RecordDraft | undefined;
   /** Lets go of what was of use until the grant. */
@@ -45,6 +48,7 @@ export class FilesystemGrant implements Grant {
   /** What carries the lock: a descriptor of its own, or that of all who rest. */
   #fd: number;
   #isResting = false;
+  #hasRested = false;
   #restCheckedAt = -Infinity;
   /** It didn't arrive when it was moved. */
   #isLost = false;
@@ -75,6 +79,10 @@ export class FilesystemGrant implements Grant {
 
   get token(): number {
     return this.#held.record.token ?? 0;
+  }
+
+  get ready(): Promise<void> | undefined {
+    return this.#held.ready;
   }
 
   get holding(): Holding {
@@ -118,6 +126,7 @@ export class FilesystemGrant implements Grant {
     const own = this.#fd;
     this.#move(this.#folder.commonDescriptor);
     this.#isResting = true;
+    this.#hasRested = true;
     this.#restCheckedAt = this.#folder.machine.clock.monotonic();
     closeSync(own);
   }
@@ -143,6 +152,13 @@ export class FilesystemGrant implements Grant {
     const { ticket, draft, tidy } = this.#held;
     const inTheWay = [() => this.#removeRecord(), () => this.#unlock(), () => ticket.leave()];
     const tidying = [tidy, () => draft?.close(), () => draft?.removeMadeFolder(), () => this.#close()];
+    if (this.#hasRested && this.mode !== "shared") {
+      try {
+        return runAll([...inTheWay.slice(0, -1), tidy, () => this.#close()]);
+      } finally {
+        await this.#removeFilesSoon();
+      }
+    }
     const giveBack = () => runAll([...inTheWay, ...tidying]);
     if (this.mode !== "shared" || draft === undefined) return giveBack();
     // Those who share take turns here, so that the record of one who stays is never taken away. Where there is no way through the gate (no
@@ -156,6 +172,13 @@ export class FilesystemGrant implements Grant {
       if (isGiven) throw error;
       giveOnce();
     });
+  }
+
+  /** Who holds hundreds has more to do than to wait until files are removed: others do that. */
+  async #removeFilesSoon(): Promise<void> {
+    const { ticket, draft } = this.#held;
+    await all([ticket.leaveSoon(), draft?.closeSoon()]);
+    draft?.removeMadeFolder();
   }
 
   #removeRecord(): void {

@@ -91,14 +91,12 @@ export class LockTable {
     }
   }
 
-  /** The ranges that stand for `slot` now. More than one only for a datastore around revoked bytes. */
-  ranges(slot: Slot): readonly ByteRange[] {
+  /** The ranges that stand for `slot` now, its lock having been revoked so often. More than one only for a datastore around revoked bytes. */
+  ranges(slot: Slot, generation: number = this.generation(slot.resource)): readonly ByteRange[] {
     const { resource } = slot;
     if (slot.under !== undefined)
-      return [
-        { start: sharesStart + (this.#hash(`${slotKey(slot)}#${this.generation(resource)}`) % shareBytes), length: 1 },
-      ];
-    if (resource.kind === "model") return [{ start: this.#byteOf(resource, this.generation(resource)), length: 1 }];
+      return [{ start: sharesStart + (this.#hash(`${slotKey(slot)}#${generation}`) % shareBytes), length: 1 }];
+    if (resource.kind === "model") return [{ start: this.#byteOf(resource, generation), length: 1 }];
     return around(this.#revokedBytes());
   }
 

@@ -216,7 +216,7 @@ export class FilesystemPlace implements Place {
     if (this.#fd !== undefined && !table.isCurrent(this.#fd)) this.#letGo(); // opened while we waited, and replaced since
     this.#fd ??= table.open();
     this.#generation = table.generation(this.#slot.resource);
-    const ranges = this.#ranges();
+    const ranges = table.ranges(this.#slot, this.#generation);
     if (!table.tryLock(this.#fd, ranges, this.#mode)) return table.isCurrent(this.#fd) ? "busy" : this.#reopen();
     this.#locked = ranges;
     // The table may have been replaced, or the lock revoked, between our look and our lock: then this lock means nothing.
@@ -292,6 +292,7 @@ export class FilesystemPlace implements Place {
       ranges,
       generation: this.#generation,
       ticket: this.#ticket,
+      ready: this.#tokens.reserved,
       draft: this.#hasRecord ? this.#draft : undefined,
       tidy: () => this.#tidy(),
     });

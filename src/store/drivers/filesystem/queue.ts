@@ -10,7 +10,7 @@
 import { closeSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
+import { closeThenRemove, isAbsence, openInMadeFolder, removeFile } from "../../../kernel/files.ts";
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { inFolder } from "../../../kernel/paths.ts";
 import type { LockMode, LockRecord } from "../../contract.ts";
@@ -229,6 +229,13 @@ export class OwnTicket {
     this.#left = true;
     closeSync(this.#fd); // before: some filesystems take much longer to remove a file that is open
     removeFile(this.#path);
+  }
+
+  /** As `leave`, but nobody is kept from other work meanwhile. */
+  async leaveSoon(): Promise<void> {
+    if (this.#left) return;
+    this.#left = true;
+    await closeThenRemove(this.#fd, [this.#path]);
   }
 }
 

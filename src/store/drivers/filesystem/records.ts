@@ -20,7 +20,14 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
-import { isAbsence, isUnwritten, openInMadeFolder, removeFile, writeFileAtomicSync } from "../../../kernel/files.ts";
+import {
+  closeThenRemove,
+  isAbsence,
+  isUnwritten,
+  openInMadeFolder,
+  removeFile,
+  writeFileAtomicSync,
+} from "../../../kernel/files.ts";
 import type { Clock } from "../../../kernel/machine.ts";
 import { inFolder } from "../../../kernel/paths.ts";
 import type { LockRecord, Resource } from "../../contract.ts";
@@ -205,6 +212,15 @@ export class RecordDraft {
     this.#isOut = false;
     this.#hasText = false;
     this.discard();
+  }
+
+  /** As `close`, but nobody is kept from other work meanwhile. */
+  async closeSoon(): Promise<void> {
+    const [fd, left] = [this.#fd, [...this.#left]];
+    this.#fd = undefined;
+    this.#left.clear();
+    this.close();
+    if (fd !== undefined) await closeThenRemove(fd, left).catch(() => undefined); // as `discard`
   }
 
   /** Removes the folder where it was made for the record and nothing else came into it. */

@@ -1,5 +1,5 @@
 /** Fencing tokens: a number per resource that only grows. Written in place (one sector), under the exclusive lock. */
-import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fdatasync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { storeError } from "../../../kernel/errors.ts";
 import { isAbsence, openInMadeFolder } from "../../../kernel/files.ts";
@@ -23,6 +23,7 @@ export class TokenFile {
   readonly #folder: LockFolder;
   readonly #path: string;
   #fd: number | undefined;
+  #reserving: Promise<void> | undefined;
 
   constructor(folder: LockFolder, resource: Resource) {
     this.#folder = folder;
@@ -49,16 +50,33 @@ export class TokenFile {
       const base = Math.max(before.last, before.reserved);
       const reserved = base + (boot === undefined ? 1 : block);
       const token = write(fd, { last: base + 1, reserved, boot: boot ?? "-" });
-      fdatasyncSync(fd);
+      this.#reserving = this.#makeDurable(fd);
+      this.#reserving.catch(() => undefined); // told to who waits for it
       return token;
     } catch (error) {
       throw storeError(error, "the fencing token", this.#path);
     }
   }
 
+  /** What was reserved survives a power cut once this resolves: before, nobody may work with the token. */
+  get reserved(): Promise<void> | undefined {
+    return this.#reserving;
+  }
+
+  #makeDurable(fd: number): Promise<void> {
+    return new Promise((resolve, reject) =>
+      fdatasync(fd, (error) => {
+        if (this.#fd !== fd) closeSync(fd); // `close` has waited for us
+        this.#reserving = undefined;
+        if (error === null) resolve();
+        else reject(storeError(error, "the fencing token", this.#path));
+      }),
+    );
+  }
+
   /** Idempotent. */
   close(): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    if (this.#fd !== undefined && this.#reserving === undefined) closeSync(this.#fd);
     this.#fd = undefined;
   }
 }
