@@ -28,13 +28,16 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
+/** Whether runs are seen from their start, or when there is something to commit. */
+let isLate = false;
+
 /** A run that leaves two outputs whose content is its id. */
 async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
   return commit(await staged(files, runId), { isHeld });
 }
 
 async function staged(files: LocalFiles, runId: string): Promise<Staging> {
-  const staging = new Staging(new FolderVersions(files), machine, { model, runId });
+  const staging = new Staging(new FolderVersions(files), machine, { model, runId, isLate });
   for (const name of names) {
     const file = await staging.openFile(name, spec);
     file.append(runId);
@@ -144,7 +147,15 @@ class Pause {
 /** Resolves with what was thrown. */
 const outcomeOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error);
 
-describe("a run that is killed", () => {
+const ways = [
+  ["seen from its start", false],
+  ["seen when it commits", true],
+] as const;
+afterEach(() => (isLate = false));
+
+describe.each(ways)("a run that is killed, %s", (_, late) => {
+  beforeEach(() => (isLate = late));
+
   test("at any change of a file, before or after its effect, leaves its data whole or not at all, and nothing else", async () => {
     const moments = await momentsOf((files) => run(files, "first"));
     const kept: boolean[] = [];
@@ -184,7 +195,9 @@ describe("a run that is killed", () => {
   });
 });
 
-describe("a run whose disk fails", () => {
+describe.each(ways)("a run whose disk fails, %s", (_, late) => {
+  beforeEach(() => (isLate = late));
+
   test("at any change of a file, before or after its effect, says `committed` where its outputs are or become data, and only there", async () => {
     const moments = await momentsOf((files) => run(files, "first"));
     const told = new Set<string>();
@@ -204,7 +217,9 @@ describe("a run whose disk fails", () => {
   });
 });
 
-describe("a holder whose lock is taken away while it is paused", () => {
+describe.each(ways)("a holder whose lock is taken away while it is paused, %s", (_, late) => {
+  beforeEach(() => (isLate = late));
+
   test.skipIf(isQuick)(
     "at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence",
     async () => {
@@ -345,6 +360,75 @@ describe("what a commit waits for", () => {
     const order = told();
     await new FolderVersions(real).settle(model);
     expect(order).toEqual(["moved durably: 1", "moved durably: 1"]);
+  });
+});
+
+describe("a run that is seen when it commits", () => {
+  test("has nothing on the disk before", async () => {
+    isLate = true;
+    const staging = await staged(real, "late");
+    expect(existsSync(join(root, stagingFolder(model)))).toBe(false);
+    await commit(staging);
+    expect(isData("late")).toBe(true);
+    expect(left()).toEqual([]);
+  });
+
+  test("without outputs leaves nothing", async () => {
+    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "empty", isLate: true });
+    expect(await commit(staging)).toEqual([]);
+    expect(existsSync(join(root, stagingFolder(model)))).toBe(false);
+  });
+
+  test.each([1, 64 * 1024, 64 * 1024 + 1, 1024 * 1024])(
+    "writes %d bytes whole, and small ones beside",
+    async (bytes) => {
+      const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large", isLate: true });
+      for (const name of names) {
+        const file = await staging.openFile(name, spec);
+        for (let at = 0; at < bytes; at += 8192)
+          file.append("x".repeat(Math.min(8192, name === "log" ? bytes - at : 1)));
+        expect(file.size).toBe(name === "log" ? bytes : Math.ceil(bytes / 8192));
+        await file.close();
+      }
+      await commit(staging);
+      expect(statSync(join(root, modelFolder(model), "log/1/raw"))).toMatchObject({ size: bytes, nlink: 1 });
+      expect(
+        parseMetadata(readFileSync(join(root, modelFolder(model), "log/1/metadata.yaml"), "utf8"), ""),
+      ).toMatchObject({
+        size: bytes,
+      });
+      expect(left()).toEqual([]);
+    },
+  );
+
+  test("by another thread: alone, and twelve at once", async () => {
+    isLate = true;
+    const life = await real.own(".fen/runs/r.owner");
+    expect(real.later?.()).toBeDefined();
+    await run(real, "alone");
+    await Promise.all(Array.from({ length: 12 }, (_, number) => run(real, `run-${number}`)));
+    for (const name of names)
+      expect([...versionsOf(name).values()].sort((a, b) => a - b)).toEqual(Array.from({ length: 13 }, (_, n) => n + 1));
+    expectLatestIsHighest();
+    expect(left()).toEqual([]);
+    const error = await outcomeOf(run(real, "lost", () => false));
+    expect(error).toMatchObject({ code: "lock_lost", facts: { keptAside: join(root, ".fen/aside/lost") } });
+    expect(aside("lost")).toEqual(names);
+    life.letGo();
+  });
+
+  test("what can't be written isn't kept half: it is as if there had been nothing", async () => {
+    isLate = true;
+    const full = new FaultyFiles(real, async ({ method, when }) => {
+      if (when === "before" && (method === "create" || method === "write"))
+        throw new FenError("disk_full", "No room left.");
+    });
+    const error = await outcomeOf(run(full.files, "full"));
+    expect(error).toMatchObject({ code: "disk_full" });
+    expect((error as FenError).facts["keptAside"]).toBeUndefined();
+    full.die();
+    await new FolderVersions(real).settle(model);
+    expect([left(), aside("full")]).toEqual([[], []]);
   });
 });
 

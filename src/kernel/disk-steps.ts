@@ -310,7 +310,7 @@ export class DiskSteps {
     try {
       for (const name of this.#fs.readdirSync(folder)) this.#fs.unlinkSync(this.#path.join(folder, name));
       this.#fs.rmdirSync(folder);
-      return { isThere: true };
+      return {};
     } catch {
       throw this.#unsureOf(folder); // gone already, or with more in it than was thought
     }

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FenError } from "../kernel/errors.ts";
 import { systemMachine } from "../kernel/machine.ts";
-import type { Datastore, Resource } from "../store/contract.ts";
+import type { Datastore, LockDriver, Resource } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
+import type { Lease } from "./lease.ts";
 import { LockManager, type WaitNotice } from "./manager.ts";
 
 const machine = systemMachine("test");
-const web: Resource = { kind: "model", type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" };
-const db: Resource = { kind: "model", type: "command/shell", id: "b0000000-0000-4000-b000-000000000002" };
+const web = { kind: "model", type: "command/shell", id: "a0000000-0000-4000-a000-000000000001" } as const;
+const db = { kind: "model", type: "command/shell", id: "b0000000-0000-4000-b000-000000000002" } as const;
 const all: Resource = { kind: "datastore" };
 
 let root: string;
@@ -27,6 +28,45 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 const take = (resource: Resource, mode: "shared" | "exclusive" = "exclusive", timeoutMs = 0) =>
   locks.acquire([{ resource, mode }], { timeoutMs });
 const refused = expect.objectContaining({ code: "lock_timeout" });
+
+describe("what a grant is given with", () => {
+  /** Locks whose grants aren't ready before they are told, or fail to be. */
+  function unready(ready: Promise<void>): LockManager {
+    const { locks: real } = datastore;
+    const join = async (...asked: Parameters<typeof real.join>) => {
+      const place = await real.join(...asked);
+      const attempt = async () => {
+        const made = await place.attempt();
+        if (made.outcome !== "granted") return made;
+        return { outcome: made.outcome, grant: Object.defineProperty(made.grant, "ready", { value: ready }) };
+      };
+      return { attempt, changed: place.changed.bind(place), leave: place.leave.bind(place) };
+    };
+    const driver: LockDriver = Object.assign(Object.create(real), { join });
+    return new LockManager(driver, machine);
+  }
+  const both = [web, db].map((resource) => ({ resource, mode: "exclusive" as const }));
+
+  test("is on the disk before anybody may work under it: who takes many waits once, when all are taken", async () => {
+    let isReady = (): void => undefined;
+    let lease: Lease | undefined;
+    const ready = new Promise<void>((resolve) => (isReady = resolve));
+    const taking = unready(ready)
+      .acquire(both)
+      .then((taken) => (lease = taken));
+    await expect.poll(() => existsSync(join(root, `data/command/shell/${db.id}/.lock`))).toBe(true);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(lease).toBeUndefined();
+    isReady();
+    await (await taking).release();
+  });
+
+  test("where that fails nothing is held", async () => {
+    const failed = Promise.reject(new FenError("store_unavailable", "The disk fails."));
+    await expect(unready(failed).acquire(both)).rejects.toMatchObject({ code: "store_unavailable" });
+    for (const resource of [web, db]) await (await take(resource)).release();
+  });
+});
 
 describe("exclusion", () => {
   test("a second exclusive holder is refused until the first gives back", async () => {

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { Slots } from "./slots.ts";
+import { describe, expect, test } from "vitest";
+import { type Slot, Slots } from "./slots.ts";
 
 const never = new AbortController().signal;
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -51,4 +51,55 @@ test("one who gives up leaves its place to the next; one who had given up before
 test("without a limit nobody waits", async () => {
   const slots = new Slots<number>(undefined, (a, b) => a - b);
   await Promise.all(Array.from({ length: 1000 }, (_, n) => slots.take(n, never)));
+});
+
+describe("who is finishing", () => {
+  /** Takes one; tells whether it has begun. */
+  function taking(slots: Slots<number>, who: number) {
+    const taken = { slot: undefined as Slot | undefined };
+    void slots.take(who, never).then((slot) => (taken.slot = slot));
+    return taken;
+  }
+
+  test("lets another begin, as long as few are finishing; all in all it is never more than both", async () => {
+    const slots = new Slots<number>(2, (a, b) => a - b, { finishing: 1 });
+    const held = [await slots.take(1, never), await slots.take(2, never)];
+    const [third, fourth] = [taking(slots, 3), taking(slots, 4)];
+    held[0]?.finish();
+    held[0]?.finish();
+    held[1]?.finish(); // one too many: it goes on counting
+    await settle();
+    expect([third.slot, fourth.slot].map((slot) => slot !== undefined)).toEqual([true, false]);
+    held[1]?.release();
+    await settle();
+    expect(fourth.slot).toBeDefined();
+  });
+
+  test("makes room for the next who finishes when it is over, and gives back nothing twice", async () => {
+    const slots = new Slots<number>(1, (a, b) => a - b, { finishing: 1 });
+    const first = await slots.take(1, never);
+    first.finish();
+    const second = await slots.take(2, never);
+    first.release();
+    first.release();
+    first.finish();
+    second.finish();
+    await slots.take(3, never);
+    second.release();
+    const fourth = taking(slots, 4);
+    await settle();
+    expect(fourth.slot).toBeUndefined();
+  });
+
+  test("counts like the others where nobody says otherwise", async () => {
+    const slots = new Slots<number>(1, (a, b) => a - b);
+    const first = await slots.take(1, never);
+    const second = taking(slots, 2);
+    first.finish();
+    await settle();
+    expect(second.slot).toBeUndefined();
+    first.release();
+    await settle();
+    expect(second.slot).toBeDefined();
+  });
 });

@@ -409,6 +409,32 @@ const tokens: readonly Mutant[] = [
   },
 ];
 
+const many: readonly Mutant[] = [
+  {
+    name: "somebody works under a token that a power cut may give out again",
+    scenarios: [],
+    file: "lock/manager.ts",
+    from: `      await Promise.all(grants.map(({ ready }) => ready));
+`,
+    to: ``,
+    check: "lock/manager",
+    test: "is on the disk before anybody may work under it",
+  },
+  {
+    name: "the ticket of one of many stays where its lock couldn't be given back cleanly",
+    scenarios: [],
+    file: `${here}/grant.ts`,
+    from: `      } finally {
+        await this.#removeFilesSoon();
+      }`,
+    to: `      } finally {
+        if (this.#isLost) await this.#removeFilesSoon();
+      }`,
+    check: `${here}/grant`,
+    test: "leaves no ticket where its record can't be taken away",
+  },
+];
+
 const told: readonly Mutant[] = [
   {
     name: "break-glass takes the lock from whoever has it",
@@ -520,4 +546,4 @@ const told: readonly Mutant[] = [
   },
 ];
 
-export const holdingMutants = [...grants, ...records, ...older, ...tokens, ...told];
+export const holdingMutants = [...grants, ...records, ...older, ...tokens, ...many, ...told];

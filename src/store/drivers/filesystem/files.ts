@@ -372,7 +372,7 @@ export class FilesystemFiles implements LocalFiles {
 }
 
 function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  return infoOf(path) !== undefined;
 }
 
 function infoOf(path: string): Stats | undefined {

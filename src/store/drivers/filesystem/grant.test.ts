@@ -291,6 +291,37 @@ test("nothing stays of a lock that was given back at once: not even the folder t
   }
 });
 
+describe("one of many that is given back", () => {
+  test.each([
+    ["at rest", (grant: Grant) => grant.rest?.()],
+    ["awake", (grant: Grant) => [grant.rest?.(), grant.wake?.()]],
+  ])("%s: record, lock, ticket, in this order, and nothing is left of it", async (_, prepare) => {
+    const grant = await world.take(web);
+    prepare(grant);
+    const [lock] = world.folder.table.ranges({ resource: web });
+    const atUnlock: unknown[] = [];
+    world.kernel.beforeUnlock = (__, range) => {
+      if (range.start === lock?.start) atUnlock.push({ record: world.record(web), tickets: world.tickets(web).length });
+    };
+    await grant.release();
+    await grant.release();
+    expect(atUnlock).toEqual([{ record: undefined, tickets: 1 }]);
+    expect(world.tickets(web)).toEqual([]);
+    expect(existsSync(dirname(world.recordPath(web)))).toBe(false); // nothing was left in it
+    await (await world.take(web)).release();
+  });
+
+  test("leaves no ticket where its record can't be taken away, and says so", async () => {
+    const grant = await world.take(web);
+    grant.rest?.();
+    world.kernel.beforeUnlock = () => {
+      throw new Error("the table is gone");
+    };
+    await expect(grant.release()).rejects.toThrow("the table is gone");
+    expect(world.tickets(web)).toEqual([]);
+  });
+});
+
 describe("one of many, at rest", () => {
   /** At every call into the kernel's locks, what another command would find. */
   const watchMoves = (probe: () => void) => {

@@ -37,6 +37,17 @@ describe("fencing tokens", () => {
     expect(next()).toBe(2);
   });
 
+  test("who is given the first number of a block waits until the block is on the disk; the others needn't", async () => {
+    const tokens = new TokenFile(world.folder, web);
+    tokens.take("exclusive");
+    tokens.close(); // the file stays open until it is on the disk
+    await expect(tokens.reserved).resolves.toBeUndefined();
+    expect(tokens.reserved).toBeUndefined();
+    tokens.take("exclusive");
+    expect(tokens.reserved).toBeUndefined();
+    tokens.close();
+  });
+
   test("resources count apart", () => {
     next();
     next();
