@@ -264,6 +264,15 @@ describe.each(ways)("a holder whose lock is taken away while it is paused, %s", 
     expect(aside("late")).toEqual(names);
   });
 
+  test("keeps what was too large for memory, too", async () => {
+    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large", isLate });
+    (await staging.openFile("log", spec)).append("x".repeat(100_000));
+    (await staging.openFile("result", spec)).append("small");
+    expect(await outcomeOf(commit(staging, { isHeld: () => false }))).toMatchObject({ code: "lock_lost" });
+    const kept = (name: string) => statSync(join(root, ".fen/aside/large", name, "raw")).size;
+    expect([kept("log"), kept("result")]).toEqual([100_000, 5]);
+  });
+
   test("between the check and its commit finds its folder gone", async () => {
     const faulty = new FaultyFiles(real, async ({ method, when }) => {
       if (method === "adopt" && when === "before" && !existsSync(join(root, ".fen/aside")))
@@ -468,13 +477,13 @@ test("outputs that are opened at the same time are files of their own, and none 
   await Promise.all(
     names.map(async (name) => {
       const file = await staging.openFile(name, spec);
-      file.append(name);
+      file.append(name.repeat(30_000)); // more than stays in memory
       await file.close();
     }),
   );
   await commit(staging);
   const raw = names.map((name) => join(root, modelFolder(model), name, "1/raw"));
-  expect(raw.map((path) => readFileSync(path, "utf8"))).toEqual(names);
+  expect(raw.map((path) => readFileSync(path, "utf8"))).toEqual(names.map((name) => name.repeat(30_000)));
   expect(raw.map((path) => statSync(path).nlink)).toEqual([1, 1, 1]);
 });
 
