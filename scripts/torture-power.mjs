@@ -1,7 +1,8 @@
-// Cuts the power, again and again, while commands and runs are at work, and looks at what is left: npm run torture:power -- [--kinds ext4,xfs,btrfs] [--cuts 40] [--seconds 20]
+// Cuts the power, again and again, while commands and runs are at work, and looks at what is left: npm run torture:power -- [--kinds ext4,xfs,btrfs] [--cuts 40] [--seconds 60] [--steps 600]
 // The datastore is on a disk of its own, an image on a filesystem that clones files in an instant. A clone is what the disk held at that moment; whatever
 // was in the memory of the machine only is lost, as in a power cut. Each clone is mounted, as after a restart (another boot id), and must hold
 // what commands that had ended had said, whole versions only, and runs that can be resumed without a step that had ended being run again.
+// Of a run with more than 512 steps another thread carries out the commits (src/kernel/disk-steps.ts); with --steps 120 the run's own does.
 // What it can't do: lose or reorder what the disk has taken but not yet been told to keep. As root, on Debian.
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
@@ -19,8 +20,8 @@ const { values } = parseArgs({
   options: {
     kinds: { type: "string", default: "ext4,xfs,btrfs" },
     cuts: { type: "string", default: "40" },
-    seconds: { type: "string", default: "20" },
-    steps: { type: "string", default: "120" },
+    seconds: { type: "string", default: "60" },
+    steps: { type: "string", default: "600" },
     inside: { type: "boolean", default: false },
   },
 });
@@ -82,13 +83,29 @@ async function torture(kind) {
   const { acks, created, clones } = await work(image);
   unmount();
   await sleep(2500); // a machine takes longer to start
-  const sum = { cuts: clones.length, acks: acks.length, owed: 0, versions: 0, resumed: 0, kept: 0, ran: 0, faults: [] };
+  const sum = {
+    cuts: clones.length,
+    acks: acks.length,
+    owed: 0,
+    versions: 0,
+    resumed: 0,
+    kept: 0,
+    ran: 0,
+    outputs: 0,
+    faults: [],
+  };
   for (const clone of clones) {
-    mount("-o", kind === "xfs" ? "loop,nouuid" : "loop", clone.image, disk);
+    const report = (fault) => sum.faults.push(`${kind}, cut ${clones.indexOf(clone)}: ${fault}`);
+    try {
+      mount("-o", kind === "xfs" ? "loop,nouuid" : "loop", clone.image, disk);
+    } catch (error) {
+      report(`the disk can't be mounted, see dmesg: ${error.message}`);
+      rmSync(clone.image);
+      continue;
+    }
     writeFileSync(restart["/proc/sys/kernel/random/boot_id"], `${randomUUID()}\n`);
     writeFileSync(restart["/proc/uptime"], "0.01 0.01\n");
     for (const [what, by] of Object.entries(restart)) mount("--bind", by, what);
-    const report = (fault) => sum.faults.push(`${kind}, cut ${clones.indexOf(clone)}: ${fault}`);
     try {
       check(clone, { acks, created }, sum, report);
     } catch (error) {
@@ -99,7 +116,7 @@ async function torture(kind) {
     rmSync(clone.image);
   }
   console.log(
-    `${kind}: ${sum.cuts} power cuts over ${sum.acks} commands that had said done (${sum.owed} looked up after the cuts), ${sum.versions} versions whole; ` +
+    `${kind}: ${sum.cuts} power cuts over ${sum.acks} commands that had said done (${sum.owed} looked up after the cuts), ${sum.versions} versions whole, ${sum.outputs} outputs of steps there; ` +
       `${sum.resumed} runs resumed, ${sum.kept} steps that had ended stayed so, ${sum.ran} others ran; ${sum.faults.length} faults`,
   );
   for (const fault of sum.faults.slice(0, 20)) console.log(`  ${fault}`);
@@ -240,6 +257,7 @@ function check(clone, { acks, created }, sum, report) {
   allWhole(sum, report);
   readable("after the cut", report);
   const before = journals();
+  for (const { id, path } of before) outputsOf(id, path, sum, report); // before anybody finishes what was begun
   for (let n = 0; n < models; n++) runAgain(`m-${n}`, n, owed, report);
   for (const { id, path, ended, isDone } of before) {
     if (isDone) {
@@ -403,6 +421,23 @@ function journals() {
         isDone: lines.some(({ e }) => e === "done"),
       };
     });
+}
+
+/** Who says that a step has ended says that its outputs are data: not only committed, for the next command to make them data. */
+function outputsOf(id, path, sum, report) {
+  const modelOf = new Map();
+  for (const { e, n, model, data = [] } of linesOf(path)) {
+    if (e === "start") modelOf.set(n, model);
+    if (e !== "end") continue;
+    for (const [, name, version] of data) {
+      const folder = join(repo, ".swamp/data/command/shell", idOf(100 + Number(modelOf.get(n).slice(2))), name);
+      sum.outputs++;
+      // Old versions are removed by the definition's rule; newer ones are there then.
+      const last = existsSync(folder) ? Math.max(0, ...readdirSync(folder).map((one) => Number(one) || 0)) : 0;
+      if (last < version)
+        report(`run ${id}: step ${n} has ended, but ${name} ${version} isn't there: the last is ${last}`);
+    }
+  }
 }
 
 /** Of a run that is done: each step has its record, and the data that it names. */

@@ -237,16 +237,17 @@ async function drop(files: LocalFiles, { folder, runId, told }: Left): Promise<S
     return (await files.remove(folder)) ? dropped : undefined;
   }
   // Who lives may commit it, up to the moment in which it is moved.
-  if (!(await putAside(files, folder, runId))) return undefined;
+  if ((await putAside(files, folder, runId)) === undefined) return undefined;
   await told(dropped);
   return dropped;
 }
 
-/** Moves a run's folder to where no later run removes it. False where it is gone. */
-export async function putAside(files: LocalFiles, folder: string, runId: string): Promise<boolean> {
+/** Moves a run's folder to where no later run removes it: gives that place, or undefined where the folder is gone. */
+export async function putAside(files: LocalFiles, folder: string, runId: string): Promise<string | undefined> {
   for (let number = 1; ; number++) {
-    const outcome = await files.adopt(folder, `${asideFolder(runId)}${number === 1 ? "" : `.${number}`}`);
-    if (outcome !== "taken") return outcome === "adopted";
+    const place = `${asideFolder(runId)}${number === 1 ? "" : `.${number}`}`;
+    const outcome = await files.adopt(folder, place);
+    if (outcome !== "taken") return outcome === "adopted" ? place : undefined;
   }
 }
 

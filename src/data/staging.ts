@@ -244,10 +244,12 @@ export class Staging {
   async #keepAside(error: unknown): Promise<unknown> {
     try {
       await this.#close();
-      if (this.#items.size > 0) await putAside(this.#files, this.#folder, this.#runId);
       const path = asideFolder(this.#runId);
-      await this.#writeRest(path);
-      if ((await this.#files.stat(path)) === undefined) return error;
+      if (this.#items.size > 0) {
+        const place = await putAside(this.#files, this.#folder, this.#runId);
+        if (place !== undefined && place !== path) await this.#join(place, path);
+      }
+      if (!(await this.#isKept(path))) return error;
       await this.#files.remove(`${path}/${ownerFile}`);
       return keptAside(error, this.#files.locate(path));
     } catch {
@@ -257,18 +259,33 @@ export class Staging {
     }
   }
 
-  /** What wasn't written before it came to nothing. What can't be written now isn't kept: nothing is half there. */
-  async #writeRest(aside: string): Promise<void> {
-    try {
-      for (const { name, file } of this.#items.values()) {
-        const content = await file.content();
-        if (content === undefined || (await isWritten(this.#files, `${name}/raw`, { aside, content }))) continue;
-        await this.#files.write(`${aside}/${name}/raw`, content);
-      }
-    } catch (error) {
-      await this.#files.remove(aside);
-      throw error;
+  /** Somebody else has put aside what there was, while we wrote the rest: all of it goes to one place. */
+  async #join(place: string, path: string): Promise<void> {
+    for (const name of this.#items.keys()) {
+      const isThere = (await this.#files.stat(`${path}/${name}/raw`)) !== undefined;
+      if (!isThere) await this.#files.remove(`${path}/${name}`);
+      const outcome = isThere ? "absent" : await this.#files.adopt(`${place}/${name}`, `${path}/${name}`);
+      if (outcome === "taken") return; // somebody puts it there as well: both stay
     }
+    await this.#files.remove(place);
+  }
+
+  /** Writes what was only in memory; whether anything is there then. What can't be written whole isn't kept: nothing is half there. */
+  async #isKept(aside: string): Promise<boolean> {
+    let isKept = false;
+    for (const { name, file } of this.#items.values()) {
+      const raw = `${aside}/${name}/raw`;
+      try {
+        const content = await file.content();
+        const size = (await this.#files.stat(raw))?.size;
+        if (content !== undefined && size !== content.length) await this.#files.write(raw, content);
+        isKept ||= content !== undefined || size !== undefined;
+      } catch {
+        await unlessStoreFails(this.#files.remove(`${aside}/${name}`)); // the first error is the one to tell
+      }
+    }
+    if (!isKept) await unlessStoreFails(this.#files.remove(aside));
+    return isKept;
   }
 
   async #close(): Promise<void> {
@@ -297,17 +314,6 @@ function keptAside(error: unknown, path: string): unknown {
 
 function unsettled(error: FenError): FenError {
   return error.retold({ facts: { committed: true } });
-}
-
-/** In the folder that was put aside, or in the next one: there are two where somebody else has put the first aside while we wrote. */
-async function isWritten(
-  files: LocalFiles,
-  name: string,
-  { aside, content }: { readonly aside: string; readonly content: Uint8Array },
-): Promise<boolean> {
-  for (const folder of [aside, `${aside}.2`])
-    if ((await files.stat(`${folder}/${name}`))?.size === content.length) return true;
-  return false;
 }
 
 /** Counts and hashes what passes; made durable with everything else at the commit. */

@@ -52,8 +52,9 @@ export class DiskSteps {
   /** Folders that are known to be in the datastore, and no links; of a large run most are seen once only. */
   readonly #mostInside = 10_000;
   readonly #inside = new Set<string>();
-  /** Folders in which we made folders whose names aren't durable yet. */
-  readonly #unsettled = new Set<string>();
+  /** Folders in which we made folders whose names aren't durable yet, with the number of the last that was made. */
+  readonly #unsettled = new Map<string, number>();
+  #made = 0;
   /** Folders whose names, and those above, are durable. */
   readonly #named = new Set<string>();
 
@@ -85,9 +86,11 @@ export class DiskSteps {
   }
 
   #close(open: Map<string, number>): void {
-    for (const fd of open.values()) this.#fs.closeSync(fd);
-    this.#open -= open.size;
-    open.clear();
+    for (const [file, fd] of open) {
+      open.delete(file); // first: a number that is closed may be another file's soon
+      this.#open--;
+      this.#fs.closeSync(fd);
+    }
   }
 
   async #step(root: string, step: DiskStep, open: Map<string, number>): Promise<DiskStepDone> {
@@ -150,7 +153,7 @@ export class DiskSteps {
     const first = this.#fs.mkdirSync(folder, { recursive: true });
     if (first === undefined) return;
     for (let at = folder; at.length >= first.length; at = this.#path.dirname(at))
-      this.#unsettled.add(this.#path.dirname(at));
+      this.#unsettled.set(this.#path.dirname(at), ++this.#made);
   }
 
   #link(from: string, to: string): DiskStepDone {
@@ -208,14 +211,16 @@ export class DiskSteps {
     { path: folder, paths }: Extract<DiskStep, { do: "sync" }>,
     open: Map<string, number>,
   ): Promise<DiskStepDone> {
-    const above: string[] = [];
+    const above = new Map<string, number>();
     for (let at = folder; at.length > root.length;) {
       at = this.#path.dirname(at);
-      if (this.#unsettled.has(at)) above.push(at);
+      const made = this.#unsettled.get(at);
+      if (made !== undefined) above.set(at, made);
     }
-    await this.#sync([...new Set([...above, ...paths])], open);
+    await this.#sync([...new Set([...above.keys(), ...paths])], open);
     this.#close(open);
-    for (const at of above) this.#unsettled.delete(at);
+    // What was made meanwhile may have been missed.
+    for (const [at, made] of above) if (this.#unsettled.get(at) === made) this.#unsettled.delete(at);
     return {};
   }
 

@@ -150,6 +150,16 @@ export class DiskThread {
     await this.#ask({ sync: [...paths] });
   }
 
+  /** As `sync`, wherever they are: each by itself. One that has been removed meanwhile needn't be durable. */
+  async syncEach(paths: Iterable<string>): Promise<void> {
+    await this.#ask({ sync: [...paths], isBeside: true });
+  }
+
+  /** True where it can't be asked any more. */
+  get hasEnded(): boolean {
+    return this.#failed !== undefined;
+  }
+
   /** Does these one after the other, up to the first that fails or adopts nothing, in `root` alone: a link that leads out of it is a failure (`unsure`). */
   async carryOut(root: string, steps: readonly DiskStep[]): Promise<DiskStepsDone> {
     const { done = [], failure } = await this.#ask({ root, steps }, { isTold: true });
@@ -317,7 +327,8 @@ export class Disk {
   #syncAll(paths: readonly string[], how: Syncing): void {
     // For one alone its own sync is as quick; and what is beside has been made durable as a whole before, if that is possible.
     if (this.#quick === undefined || how.isBeside || paths.length < 2) return this.#syncEach(paths, how);
-    void this.#quick.sync().then((isDone) => (isDone ? how.over() : this.#syncEach(paths, how)));
+    const each = () => this.#syncEach(paths, how);
+    void this.#quick.sync().then((isDone) => (isDone ? how.over() : each()), each);
   }
 
   #syncEach(paths: readonly string[], { isBeside, over, open }: Syncing): void {

@@ -118,10 +118,7 @@ export class LockManager {
     try {
       for (;;) {
         const attempt = await place.attempt();
-        if (attempt.outcome === "granted") {
-          grant = attempt.grant;
-          return grant;
-        }
+        if (attempt.outcome === "granted") return (grant = attempt.grant);
         refuseAncestor(request, attempt, above);
         await wait.sit(place, attempt, { claim, label: request.label ?? resourceKey(request.resource) });
       }
@@ -319,6 +316,7 @@ function inOrder(requests: readonly LockRequest[]): LockRequest[] {
 /** Gives back what was taken; a failure of that doesn't hide the first error. */
 async function giveBack(grants: readonly Grant[], error: unknown): Promise<unknown> {
   const failures: unknown[] = [];
+  await Promise.allSettled(grants.map(({ ready }) => ready)); // who comes next counts on what was reserved, and doesn't wait for it
   for (const grant of grants.toReversed()) await grant.release().catch((failure: unknown) => failures.push(failure));
   return failures.length === 0
     ? error

@@ -47,8 +47,8 @@ export const commitMutants: readonly Mutant[] = [
     name: "what couldn't be committed is dropped, not kept aside",
     scenarios: [9],
     file: "data/staging.ts",
-    from: `if (this.#items.size > 0) await putAside(this.#files, this.#folder, this.#runId);`,
-    to: `if (this.#items.size > 0) await this.#files.remove(this.#folder);`,
+    from: `const place = await putAside(this.#files, this.#folder, this.#runId);`,
+    to: `const place = (await this.#files.remove(this.#folder)) ? path : path;`,
     check,
     test: "keeps what was too large for memory, too",
   },
@@ -150,9 +150,9 @@ export const commitMutants: readonly Mutant[] = [
     name: "what came to nothing half-way is kept aside as if it were whole",
     scenarios: [],
     file: "data/staging.ts",
-    from: `      await this.#writeRest(path);
-`,
-    to: ``,
+    from: `if (!isKept) await unlessStoreFails(this.#files.remove(aside));
+    return isKept;`,
+    to: `return true;`,
     check,
     test: "what can't be written isn't kept half",
   },
@@ -197,10 +197,10 @@ export const commitMutants: readonly Mutant[] = [
     name: "names above that aren't on the disk yet are forgotten where a sync fails",
     scenarios: [],
     file: "kernel/disk-steps.ts",
-    from: `    await this.#sync([...new Set([...above, ...paths])], open);
+    from: `    await this.#sync([...new Set([...above.keys(), ...paths])], open);
 `,
-    to: `    for (const one of above) this.#unsettled.delete(one);
-    await this.#sync([...new Set([...above, ...paths])], open);
+    to: `    for (const one of above.keys()) this.#unsettled.delete(one);
+    await this.#sync([...new Set([...above.keys(), ...paths])], open);
 `,
     check: "kernel/disk-steps",
     test: "names above are synced once, again where that failed",

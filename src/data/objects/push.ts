@@ -270,7 +270,7 @@ function allotted(outputs: readonly Draft[], manifest: Manifest): Metadata[] {
 /** What isn't committed and belongs to somebody who lives is put aside, for that one to name. False where it was gone already. */
 async function dropUncommitted(local: LocalFiles, folder: string, { runId, committed }: Settled): Promise<boolean> {
   const isOwned = !committed && (await local.owner(`${folder}/${ownerFile}`)) === "alive";
-  return isOwned ? putAside(local, folder, runId) : local.remove(folder);
+  return isOwned ? (await putAside(local, folder, runId)) !== undefined : local.remove(folder);
 }
 
 async function readPlan(local: LocalFiles, folder: string): Promise<Plan | undefined> {

@@ -182,7 +182,7 @@ export class FilesystemFiles implements LocalFiles {
       settled: async () => {
         try {
           await thread.settled();
-          await all([...this.#above(folders)].map((folder) => this.#names.in(folder)));
+          await thread.syncEach(this.#above(folders)); // outputs may be on another disk than the rest
         } catch (error) {
           throw storeError(error, "the file", pathOf(error) ?? this.#root);
         }

@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import { type DiskStep, type DiskStepDone, unsure } from "../../../kernel/disk-steps.ts";
 import type { DiskThread } from "../../../kernel/disk-thread.ts";
-import { storeError, systemErrorCode } from "../../../kernel/errors.ts";
+import { asError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { asidePath } from "../../../kernel/files.ts";
 import { resolveInside } from "../../../kernel/paths.ts";
 import type { FileStep, Owned, StepDone, StepsDone } from "../../contract.ts";
@@ -37,8 +37,10 @@ export class StepsElsewhere {
   /** Undefined where that can't be: nothing was done. */
   async carryOut(steps: readonly FileStep[], known: Known): Promise<DoneElsewhere | undefined> {
     const asked = steps.map((step) => this.#asked(step, known));
-    if (!asked.every((step) => step !== undefined)) return undefined;
-    const { done: there, failure } = await this.#thread.carryOut(this.#root, asked);
+    if (this.#thread.hasEnded || !asked.every((step) => step !== undefined)) return undefined;
+    const { done: there, failure } = await this.#thread
+      .carryOut(this.#root, asked)
+      .catch((error: unknown) => ({ done: [], failure: asError(error) })); // it ended meanwhile: nobody knows how far it came
     const done = there.map((one, index) => doneOf(one, steps[index]));
     const made = there.flatMap(({ made: first }, index) =>
       first === undefined ? [] : [{ first, last: dirname(asked[index]?.path ?? "") }],

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { db, LockWorld, web } from "../../../../test/support/lock-world.ts";
@@ -42,11 +42,24 @@ describe("fencing tokens", () => {
     tokens.take("exclusive");
     tokens.close(); // the file stays open until it is on the disk
     await expect(tokens.reserved).resolves.toBeUndefined();
-    expect(tokens.reserved).toBeUndefined();
-    tokens.take("exclusive");
-    expect(tokens.reserved).toBeUndefined();
-    tokens.close();
+    const other = new TokenFile(world.folder, web);
+    expect(other.take("exclusive")).toBe(2);
+    expect(other.reserved).toBeUndefined();
+    other.close();
   });
+
+  test.runIf(existsSync("/dev/null"))(
+    "what can't be on the disk is told to whoever asks, whenever that is",
+    async () => {
+      mkdirSync(join(world.root, ".fen/tokens"), { recursive: true });
+      symlinkSync("/dev/null", join(world.root, file)); // takes what is written, and can't be synced
+      const tokens = new TokenFile(world.folder, web);
+      tokens.take("exclusive");
+      for (let turn = 0; turn < 2; turn++)
+        await expect(tokens.reserved).rejects.toMatchObject({ code: "store_unavailable" });
+      tokens.close();
+    },
+  );
 
   test("resources count apart", () => {
     next();

@@ -24,6 +24,7 @@ export class TokenFile {
   readonly #path: string;
   #fd: number | undefined;
   #reserving: Promise<void> | undefined;
+  #isSyncing = false;
 
   constructor(folder: LockFolder, resource: Resource) {
     this.#folder = folder;
@@ -64,10 +65,11 @@ export class TokenFile {
   }
 
   #makeDurable(fd: number): Promise<void> {
+    this.#isSyncing = true;
     return new Promise((resolve, reject) =>
       fdatasync(fd, (error) => {
         if (this.#fd !== fd) closeSync(fd); // `close` has waited for us
-        this.#reserving = undefined;
+        this.#isSyncing = false;
         if (error === null) resolve();
         else reject(storeError(error, "the fencing token", this.#path));
       }),
@@ -76,7 +78,7 @@ export class TokenFile {
 
   /** Idempotent. */
   close(): void {
-    if (this.#fd !== undefined && this.#reserving === undefined) closeSync(this.#fd);
+    if (this.#fd !== undefined && !this.#isSyncing) closeSync(this.#fd);
     this.#fd = undefined;
   }
 }
