@@ -73,7 +73,7 @@ const chunks = [
       "lock/[^/]+$",
       "model/",
       "repo/",
-      "store/drivers/filesystem/",
+      "store/(drivers/filesystem/|in-order\\.)",
       "/helpers/esm/usingCtx", // what `using` is compiled to
     ],
   ],
