@@ -264,10 +264,18 @@ describe.each(ways)("a holder whose lock is taken away while it is paused, %s", 
     expect(aside("late")).toEqual(names);
   });
 
-  test("keeps what was too large for memory, too", async () => {
+  test.each([
+    ["where nobody has come after it", false],
+    ["where its successor has put it aside", true],
+  ])("keeps what was too large for memory, too, %s", async (__, isSettled) => {
     const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large", isLate });
     (await staging.openFile("log", spec)).append("x".repeat(100_000));
     (await staging.openFile("result", spec)).append("small");
+    await until(
+      () => existsSync(join(root, stagingFolder(model), "large/log/raw")),
+      () => "its file",
+    );
+    if (isSettled) await new FolderVersions(real).settle(model);
     expect(await outcomeOf(commit(staging, { isHeld: () => false }))).toMatchObject({ code: "lock_lost" });
     const kept = (name: string) => statSync(join(root, ".fen/aside/large", name, "raw")).size;
     expect([kept("log"), kept("result")]).toEqual([100_000, 5]);

@@ -59,7 +59,7 @@ export const commitMutants: readonly Mutant[] = [
     from: `if (owner === "dead" || (owner === "absent" && isEmpty)) {`,
     to: `if (owner !== "absent" || isEmpty) {`,
     check,
-    test: eachStep,
+    test: "keeps what was too large for memory, too",
   },
   {
     name: "a successor looks only once for what a former holder commits",
@@ -164,7 +164,7 @@ export const commitMutants: readonly Mutant[] = [
 `,
     to: ``,
     check: "kernel/quick-disk",
-    test: "isn't served by that one, but with all who do by the next",
+    test: "who asks while a call is under way isn't served by that one",
   },
   {
     name: "a disk that couldn't be made durable as a whole is asked again, and believed",
@@ -173,7 +173,7 @@ export const commitMutants: readonly Mutant[] = [
     from: `this.#isPossible &&= (`,
     to: `this.#isPossible = (`,
     check: "kernel/quick-disk",
-    test: "says nothing of anybody's files, and nobody asks again",
+    test: "a call that failed says nothing of anybody's files",
   },
   {
     name: "what comes after a folder that couldn't be moved is done all the same",
@@ -182,7 +182,7 @@ export const commitMutants: readonly Mutant[] = [
     from: `if (done.outcome !== undefined && done.outcome !== "adopted") return;`,
     to: ``,
     check: "kernel/disk-steps",
-    test: "what isn't adopted ends the list",
+    test: "a folder gets its new name where nothing is called that",
   },
   {
     name: "the thread for the disk follows links out of the datastore",
