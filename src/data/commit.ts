@@ -86,10 +86,10 @@ async function moveAll(
   planned: readonly Planned[],
 ): Promise<Metadata[]> {
   const files = data.local;
-  const moves = planned.map((one) => movesOf(model, one));
+  const moves = planned.flatMap((one) => movesOf(model, one));
   const { done, failure } = await files.inOrder([
     { do: "adopt", from: folder, to: committing, durable: true },
-    ...moves.flat(),
+    ...moves,
     { do: "remove", path: committing },
   ]);
   const [committed, ...moved] = done;
@@ -98,10 +98,10 @@ async function moveAll(
     throw (await files.stat(committing)) === undefined ? failure : completedLater(failure);
   }
   if (committed.outcome !== "adopted") throw lostBefore();
-  if (failure !== undefined && moved.length < moves.flat().length) throw completedLater(failure);
+  if (failure !== undefined && moved.length < moves.length) throw completedLater(failure);
   try {
     const metadatas = await completed(data, model, { planned, moved });
-    if (moved.length <= moves.flat().length) await unlessStoreFails(files.remove(committing));
+    if (moved.length <= moves.length) await unlessStoreFails(files.remove(committing));
     return metadatas;
   } catch (error) {
     throw completedLater(error);

@@ -34,24 +34,28 @@ export class LazySpool {
     if (this.#size > mostInMemory) this.#moving ??= this.#move();
   }
 
-  /** All of it, after the last `append`; undefined where it is in the file. Throws what kept the file from being written. */
-  async content(): Promise<Uint8Array | undefined> {
+  /** Throws what kept the file from being written, if one was needed so far. */
+  async settled(): Promise<void> {
     await this.#moving;
     if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** All of it, after the last `append`; undefined where it is in the file. Throws what kept the file from being written. */
+  async content(): Promise<Uint8Array | undefined> {
+    await this.settled();
     return this.#file === undefined ? joined(this.#chunks, this.#size) : undefined;
   }
 
   /** However small it is, it is in the file once this resolves, after the last `append`. */
   async toFile(): Promise<void> {
-    await (this.#moving ??= this.#move());
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#moving ??= this.#move();
+    await this.settled();
     await this.#file?.close({ durable: false });
   }
 
   /** Everything, after the last `append`. */
   async *read(): AsyncIterable<Uint8Array> {
-    await this.#moving;
-    if (this.#failure !== undefined) throw this.#failure;
+    await this.settled();
     if (this.#file === undefined) return yield* this.#chunks;
     await this.#file.close({ durable: false });
     yield* this.#source.stream();

@@ -328,6 +328,6 @@ function hashing(file: LazySpool, hash: ContentHash): Appender {
       hash.update(data);
     },
     sync: async () => undefined,
-    close: async () => void (await file.content()),
+    close: () => file.settled(),
   };
 }

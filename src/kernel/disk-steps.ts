@@ -2,20 +2,25 @@
 import type * as fs from "node:fs";
 import type * as path from "node:path";
 
+/**
+ * A new file that says, between two texts, a number: one more than the highest that something in `folder` is called. `known`: if `file` still says that number, it is
+ * the highest, and nobody needs to read the whole folder.
+ */
+export interface NumberStep {
+  readonly do: "number";
+  readonly path: string;
+  readonly folder: string;
+  readonly around: readonly [string, string];
+  readonly known?: { readonly file: string; readonly number: number } | undefined;
+}
+
 /** One of several changes. All paths are absolute. */
 export type DiskStep =
   /** A second name for a file. */
   | { readonly do: "link"; readonly from: string; readonly path: string }
   /** A new file; makes its folder. */
   | { readonly do: "create"; readonly path: string; readonly content: Uint8Array | string }
-  /** A new file that says, between two texts, one more than the highest number that something in `folder` is called. `known.file`: says the highest, if it says `known.number`. */
-  | {
-      readonly do: "number";
-      readonly path: string;
-      readonly folder: string;
-      readonly around: readonly [string, string];
-      readonly known?: { readonly file: string; readonly number: number } | undefined;
-    }
+  | NumberStep
   /** Makes `paths` durable, and the names of folders above `path` that were made here. */
   | { readonly do: "sync"; readonly path: string; readonly paths: readonly string[] }
   /** Gives a folder another name, where nothing is called that; durably, or not. Makes missing folders. */
@@ -186,7 +191,7 @@ export class DiskSteps {
     return {};
   }
 
-  #nextNumber({ folder, known }: Extract<DiskStep, { do: "number" }>): number {
+  #nextNumber({ folder, known }: NumberStep): number {
     if (known !== undefined && this.#said(known.file) === String(known.number)) return known.number + 1;
     let names: readonly string[];
     try {
@@ -195,7 +200,12 @@ export class DiskSteps {
       if (this.#codeOf(error) !== "ENOENT") throw error;
       names = [];
     }
-    return Math.max(0, ...names.map((name) => (/^[1-9]\d*$/.test(name) ? Number(name) : 0))) + 1;
+    return DiskSteps.highest(names) + 1;
+  }
+
+  /** The highest number among names; 0 where none is one. */
+  static highest(names: readonly string[]): number {
+    return Math.max(0, ...names.map((name) => (/^[1-9]\d*$/.test(name) ? Number(name) : 0)));
   }
 
   #said(file: string): string | undefined {

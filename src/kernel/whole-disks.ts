@@ -26,8 +26,17 @@ export class WholeDisks {
 
   /** Undefined where the system has no such call, or one that doesn't say what went wrong. */
   static load(isTrusted: (folder: string) => boolean, kernel: string = release()): WholeDisks | undefined {
-    const library = loadSyncfs(kernel);
-    return library === undefined ? undefined : new WholeDisks(library, isTrusted);
+    if (process.platform !== "linux" || isOlder(kernel)) return undefined;
+    try {
+      return new WholeDisks(new CLibrary({ syncfs: declaration }), isTrusted);
+    } catch {
+      return undefined; // another processor, another C library, or a package that was left out
+    }
+  }
+
+  /** What another thread needs for a `QuickDisk` of a folder; undefined where nobody trusts the disk to say what went wrong. */
+  quickParts(folder: string): QuickDiskParts | undefined {
+    return this.#isTrusted(folder) ? { folder, library: koffiPath(), declaration } : undefined;
   }
 
   /** Before something is written to the folder: a disk says only what has gone wrong since. False where `sync` won't do for it. */
@@ -63,21 +72,6 @@ export class WholeDisks {
     this.#isPossible = results.every((result) => result === 0);
     return this.#isPossible;
   }
-}
-
-function loadSyncfs(kernel: string): CLibrary<"syncfs"> | undefined {
-  if (process.platform !== "linux" || isOlder(kernel)) return undefined;
-  try {
-    return new CLibrary({ syncfs: declaration });
-  } catch {
-    return undefined; // another processor, another C library, or a package that was left out
-  }
-}
-
-/** What another thread needs for a `QuickDisk` of a folder; undefined where the system has no such call, or nobody trusts the disk to say what went wrong. */
-export function quickDiskParts(folder: string, isTrusted: (folder: string) => boolean): QuickDiskParts | undefined {
-  if (loadSyncfs(release()) === undefined || !isTrusted(folder)) return undefined;
-  return { folder, library: koffiPath(), declaration };
 }
 
 export interface QuickDiskParts {

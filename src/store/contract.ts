@@ -7,6 +7,7 @@
  * Failures: `FenError` of kind `unavailable`. A failed read is never an absence: only a clean "not there" is.
  */
 
+import type { NumberStep } from "../kernel/disk-steps.ts";
 import type { FenError } from "../kernel/errors.ts";
 
 export interface Datastore {
@@ -114,17 +115,8 @@ export type FileStep =
       readonly content: Uint8Array | string;
       readonly from?: string | undefined;
     }
-  /**
-   * The same, with a number between two texts: one more than the highest that something in `folder` is called. `known`: if `file` still says that number, it is
-   * the highest, and nobody needs to read the whole folder.
-   */
-  | {
-      readonly do: "number";
-      readonly path: string;
-      readonly folder: string;
-      readonly around: readonly [string, string];
-      readonly known?: { readonly file: string; readonly number: number } | undefined;
-    }
+  /** The same, with a number in it. */
+  | NumberStep
   | { readonly do: "settle"; readonly path: string; readonly files: readonly string[] }
   | { readonly do: "adopt"; readonly from: string; readonly to: string; readonly durable: boolean }
   /** Not durable. */

@@ -1,4 +1,5 @@
 /** `LocalFiles.inOrder` by the other methods, one after the other. */
+import { DiskSteps, type NumberStep } from "../kernel/disk-steps.ts";
 import { FenError } from "../kernel/errors.ts";
 import type { FileStep, LocalFiles, StepDone, StepsDone } from "./contract.ts";
 
@@ -57,15 +58,14 @@ async function create(files: Doing, path: string, content: Uint8Array | string, 
   return {};
 }
 
-async function nextNumber(files: Doing, { folder, known }: Extract<FileStep, { do: "number" }>): Promise<number> {
+async function nextNumber(files: Doing, { folder, known }: NumberStep): Promise<number> {
   if (known !== undefined && (await saidNumber(files, known.file)) === known.number) return known.number + 1;
   return (await highestNumber(files, folder)) + 1;
 }
 
 /** The highest number that something in a folder is called; 0 where there is none. */
 export async function highestNumber(files: Pick<Doing, "list">, folder: string): Promise<number> {
-  const names = (await files.list(folder)).map(({ name }) => name);
-  return Math.max(0, ...names.map((name) => (/^[1-9]\d*$/.test(name) ? Number(name) : 0)));
+  return DiskSteps.highest((await files.list(folder)).map(({ name }) => name));
 }
 
 /** What a small file says; not a number where it says none, or is no file. */

@@ -32,7 +32,7 @@ import {
 import { compareCodePoints } from "../../../kernel/order.ts";
 import { behindFolder, inFolder, resolveInside } from "../../../kernel/paths.ts";
 import { all } from "../../../kernel/several.ts";
-import { quickDiskParts, WholeDisks } from "../../../kernel/whole-disks.ts";
+import { WholeDisks } from "../../../kernel/whole-disks.ts";
 import type { Appender, Entry, FileInfo, FileStep, LaterFiles, LocalFiles, Owned, StepsDone } from "../../contract.ts";
 import { doInOrder } from "../../in-order.ts";
 import { FileAppender } from "./appender.ts";
@@ -41,7 +41,7 @@ import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { isSyncedAsWhole } from "./mounts.ts";
 import { ownerOf, ownFile } from "./owned.ts";
-import { StepsElsewhere } from "./steps-elsewhere.ts";
+import { StepsElsewhere, withFolders } from "./steps-elsewhere.ts";
 import { Syncs } from "./syncs.ts";
 
 const chunkBytes = 64 * 1024;
@@ -167,9 +167,7 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   later(): LaterFiles | undefined {
-    const disks = WholeDisks.load(isSyncedAsWhole);
-    const quick = quickDiskParts(this.#root, isSyncedAsWhole);
-    const thread = (this.#thread ??= DiskThread.start(this.#mostSyncs(), { disks, quick }));
+    const thread = (this.#thread ??= this.#startThread());
     if (thread === undefined) return undefined;
     this.#elsewhere ??= new StepsElsewhere(thread, this.#root);
     const folders = new Set<string>();
@@ -190,10 +188,15 @@ export class FilesystemFiles implements LocalFiles {
     };
   }
 
+  #startThread(): DiskThread | undefined {
+    const disks = WholeDisks.load(isSyncedAsWhole);
+    return DiskThread.start(this.#mostSyncs(), { disks, quick: disks?.quickParts(this.#root) });
+  }
+
   async settle(path: string, files?: readonly string[]): Promise<void> {
     const full = this.#inside(path);
     try {
-      const above = this.#upToRoot(dirname(dirname(full))).filter((folder) => this.#unsettled.has(folder));
+      const above = this.#unsettledAbove(full);
       const below = files === undefined ? treeOf(full) : withFolders(full, files);
       const all = new Set([...above, ...below]);
       await (this.#elsewhere?.settle(full, all) ?? this.#syncs.sync(all));
@@ -252,8 +255,8 @@ export class FilesystemFiles implements LocalFiles {
 
   async inOrder(steps: readonly FileStep[]): Promise<StepsDone> {
     const [living] = this.#owned;
-    const unsettled = (path: string) => this.#upToRoot(path).filter((folder) => this.#unsettled.has(folder));
-    const there = await this.#elsewhere?.carryOut(steps, { living, unsettled });
+    const unsettledAbove = (path: string) => this.#unsettledAbove(path);
+    const there = await this.#elsewhere?.carryOut(steps, { living, unsettledAbove });
     if (there === undefined) return doInOrder(this, steps);
     for (const { last, first } of there.made) this.#names.forget(last, first);
     if (!there.isUnsure) return there;
@@ -285,6 +288,11 @@ export class FilesystemFiles implements LocalFiles {
 
   #above(folders: Iterable<string>): Set<string> {
     return new Set([...folders].flatMap((folder) => this.#upToRoot(folder)));
+  }
+
+  /** In which of the folders above a folder, not counting its own, there are folders of ours whose names aren't durable yet. */
+  #unsettledAbove(path: string): string[] {
+    return this.#upToRoot(dirname(dirname(path))).filter((folder) => this.#unsettled.has(folder));
   }
 
   #upToRoot(folder: string): string[] {
@@ -409,14 +417,6 @@ function moveFolder(from: string, to: string): string | undefined {
   const made = isThere(from) ? mkdirSync(dirname(to), { recursive: true }) : undefined;
   renameSync(from, to);
   return made;
-}
-
-/** Files in a folder, that folder, and those between. */
-function withFolders(folder: string, files: readonly string[]): Set<string> {
-  const all = new Set([folder]);
-  for (const file of files)
-    for (let path = inFolder(folder, file); path.length > folder.length; path = dirname(path)) all.add(path);
-  return all;
 }
 
 /** A folder and all files and folders in it, without those whose names begin with a dot. */

@@ -4,15 +4,15 @@ import { type DiskStep, type DiskStepDone, unsure } from "../../../kernel/disk-s
 import type { DiskThread } from "../../../kernel/disk-thread.ts";
 import { asError, storeError, systemErrorCode } from "../../../kernel/errors.ts";
 import { asidePath } from "../../../kernel/files.ts";
-import { resolveInside } from "../../../kernel/paths.ts";
+import { inFolder, resolveInside } from "../../../kernel/paths.ts";
 import type { FileStep, Owned, StepDone, StepsDone } from "../../contract.ts";
 
 /** What the driver itself knows. */
 interface Known {
   /** A file of ours that tells that we live, absolute. */
   readonly living: string | undefined;
-  /** Of a folder and those above: in which of them there are folders of ours whose names aren't durable yet. */
-  unsettled(path: string): readonly string[];
+  /** Of the folders above a folder those whose names aren't all durable yet, as far as it has made them. */
+  unsettledAbove(path: string): readonly string[];
 }
 
 interface DoneElsewhere extends StepsDone {
@@ -60,7 +60,7 @@ export class StepsElsewhere {
     await this.#thread.sync(all); // behind a link the thread has made nothing
   }
 
-  #asked(step: FileStep, { living, unsettled }: Known): DiskStep | undefined {
+  #asked(step: FileStep, { living, unsettledAbove }: Known): DiskStep | undefined {
     switch (step.do) {
       case "own":
         return living === undefined ? undefined : { do: "link", from: living, path: this.#full(step.path) };
@@ -78,9 +78,7 @@ export class StepsElsewhere {
       }
       case "settle": {
         const path = this.#full(step.path);
-        const folders = new Set(step.files.map((file) => dirname(`${path}/${file}`)));
-        const paths = [...step.files.map((file) => `${path}/${file}`), ...folders, path];
-        return { do: "sync", path, paths: [...unsettled(dirname(dirname(path))), ...paths] };
+        return { do: "sync", path, paths: [...unsettledAbove(path), ...withFolders(path, step.files)] };
       }
       case "adopt":
         return { do: "adopt", from: this.#full(step.from), path: this.#full(step.to), durable: step.durable };
@@ -97,6 +95,14 @@ export class StepsElsewhere {
   #full(path: string): string {
     return resolveInside(this.#root, path);
   }
+}
+
+/** Files in a folder, that folder, and those between. */
+export function withFolders(folder: string, files: readonly string[]): Set<string> {
+  const all = new Set([folder]);
+  for (const file of files)
+    for (let path = inFolder(folder, file); path.length > folder.length; path = dirname(path)) all.add(path);
+  return all;
 }
 
 function doneOf({ number, outcome, isThere }: DiskStepDone, step: FileStep | undefined): StepDone {
