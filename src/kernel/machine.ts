@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, hostname, uptime, userInfo } from "node:os";
 import { basename } from "node:path";
 import { type Children, systemChildren } from "./children.ts";
+import { optimizeLater } from "./optimizer.ts";
 import { systemRandom } from "./random.ts";
 
 export interface Clock {
@@ -54,6 +55,8 @@ export interface Machine {
   readonly random: Random;
   readonly host: Host;
   readonly children: Children;
+  /** For who starts many commands: what runs often is made faster later than usual, for that takes the processors that the commands need. For good. */
+  optimizeLater(): void;
 }
 
 /** A timer that is set for longer than this goes off at once. */
@@ -101,6 +104,7 @@ export function systemMachine(command: string = basename(process.argv[1] ?? "nod
     clock: systemClock(),
     random: systemRandom(),
     children: systemChildren(),
+    optimizeLater,
     host: {
       hostname: hostname(),
       user: process.env["USER"] ?? process.env["USERNAME"] ?? userName(),

@@ -75,6 +75,28 @@ describe("who is finishing", () => {
     expect(fourth.slot).toBeDefined();
   });
 
+  test("one too many is finishing as soon as another is over, first come first", async () => {
+    const slots = new Slots<number>(2, (a, b) => a - b, { finishing: 1 });
+    const held = [await slots.take(1, never), await slots.take(2, never)];
+    held[0]?.finish();
+    held.push(await slots.take(3, never));
+    const [fourth, fifth, sixth] = [taking(slots, 4), taking(slots, 5), taking(slots, 6)];
+    const begun = () => [fourth, fifth, sixth].map(({ slot }) => slot !== undefined);
+    held[2]?.finish();
+    held[1]?.finish();
+    await settle();
+    expect(begun()).toEqual([false, false, false]);
+    held[0]?.release(); // the third is finishing now, and the second still counts
+    await settle();
+    expect(begun()).toEqual([true, false, false]);
+    held[1]?.release(); // it gives back what it had, and waits for no room any more
+    await settle();
+    expect(begun()).toEqual([true, true, false]);
+    held[2]?.release();
+    await settle();
+    expect(begun()).toEqual([true, true, false]);
+  });
+
   test("makes room for the next who finishes when it is over, and gives back nothing twice", async () => {
     const slots = new Slots<number>(1, (a, b) => a - b, { finishing: 1 });
     const first = await slots.take(1, never);

@@ -2,7 +2,7 @@
 import { Stops } from "./stops.ts";
 
 export interface Slot {
-  /** The work is done, and what is left of it mostly waits for others: another may begin, as long as few are finishing. Idempotent. */
+  /** The work is done, and what is left of it mostly waits for the disk: another may begin, as soon as there is room among those that are finishing. Idempotent. */
   finish(): void;
   /** Gives it back. Idempotent. */
   release(): void;
@@ -16,6 +16,8 @@ interface Asker<T> {
 export class Slots<T> {
   readonly #compare: (a: T, b: T) => number;
   readonly #waiting: Asker<T>[] = [];
+  /** What those do who have no room among the finishing yet, in the order in which they asked. */
+  readonly #toFinish = new Set<() => void>();
   readonly #stops = new Stops();
   #free: number;
   #freeToFinish: number;
@@ -33,19 +35,33 @@ export class Slots<T> {
     if (this.#free > 0) this.#free--;
     else await this.#wait(who, signal);
     let stage: "at work" | "finishing" | "over" = "at work";
+    const beginFinishing = () => {
+      stage = "finishing";
+      this.#passOn();
+    };
     return {
       finish: () => {
-        if (stage !== "at work" || this.#freeToFinish === 0) return;
-        stage = "finishing";
-        this.#freeToFinish--;
-        this.#passOn();
+        if (stage !== "at work") return;
+        this.#toFinish.add(beginFinishing);
+        this.#letFinish();
       },
       release: () => {
         if (stage === "at work") this.#passOn();
         if (stage === "finishing") this.#freeToFinish++;
         stage = "over";
+        this.#toFinish.delete(beginFinishing);
+        this.#letFinish();
       },
     };
+  }
+
+  #letFinish(): void {
+    for (const begin of this.#toFinish) {
+      if (this.#freeToFinish === 0) return;
+      this.#toFinish.delete(begin);
+      this.#freeToFinish--;
+      begin();
+    }
   }
 
   #passOn(): void {

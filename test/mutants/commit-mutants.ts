@@ -218,9 +218,34 @@ export const commitMutants: readonly Mutant[] = [
     name: "any number of steps may be finishing beside those at work",
     scenarios: [],
     file: "workflow/slots.ts",
-    from: `if (stage !== "at work" || this.#freeToFinish === 0) return;`,
-    to: `if (stage !== "at work") return;`,
+    from: `      if (this.#freeToFinish === 0) return;
+`,
+    to: "",
     check: "workflow/slots",
     test: "lets another begin, as long as few are finishing",
+  },
+  {
+    name: "who found no room among the finishing gets none later",
+    scenarios: [],
+    file: "workflow/slots.ts",
+    from: `        this.#toFinish.delete(beginFinishing);
+        this.#letFinish();
+`,
+    to: `        this.#toFinish.delete(beginFinishing);
+`,
+    check: "workflow/slots",
+    test: "one too many is finishing as soon as another is over",
+  },
+  {
+    name: "who is over before there was room among the finishing takes it all the same",
+    scenarios: [],
+    file: "workflow/slots.ts",
+    from: `        this.#toFinish.delete(beginFinishing);
+        this.#letFinish();
+`,
+    to: `        this.#letFinish();
+`,
+    check: "workflow/slots",
+    test: "one too many is finishing as soon as another is over",
   },
 ];

@@ -167,6 +167,7 @@ export class Computer {
           throw new Error("a simulation starts no processes");
         },
       },
+      optimizeLater: () => undefined,
     };
     this.store = new FaultyConditionalStore(this.#watched(), {
       rates: () => (this.cutOff ? { before: 1, after: 0, late: 0 } : world.faults),
