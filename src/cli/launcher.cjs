@@ -9,6 +9,11 @@ const { readFileSync, writeFileSync } = require("node:fs");
 
 const writes = process.env.FEN_WRITE_CODE_CACHE === "1";
 const reads = process.env.FEN_NO_CODE_CACHE !== "1";
+/** What is run most, and often many at once, has caches of its own, with no more than it needs: to load more takes longer. */
+const line = `${process.argv.slice(2).join(" ")} `;
+const often = ["model method run", "workflow run"].find((words) => line.startsWith(`${words} `));
+const own = often === undefined ? ".cache" : `.${often.replaceAll(" ", "-")}.cache`;
+
 /** Loads chunk after chunk, each once; gives the first one. */
 function loadChunks() {
   const chunks = new Map();
@@ -29,8 +34,12 @@ function loadChunks() {
 
   function cacheOf(filename) {
     if (!reads) return undefined;
+    return read(`${filename}${own}`) ?? (writes ? undefined : read(`${filename}.cache`));
+  }
+
+  function read(cache) {
     try {
-      return readFileSync(`${filename}.cache`);
+      return readFileSync(cache);
     } catch {
       return undefined; // none was left for this chunk: it is compiled
     }
@@ -38,7 +47,7 @@ function loadChunks() {
 
   if (writes) {
     process.on("exit", () => {
-      for (const [filename, script] of scripts) writeFileSync(`${filename}.cache`, script.createCachedData());
+      for (const [filename, script] of scripts) writeFileSync(`${filename}${own}`, script.createCachedData());
     });
   }
   return load("./__ENTRY__");

@@ -10,8 +10,13 @@ export function laterFlag(v8: string): string | undefined {
   return major === "12" || major === "13" ? "--invocation-count-for-turbofan=12000" : undefined; // Node 22, 24
 }
 
-/** For good. May be called again. */
+/** Code of the cache is only taken with the flags that it was made with: by then what a run needs has been loaded. */
+const afterMs = 100;
+
+/** A moment later, and for good. May be called again. */
 export function optimizeLater(): void {
   const flag = laterFlag(process.versions.v8);
-  if (flag !== undefined) process.getBuiltinModule("node:v8").setFlagsFromString(flag); // few need that library: it is loaded for them only
+  if (flag === undefined || process.env["FEN_WRITE_CODE_CACHE"] === "1") return;
+  // Few need that library: it is loaded for them only.
+  setTimeout(() => process.getBuiltinModule("node:v8").setFlagsFromString(flag), afterMs).unref();
 }
