@@ -19,6 +19,7 @@ import { modelLock } from "./workspace.ts";
 export type UnknownChoice = "retry" | "skip";
 
 const died = "The run died while the step was at work.";
+const leftOut = "the run died while it was at work; left out at the resume";
 
 interface TakeUpOptions {
   readonly plan: PlannedRun;
@@ -182,7 +183,7 @@ function decide(steps: readonly StepState[], options: TakeUpOptions, at: number)
           at,
           n: step.number,
           s: "skipped",
-          why: "the run died while it was at work; left out at the resume",
+          why: leftOut,
         },
   );
 }
@@ -209,8 +210,10 @@ function failedOnes(state: RunState): { steps: number[]; jobs: number[] } {
   return { steps: steps.map((step) => step.number), jobs };
 }
 
-function isToRepeat({ status, allowed }: StepState): boolean {
-  return status === "cancelled" || status === "skipped" || (status === "failed" && allowed !== true);
+/** Not what somebody has decided to leave out. */
+function isToRepeat({ status, allowed, why }: StepState): boolean {
+  if (status === "skipped") return why !== leftOut;
+  return status === "cancelled" || (status === "failed" && allowed !== true);
 }
 
 /** Steps that were stopped, with the fan-outs and jobs that ended because of them. */

@@ -30,12 +30,13 @@ async function expectAll(order: readonly string[], expected: readonly string[]):
 }
 
 /** What happened, in order. The disk keeps versions when it is told to; `keep` says how that ends. */
-function watched(steps: readonly StepDefinition[], lock: WorkflowDefinition["lock"]) {
+function watched(steps: readonly StepDefinition[], lock: WorkflowDefinition["lock"], signal?: AbortSignal) {
   const order: string[] = [];
   const entries: JournalEntry[] = [];
   const waiting: { readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   const { clock, workspace, run } = memoryRun(workflowOf(steps, lock), {
     type: type(({ writeResource }) => writeResource("result", {})),
+    ...(signal === undefined ? {} : { signal }),
     emit: (event) => {
       if (event.event !== "workflow.entry") return;
       const { entry } = event;
@@ -103,6 +104,16 @@ test("a step whose outputs may not survive has failed, and isn't tried again; it
     { s: "skipped" },
   ]);
   expect(ends[0]).not.toHaveProperty("data");
+});
+
+test("a step whose outputs are data, and of which the rest fails when the run is stopped, stays open: a resume finds its outputs, and doesn't run it again", async () => {
+  const stop = new AbortController();
+  const { order, entries, running, next } = watched([stepOf("a"), stepOf("b")], "run", stop.signal);
+  await expectAll(order, ["start a", "to keep: result/1"]);
+  stop.abort(new FenError("interrupted", "Interrupted by SIGINT."));
+  next().reject(new FenError("disk_full", "No space is left."));
+  await expect(running).rejects.toMatchObject({ code: "interrupted" });
+  expect(entries.filter(({ e }) => e === "start" || e === "end")).toMatchObject([{ e: "start", n: 0 }]);
 });
 
 test.each(["disk_full", "store_denied"] as const)(

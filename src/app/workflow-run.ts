@@ -7,6 +7,7 @@ import { suggestKey } from "../repo/yaml.ts";
 import { resourceKey } from "../store/contract.ts";
 import type { WorkflowDefinition } from "../workflow/definition.ts";
 import type { JournalEntry } from "../workflow/entries.ts";
+import type { LoadedDefinition } from "../model/definitions.ts";
 import { type PlannedRun, type PlannedStep, planRun } from "../workflow/plan.ts";
 import type { RunState } from "../workflow/run-state.ts";
 import { Slots } from "../workflow/slots.ts";
@@ -194,8 +195,18 @@ function refuseUnknown({ workflow: { workflow }, steps }: PlannedRun, given: rea
 function mayRead(step: PlannedStep, name: string): boolean {
   if (step.definition.dataOutputOverrides.some(({ vary = [] }) => vary.includes(name))) return true;
   return callsOf(step).some(
-    ({ target }) => target.kind === "open" || (target.kind === "model" && target.loaded.text.includes(name)),
+    ({ target }) => target.kind === "open" || (target.kind === "model" && mentionsInput(target.loaded, name)),
   );
+}
+
+/** All inputs at once, or those that a macro goes through: `json.stringify(inputs)`, `inputs.exists(...)`, `inputs[self.name]`. */
+const anyInput = /\binputs\b(?!\s*(?:["']?\s*:|\.\s*\??\s*\w+(?![\w\s]*\()|\[\s*\\?["']))/;
+
+/** It declares the input, or its expressions read it. Nobody is refused for an expression that is hard to read: then it counts as mentioned. */
+function mentionsInput({ definition, text }: LoadedDefinition, name: string): boolean {
+  const declared = new InputsSchema(definition.inputs ?? {}).names;
+  const read = [...text.matchAll(/\binputs\s*(?:\.\s*\??\s*|\[\s*\\?["'])([\w-]+)/g)].map(([, one]) => one);
+  return declared.includes(name) || read.includes(name) || anyInput.test(text);
 }
 
 /** With `lock: run` everything that is known; `wanted` may leave steps out. Resolves to the milliseconds that it waited. */

@@ -54,7 +54,7 @@ export class StepRunner {
     for (let attempt = step.attempt + 1; ; attempt++) {
       using over = new Ending();
       const result = await this.#attempt(step, attempt, { place, over });
-      if (result === undefined) return; // stopped before it began
+      if (result === undefined) return;
       if (retry === undefined || !isTriedAgain(step, attempt, result)) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
       over.tell();
@@ -98,7 +98,7 @@ export class StepRunner {
     if (call !== undefined) await this.#engine.endUse(call);
   }
 
-  /** Undefined where the run was stopped before the step had begun. */
+  /** Undefined where the run was stopped before the step had begun, or after its outputs were committed. */
   async #attempt(
     step: StepState,
     attempt: number,
@@ -117,8 +117,11 @@ export class StepRunner {
       return await this.#callModel(step, { attempt, target, named, scope, ...its });
     } catch (thrown) {
       const error = await this.#engine.located(thrown);
-      if (this.#signal.aborted)
-        return step.status === "running" ? { status: "cancelled", error: reasonOf(this.#signal) } : undefined;
+      if (this.#signal.aborted) {
+        // Of one that has committed, a resume finds out how it ended.
+        const isOpen = step.status !== "running" || hasCommitted(error);
+        return isOpen ? undefined : { status: "cancelled", error: reasonOf(this.#signal) };
+      }
       if (!(error instanceof FenError) || this.#engine.parts.journal.failure !== undefined) throw error;
       this.#engine.logOf(step).error(error.message); // the method's own log says nothing of what kept it from running
       return { status: "failed", error: error.message, cause: causeOf(error) };
@@ -441,6 +444,11 @@ function isTriedAgain({ definition: { retry } }: StepState, attempt: number, { s
     cause !== undefined &&
     retry.on.includes(cause)
   );
+}
+
+/** Its outputs are data, or the next holder makes them that; what failed came after. */
+function hasCommitted(error: unknown): boolean {
+  return error instanceof FenError && (error.facts["committed"] === true || error.facts["status"] === "succeeded");
 }
 
 function causeOf({ code }: FenError): RetryCause | undefined {

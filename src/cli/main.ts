@@ -76,7 +76,9 @@ async function dispatch(line: ParsedLine, argv: readonly string[], console: Cons
   }
   const { handler } = await command.load();
   const mode = flags.on("stream") ? "stream" : flags.on("json") ? "json" : "text";
-  const signals = watchSignals();
+  const tellError = (error: FenError) =>
+    printError(console, error, { json: mode !== "text", debug: flags.on("debug") });
+  const signals = watchSignals(tellError);
   const marked: { level?: string | undefined } = {};
   const context: AppContext = {
     machine: systemMachine(describe(argv)),
@@ -150,8 +152,11 @@ function printError(
   );
 }
 
-/** INT, TERM and HUP end the work first. */
-function watchSignals(): { readonly signal: AbortSignal; done(exitCode?: number): void } {
+/** INT, TERM and HUP end the work first. `tell`: that not everything could be done. */
+function watchSignals(tell: (error: FenError) => void): {
+  readonly signal: AbortSignal;
+  done(exitCode?: number): void;
+} {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // one for each thing that the command waits for
   const numbers = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 };
@@ -164,7 +169,11 @@ function watchSignals(): { readonly signal: AbortSignal; done(exitCode?: number)
         facts: { signal },
       }),
     );
-    setTimeout(() => process.exit(code), cleanupMs).unref();
+    const breakOff = () => {
+      tell(brokenOff(signal));
+      process.exit(code);
+    };
+    setTimeout(breakOff, cleanupMs).unref();
   };
   const names = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const name of names) process.on(name, onSignal);
@@ -176,6 +185,17 @@ function watchSignals(): { readonly signal: AbortSignal; done(exitCode?: number)
       if (exitCode !== undefined) for (const name of names) process.on(name, () => process.exit(exitCode));
     },
   };
+}
+
+function brokenOff(signal: string): FenError {
+  return new FenError(
+    "interrupted",
+    `Interrupted by ${signal}, and ended before everything was written: that took longer than ${cleanupMs / 1000} s.`,
+    {
+      hint: "Look what it left: fen datastore lock status. The run of a workflow goes on with: fen workflow resume RUN",
+      facts: { signal },
+    },
+  );
 }
 
 function wantsColor(flags: Flags, fd: 1 | 2): boolean {

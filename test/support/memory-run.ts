@@ -40,13 +40,13 @@ export const nothing: ModelType = {
 /** A workflow on a model called m0; `run` resolves when it is over and its locks are given back. */
 export function memoryRun(
   workflow: WorkflowDefinition,
-  parts: { readonly type: ModelType; emit(event: AppEvent): void },
+  parts: { readonly type: ModelType; readonly signal?: AbortSignal; emit(event: AppEvent): void },
 ): { readonly clock: HandClock; readonly workspace: MemoryWorkspace; run(): Promise<unknown> } {
   const system = systemMachine("test");
   const clock = new HandClock();
   const context: AppContext = {
     machine: { ...system, clock, host: { ...system.host, env: {} } },
-    signal: new AbortController().signal,
+    signal: parts.signal ?? new AbortController().signal,
     lockTimeoutMs: undefined,
     emit: parts.emit,
   };

@@ -1,8 +1,8 @@
 /** What holds for every command, and the commands around the main job: version, help, completions, demo. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { catalog } from "../../../src/cli/catalog.ts";
 import { parseLine } from "../../../src/cli/parse.ts";
@@ -332,6 +332,26 @@ describe("which repository", () => {
     expect(await errorOf(outside, "model search")).toMatchObject({ code: "repository_invalid", exitCode: 78 });
     rmSync(join(outside.path, ".swamp.yaml"));
   });
+});
+
+test.each([
+  ["zeros in its second half", (cache: Buffer) => cache.fill(0, cache.length >> 1)],
+  ["zeros for one page", (cache: Buffer) => cache.fill(0, Math.min(4096, cache.length), Math.min(8192, cache.length))],
+  ["half of it", (cache: Buffer) => cache.subarray(0, cache.length >> 1)],
+  ["nothing", () => Buffer.alloc(0)],
+] as const)("a code cache of which a power cut left %s is passed over", async (_, damaged) => {
+  const copy = mkdtempSync(join(tmpdir(), "fen-damaged-"));
+  try {
+    cpSync(dirname(program), copy, { recursive: true });
+    const caches = readdirSync(copy).filter((name) => name.endsWith(".cache"));
+    expect(caches.length).toBeGreaterThan(10);
+    for (const name of caches) writeFileSync(join(copy, name), damaged(readFileSync(join(copy, name))));
+    const as = { cwd: repo.path, as: [process.execPath, join(copy, "fen.cjs")] };
+    expect(await runFen(["version"], as)).toMatchObject({ exitCode: 0, stderr: "" });
+    expect((await runFen(["model", "search", "--json"], as)).json()).toEqual(await documentOf(repo, "model search"));
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
 });
 
 test("a link named swamp is the same program", async () => {

@@ -19,6 +19,11 @@ beforeAll(async () => {
   repo.workflow("no-nested", [first, nested("x", "nope")]);
   repo.workflow("deep-model", [first, nested("x", "no-model")]);
   repo.workflow("needs", [first], { inputs: { properties: { n: { type: "number" } }, required: ["n"] } });
+  const readsInput = { inputs: { properties: { limit: { type: "string", enum: ["number"] } } } };
+  repo.model("reads", 'echo ${{ inputs.secs }} ${{ inputs["host-name"] }}', readsInput);
+  repo.workflow("reads", [first, step("x", "reads")], {
+    inputs: { properties: { n: { type: "number", default: 1 } } },
+  });
   repo.workflow("unparsed", [first, step("x", "good", { inputs: { a: "${{ 1 + }}" } })]);
   repo.workflow("unresolved", [first, step("x", "good", { inputs: { a: "${{ inputs.nope.deeper }}" } })]);
   repo.workflow("deep-unresolved", [first, nested("x", "unresolved")]);
@@ -45,6 +50,16 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     ["a model of a nested workflow that isn't there", "workflow run deep-model", "model_missing"],
     ["an input that is missing", "workflow run needs", "input_invalid"],
     ["an input of the wrong type", "workflow run needs --input n=x", "input_invalid"],
+    [
+      "an input that is part of a name in a model only",
+      "workflow run reads --input secs=1 --input host-name=1 --input sec=1",
+      "input_invalid",
+    ],
+    [
+      "an input that is part of another word of a model",
+      "workflow run reads --input secs=1 --input host-name=1 --input num=1",
+      "input_invalid",
+    ],
     ["an input that no record can keep", `workflow run needs --input '{"n":1e400}'`, "input_invalid"],
     ["an expression that can't be parsed", "workflow run unparsed", "expression_invalid"],
     ["an expression in an input that can't be resolved", "workflow run unresolved", "expression_failed"],
@@ -63,6 +78,24 @@ describe("nothing has run, nothing is locked, nothing is written where there is"
     expect(await errorOf(repo, line)).toMatchObject({ code, hint: expect.any(String) });
     expect(files()).toEqual(before);
   });
+
+  test.each(["secs", "host-name", "limit", "n"])(
+    "an input that a model or the workflow knows is taken: %s",
+    async (name) => {
+      const given = ["secs", "host-name"].flatMap((one) => ["--input", `${one}=1`]);
+      const value = name === "limit" ? "number" : "1";
+      const { exitCode, stderr } = await repo.fen(
+        "workflow",
+        "run",
+        "reads",
+        "--dry-run",
+        ...given,
+        "--input",
+        `${name}=${value}`,
+      );
+      expect([exitCode, stderr]).toEqual([0, ""]);
+    },
+  );
 
   test("an input that is nested beyond all measure", async () => {
     const deep = `${"[".repeat(60_000)}${"]".repeat(60_000)}`;

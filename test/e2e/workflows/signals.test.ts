@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { until } from "../../support/cli.ts";
+import { startFen, until } from "../../support/cli.ts";
 import { documentOf, errorOf } from "../../support/documents.ts";
 import { isAtWork } from "../../support/processes.ts";
 import { after, nested, step, workflowId, type WorkflowRepo, workflowRepo } from "../../support/workflow-repo.ts";
@@ -168,6 +168,29 @@ describe("lock-50, lock-52: a signal ends the children, then the records are wri
   });
 });
 
+test("what takes longer than 10 s after a signal is broken off: that is said, and the run can be gone on with", async () => {
+  repo.model("m", `${leavesPid("child")}; ${waitFor("go")}`);
+  repo.workflow("w", [step("s", "m")]);
+  // A disk that doesn't answer any more.
+  const slow = "fs.existsSync('hung') ? setTimeout(done, 60_000) : ask(fd, done)";
+  const each = `const ask = fs[name]; fs[name] = (fd, done) => ${slow};`;
+  repo.write("disk.cjs", `const fs = require("node:fs"); for (const name of ["fsync", "fdatasync"]) { ${each} }`);
+  const env = { NODE_OPTIONS: "--require ./disk.cjs" };
+  const run = startFen(["workflow", "run", "w"], { cwd: repo.path, env });
+  await repo.appears("child");
+  repo.write("hung", "");
+  run.kill("SIGTERM");
+  const { exitCode, stderr } = await run.done;
+  expect(exitCode).toBe(143);
+  expect(stderr).toContain(
+    "Interrupted by SIGTERM, and ended before everything was written: that took longer than 10 s.",
+  );
+  const [id = ""] = repo.runIds();
+  repo.write("go", "");
+  expect(await documentOf(repo, `workflow resume ${id} --retry-unknown`)).toMatchObject({ status: "succeeded" });
+  await repo.expectNothingLeft();
+}, 30_000);
+
 describe("defect-17: kill -9", () => {
   test("the run isn't running; a step that was at work is asked about, and what had ended stays ended", async () => {
     repo.model("quick", "echo quick >> quick");
@@ -196,6 +219,20 @@ describe("defect-17: kill -9", () => {
       "succeeded",
     ]);
     expect(repo.read("quick")).toBe("quick\nquick\n");
+    await repo.expectNothingLeft();
+  });
+
+  test("what was left out stays left out when failed steps are repeated", async () => {
+    repo.model("bad", "[ -e fixed ] || exit 3; echo repaired");
+    repo.model("slow", `${leavesPid("child")}; ${waitFor("go")}; echo again > again`);
+    repo.workflow("w", [step("b", "bad"), step("s", "slow", after("b", "completed"))]);
+    const id = await dies("child");
+    repo.write("go", "");
+    repo.write("fixed", "");
+    expect((await repo.fen("workflow", "resume", id, "--skip-unknown")).exitCode).toBe(1);
+    const repeated = await documentOf(repo, `workflow resume ${id} --failed`);
+    expect(repeated.jobs[0].steps.map((one: { status: string }) => one.status)).toEqual(["succeeded", "skipped"]);
+    expect(repo.has("again")).toBe(false);
     await repo.expectNothingLeft();
   });
 
