@@ -28,7 +28,8 @@ export function eventPrinter(console: Console, mode: EventMode, isVerbose: () =>
 }
 
 export function warning(console: Console, { message, hint }: Extract<AppEvent, { event: "warning" }>): string {
-  return `${console.yellow("warning:")} ${message}${hint === undefined ? "" : ` ${console.dim(hint)}`}`;
+  if (hint === undefined) return `${console.yellow("warning:")} ${message}`;
+  return `${console.yellow("warning:")} ${/[.!?:…]$/.test(message) ? message : `${message}.`} ${console.dim(hint)}`;
 }
 
 function printRun(console: Console, event: AppEvent, verbose: boolean): void {

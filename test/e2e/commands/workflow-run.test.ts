@@ -18,6 +18,15 @@ describe("workflow run", () => {
     repo.model("bad", "exit 3");
   });
 
+  test("--quiet: nothing is said of a run that succeeds, and of one that fails what failed", async () => {
+    repo.workflow("fine", [step("a", "good")]);
+    repo.workflow("mixed", [step("a", "good"), step("b", "bad")]);
+    expect(await repo.fen("workflow", "run", "fine", "--quiet")).toMatchObject({ exitCode: 0, stdout: "", stderr: "" });
+    const failing = await repo.fen("workflow", "run", "mixed", "--quiet");
+    expect(failing).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(failing.stderr).toMatch(/^failed mixed in .*\n {2}failed only\/b: The command exited with code 3\.\n/);
+  });
+
   test("prints how each step ended, and ends with 1 where the run failed", async () => {
     repo.workflow("mixed", [step("a", "good"), step("b", "bad"), step("c", "good", after("b", "succeeded"))]);
     const document = await documentOf(repo, "workflow run mixed", { exitCode: 1 });
