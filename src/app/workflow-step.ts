@@ -57,6 +57,7 @@ export class StepRunner {
       if (result === undefined) return;
       if (retry === undefined || !isTriedAgain(step, attempt, result)) return this.#ended(step, result);
       this.#engine.write({ e: "retry", at: this.#engine.now(), n: step.number, a: attempt, error: result.error ?? "" });
+      this.#engine.makeDurableSoon(); // who watches sees that it pauses
       over.tell();
       place.leave(); // others needn't wait for that
       const { clock } = this.#engine.parts.surroundings.machine;
@@ -213,6 +214,7 @@ export class StepRunner {
     const { endings } = this.#engine.parts.surroundings;
     const key = resourceKey(call.request.resource);
     await endings.get(key);
+    this.#signal.throwIfAborted(); // the former one may have been stopped with the run
     const worked = await this.#work(step, call, prepared);
     endings.set(key, call.over.told);
     return worked;

@@ -25,6 +25,8 @@ export interface StepState {
   startedAt?: number;
   /** When the last attempt began. */
   attemptAt?: number;
+  /** When the last attempt failed, while the step pauses before the next. */
+  failedAt?: number;
   endedAt?: number;
   model?: string;
   output?: string;
@@ -228,16 +230,19 @@ export class RunState {
         step.startedAt ??= entry.at;
         step.attemptAt = entry.at;
         delete step.waitsFor;
+        delete step.failedAt;
         if (entry.model !== undefined) step.model = entry.model;
         if (entry.out !== undefined) step.output = entry.out;
         if (entry.child !== undefined) step.child = entry.child;
         return this.#set(step, "running");
       case "retry":
         step.error = entry.error;
+        step.failedAt = entry.at;
         return this.#set(step, "pending");
       case "end":
         step.endedAt = entry.at;
         delete step.waitsFor;
+        delete step.failedAt;
         delete step.error;
         if (entry.error !== undefined) step.error = entry.error;
         if (entry.why !== undefined) step.why = entry.why;
@@ -255,6 +260,7 @@ export class RunState {
       for (const key of [
         "startedAt",
         "attemptAt",
+        "failedAt",
         "endedAt",
         "waitingSince",
         "output",

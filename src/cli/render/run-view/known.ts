@@ -28,6 +28,8 @@ export class KnownRun {
   /** Steps at work and waiting, in the order in which they began to. */
   readonly #working = new Map<string, ShownStep>();
   readonly #waiting = new Map<string, ShownStep>();
+  /** Between two attempts. */
+  readonly #pausing = new Map<string, ShownStep>();
   readonly #failed = new Map<string, ShownStep>();
   /** Before the first step: the lock that the run waits for. */
   #notice: WaitNotice | undefined;
@@ -51,6 +53,10 @@ export class KnownRun {
 
   get waiting(): Iterable<ShownStep> & { readonly size: number } {
     return sized(this.#waiting);
+  }
+
+  get pausing(): Iterable<ShownStep> & { readonly size: number } {
+    return sized(this.#pausing);
   }
 
   /** Oldest first; of very many only the newest. */
@@ -126,11 +132,12 @@ export class KnownRun {
     const key = `${run}/${number}`;
     const shown = this.step(run, number);
     if (shown === undefined) return;
-    const { status, definition, template } = shown.state;
+    const { status, definition, template, failedAt } = shown.state;
     const isWork = definition.forEach === undefined || template !== undefined;
     const said = this.#working.get(key)?.lines ?? [];
     place(this.#working, key, shown, status === "running" && isWork);
     place(this.#waiting, key, shown, status === "waiting");
+    place(this.#pausing, key, shown, status === "pending" && failedAt !== undefined);
     place(this.#failed, key, { ...shown, lines: said }, status === "failed" && isWork);
     for (const old of this.#failed.keys()) {
       if (this.#failed.size <= keptFailures) break;

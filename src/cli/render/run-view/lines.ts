@@ -76,7 +76,7 @@ export class RunLines {
       case "start":
         return this.#say(entry.at, "starts", `${label}${entry.a > 1 ? `, attempt ${entry.a}` : ""}`);
       case "retry":
-        return this.#say(entry.at, "again", `${label}: ${onOneLine(entry.error)}`);
+        return this.#say(entry.at, "again", `${label}${attemptAfter(step, entry.a)}: ${onOneLine(entry.error)}`);
       case "end":
         return this.#end(step, entry);
     }
@@ -98,4 +98,10 @@ export class RunLines {
     const shown = word === "failed" || word === "succeeded" ? this.#console.status(word) : word;
     this.#console.say(`${seconds}  ${shown}${" ".repeat(Math.max(0, 9 - word.length))}  ${text}`);
   }
+}
+
+/** Which attempt comes next, where the step says how many there are. */
+function attemptAfter({ state }: ShownStep, attempt: number): string {
+  const { retry } = state.definition;
+  return retry === undefined ? "" : `, attempt ${attempt + 1} of ${retry.attempts}`;
 }

@@ -118,6 +118,27 @@ describe("the picture of a run", () => {
     `);
   });
 
+  test("shows steps that pause before they are tried again: which attempt comes, when, and why", () => {
+    const [first] = journalOf({ seed: 1, steps: 3 });
+    if (first?.e !== "run") throw new Error("no run");
+    const { at, definition } = first;
+    const [job] = definition.jobs;
+    const [one] = job?.steps ?? [];
+    if (job === undefined || one === undefined) throw new Error("no step");
+    const retry = { attempts: 3, backoffMs: 4000, on: ["failure"] as const };
+    const jobs = [{ ...job, name: "all", steps: [{ ...one, name: "flaky", dependsOn: [], retry }] }];
+    const entries: JournalEntry[] = [
+      { ...first, definition: { ...definition, jobs } },
+      { e: "job", at, j: 0, s: "running" },
+      { e: "start", at, n: 0, a: 1, model: "web-01" },
+      { e: "retry", at: at + 1000, n: 0, a: 1, error: "The command exited with code 3.\nmore" },
+    ];
+    const shown = (now: number) => picture(known(entries), console, { width: 80, height: 20, now: at + now }).slice(1);
+    expect(shown(2500)).toEqual(["1 to come", "↻ all/flaky  attempt 2 of 3 in 2.5 s  The command exited with code 3."]);
+    entries.push({ e: "start", at: at + 5000, n: 0, a: 2, model: "web-01" });
+    expect(shown(6000)).toEqual(["1 at work", "● all/flaky  6.0 s  attempt 2"]);
+  });
+
   test("of a run that calls another shows and counts the steps of that one in the place of the caller", () => {
     const outer = journalOf({ seed: 3, steps: 1 }).slice(0, 3);
     const [first] = outer;

@@ -1,4 +1,5 @@
 /** A run as lines: a bar, counts, jobs, then steps at work, steps that wait and steps that failed, as many as there is room for. */
+import { backoffAfter } from "../../../workflow/retry.ts";
 import type { RunState } from "../../../workflow/run-state.ts";
 import type { Console } from "../../console.ts";
 import { columnsOf, fitted, type Part } from "../columns.ts";
@@ -31,7 +32,7 @@ export function picture(known: KnownRun, console: Console, frame: Frame): string
     ...(root.jobs.length > 1 && height > 6 ? [jobs(root, console, width)] : []),
   ];
   const room = Math.max(0, height - head.length);
-  const sections = sectionsOf(known, console, frame);
+  const sections = sectionsOf(known, console, frame).filter(({ wanted }) => wanted > 0);
   const shares = share(
     sections.map(({ wanted }) => wanted),
     room,
@@ -50,7 +51,11 @@ interface Section {
   lines(step: ShownStep, room: number): string[];
 }
 
-function sectionsOf({ working, waiting: queued, failed }: KnownRun, console: Console, frame: Frame): Section[] {
+function sectionsOf(
+  { working, waiting: queued, pausing, failed }: KnownRun,
+  console: Console,
+  frame: Frame,
+): Section[] {
   return [
     {
       name: "at work",
@@ -65,6 +70,13 @@ function sectionsOf({ working, waiting: queued, failed }: KnownRun, console: Con
       count: queued.size,
       wanted: queued.size,
       lines: (step) => [waitingLine(step, console, frame)],
+    },
+    {
+      name: "pausing",
+      steps: pausing,
+      count: pausing.size,
+      wanted: pausing.size,
+      lines: (step) => [pausingLine(step, console, frame)],
     },
     {
       name: "failed",
@@ -201,6 +213,23 @@ function waitingLine({ label, state }: ShownStep, console: Console, { width, now
   );
 }
 
+function pausingLine({ label, state }: ShownStep, console: Console, { width, now }: Frame): string {
+  const { definition, attempt, failedAt = now, error = "" } = state;
+  const { retry } = definition;
+  const left = retry === undefined ? 0 : Math.max(0, failedAt + backoffAfter(retry, attempt) - now);
+  const of = retry === undefined ? "" : ` of ${retry.attempts}`;
+  const [first = ""] = error.split("\n");
+  return fitted(
+    [
+      ["↻ ", (text) => console.yellow(text)],
+      [label],
+      [`  attempt ${attempt + 1}${of} in ${duration(left)}`, (text) => console.yellow(text)],
+      [`  ${first}`, (text) => console.dim(text)],
+    ],
+    width,
+  );
+}
+
 function failedLines(
   { label, state, lines }: ShownStep,
   console: Console,
@@ -223,7 +252,7 @@ function failedLines(
   ];
 }
 
-/** Each gets what it wants where there is room; else a third at least, if it wants that. */
+/** Each gets what it wants where there is room; else its share at least, if it wants that. */
 function share(wanted: readonly number[], room: number): number[] {
   const least = Math.floor(room / wanted.length);
   const given = wanted.map((lines) => Math.min(lines, least));
