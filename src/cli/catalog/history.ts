@@ -1,12 +1,6 @@
 /** The commands that look at runs of workflows: what was, and what goes on. */
-import type { ArgumentSpec, CommandSpec } from "../command.ts";
-
-const query: ArgumentSpec = { name: "query", summary: "Only what holds this text", optional: true };
-const run: ArgumentSpec = {
-  name: "run|workflow",
-  summary: "Id of a run or its first digits (at least 3), or a workflow (its newest run)",
-  complete: "run",
-};
+import type { CommandSpec } from "../command.ts";
+import { query, run } from "./parts.ts";
 
 const runSearch = {
   summary: "List runs of workflows, newest first",

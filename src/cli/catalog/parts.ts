@@ -16,15 +16,15 @@ export const limit: FlagSpec = { type: "text", value: "N", summary: "At most so 
 export const tail: FlagSpec = { type: "text", value: "N", summary: "Only the last N lines" };
 export const stream: FlagSpec = { type: "switch", summary: "Events as newline-delimited JSON on stdout" };
 export const run: ArgumentSpec = {
-  name: "run",
-  summary: "Id of a workflow run, or its first digits (at least 3)",
+  name: "run|workflow",
+  summary: "Id of a run or its first digits (at least 3), or a workflow (its newest run)",
   complete: "run",
 };
 export const concurrency: FlagSpec = {
   type: "text",
   value: "N",
   summary:
-    "Steps at work at once (also SWAMP_MAX_CONCURRENT_STEPS; default: what the workflow says, else twice the processors)",
+    "Steps at work at once, from 1 (also SWAMP_MAX_CONCURRENT_STEPS; default: what the workflow says, else twice the processors)",
 };
 export const inputFlag: FlagSpec = {
   type: "text",

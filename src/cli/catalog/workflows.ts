@@ -135,15 +135,16 @@ export const workflowsCommands: readonly CommandSpec[] = [
       stream,
     },
     locks: true,
-    examples: ["fen workflow resume 1609d4d5", "fen workflow resume 1609d4d5 --failed"],
+    examples: ["fen workflow resume patch-fleet", "fen workflow resume 1609d4d5 --failed"],
     load: () => import("../commands/workflow/resume.ts"),
   },
   {
     path: ["workflow", "cancel"],
     summary: "End a run that is going on, from anywhere",
-    details: "Its children are ended, its records written, its locks released. It can be resumed.",
+    details:
+      "Its children are ended, its records written, its locks released; the command that carries it out ends with exit code 1. It can be resumed.",
     arguments: [run],
-    examples: ["fen workflow cancel 1609d4d5"],
+    examples: ["fen workflow cancel 1609d4d5", "fen workflow cancel patch-fleet"],
     load: () => import("../commands/workflow/cancel.ts"),
   },
 ];
