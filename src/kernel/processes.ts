@@ -4,7 +4,7 @@
  */
 import { constants } from "node:os";
 import type { Child, ChildOptions, Exit, OutputStream } from "./children.ts";
-import { systemErrorCode } from "./errors.ts";
+import { FenError, systemErrorCode } from "./errors.ts";
 import { longestTimerMs, type Machine } from "./machine.ts";
 import { groupLives } from "./process-group.ts";
 
@@ -60,7 +60,7 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
     run.endedBy === "timeout"
       ? `timed out after ${options.timeoutMs} ms`
       : run.endedBy === "signal-sent"
-        ? "cancelled"
+        ? whyEnded(options.signal)
         : undefined;
   return {
     exitCode,
@@ -69,6 +69,10 @@ export async function runProcess(machine: Machine, options: ProcessOptions): Pro
     ...(signal === null ? {} : { signal }),
     ...(reason === undefined ? {} : { reason }),
   };
+}
+
+function whyEnded({ reason }: AbortSignal): string {
+  return reason instanceof FenError && reason.code === "step_timeout" ? "timed out" : "cancelled";
 }
 
 /** Node's own message would repeat the argument that it doesn't like. */

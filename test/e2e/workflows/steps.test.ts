@@ -193,6 +193,7 @@ jobs:
       { status: "failed", error: "Step b took longer than 0.2 s." },
       { status: "succeeded" },
     ]);
+    expect(repo.contents("stuck")).toEqual(["[stderr]\ntimed out", "[stderr]\ntimed out"]);
     expect(isAtWork(Number(repo.read("grandchild")))).toBe(false);
     await repo.expectNothingLeft();
   });
