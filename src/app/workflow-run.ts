@@ -1,4 +1,6 @@
 /** `workflow run`: inputs checked, planned, locked, carried out, recorded. */
+import type { Cel } from "../expression/cel.ts";
+import { compileValue } from "../expression/compile.ts";
 import { InputsSchema } from "../expression/inputs-schema.ts";
 import { asOne, FenError } from "../kernel/errors.ts";
 import { sha256Hex } from "../kernel/hash.ts";
@@ -171,18 +173,18 @@ export async function prepareRun(
     ...{ together, isEvaluated },
   });
   const plan = await planRun(planSources(surroundings), workflow, { inputs });
-  refuseUnknown(plan, Object.keys(inputs));
+  refuseUnknown(surroundings.cel, plan, Object.keys(inputs));
   return { surroundings, plan };
 }
 
 /** A misspelt input would leave the one that is meant at its default. */
-function refuseUnknown({ workflow: { workflow }, steps }: PlannedRun, given: readonly string[]): void {
+function refuseUnknown(cel: Cel, { workflow: { workflow }, steps }: PlannedRun, given: readonly string[]): void {
   const known = new Set(new InputsSchema(workflow.inputs ?? {}).names);
   for (const { compiled } of steps)
     for (const one of [compiled.target, compiled.method, compiled.inputs, compiled.forEach, compiled.name])
       for (const name of one?.dependencies.inputs ?? []) known.add(name);
   if (known.has("*")) return;
-  const unknown = given.filter((name) => !known.has(name) && !steps.some((step) => mayRead(step, name)));
+  const unknown = given.filter((name) => !known.has(name) && !steps.some((step) => mayRead(cel, step, name)));
   const [first] = unknown;
   if (first === undefined) return;
   throw new FenError("input_invalid", `The workflow ${workflow.name} takes no input ${unknown.join(", ")}.`, {
@@ -192,21 +194,23 @@ function refuseUnknown({ workflow: { workflow }, steps }: PlannedRun, given: rea
 }
 
 /** Inputs of a run are seen by the definitions of the models that its steps call, too. */
-function mayRead(step: PlannedStep, name: string): boolean {
+function mayRead(cel: Cel, step: PlannedStep, name: string): boolean {
   if (step.definition.dataOutputOverrides.some(({ vary = [] }) => vary.includes(name))) return true;
   return callsOf(step).some(
-    ({ target }) => target.kind === "open" || (target.kind === "model" && mentionsInput(target.loaded, name)),
+    ({ target }) => target.kind === "open" || (target.kind === "model" && mentionsInput(cel, target.loaded, name)),
   );
 }
 
-/** All inputs at once, or those that a macro goes through: `json.stringify(inputs)`, `inputs.exists(...)`, `inputs[self.name]`. */
-const anyInput = /\binputs\b(?!\s*(?:["']?\s*:|\.\s*\??\s*\w+(?![\w\s]*\()|\[\s*\\?["']))/;
-
-/** It declares the input, or its expressions read it. Nobody is refused for an expression that is hard to read: then it counts as mentioned. */
-function mentionsInput({ definition, text }: LoadedDefinition, name: string): boolean {
-  const declared = new InputsSchema(definition.inputs ?? {}).names;
-  const read = [...text.matchAll(/\binputs\s*(?:\.\s*\??\s*|\[\s*\\?["'])([\w-]+)/g)].map(([, one]) => one);
-  return declared.includes(name) || read.includes(name) || anyInput.test(text);
+/** It declares the input, or its expressions read it. Nobody is refused for an expression that can't be read: that is told where it is needed. */
+function mentionsInput(cel: Cel, { definition, file }: LoadedDefinition, name: string): boolean {
+  if (new InputsSchema(definition.inputs ?? {}).names.includes(name)) return true;
+  try {
+    const { inputs } = compileValue(cel, definition, { file, path: [], locate: () => undefined }).dependencies;
+    return inputs.has(name) || inputs.has("*");
+  } catch (error) {
+    if (error instanceof FenError) return true;
+    throw error;
+  }
 }
 
 /** With `lock: run` everything that is known; `wanted` may leave steps out. Resolves to the milliseconds that it waited. */
