@@ -79,6 +79,9 @@ export interface MethodOutcome {
   readonly logPath: string;
 }
 
+/** So long a method is at work before its commit is prepared: what is quicker is over by then. */
+const readyAfterMs = 20;
+
 /** One call of a method: run, commit, record. */
 export class MethodRun {
   readonly #machine: Machine;
@@ -92,9 +95,7 @@ export class MethodRun {
     this.#machine = machine;
     this.#parts = parts;
     this.#start = machine.clock.monotonic();
-    // A step's record is written when it has ended: until then nobody looks whether it lives.
-    const run = { model: this.#definition, runId: parts.id, isLate: parts.step !== undefined };
-    this.#staging = new Staging(workspace.data.store, machine, run);
+    this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
     const { id, lease, loaded, method, step, type } = parts;
     const startedAt = isoTime(parts.startedAt ?? machine.clock.now());
     this.#record = new MethodRecord(machine, workspace, { id, lease, loaded, method, step, type, startedAt });
@@ -148,6 +149,7 @@ export class MethodRun {
   async #call(log: RunLog): Promise<{ result: MethodResult; thrown?: unknown }> {
     const { type, method, resolved, lease } = this.#parts;
     const signal = this.#parts.either ?? AbortSignal.any([this.#parts.signal, lease.signal]);
+    using _ready = this.#getReady();
     try {
       return {
         result: await callMethod({ type, method, arguments: resolved.arguments }, this.#methodContext(log, signal)),
@@ -155,6 +157,17 @@ export class MethodRun {
     } catch (error) {
       return { result: { status: "failed", message: asError(error).message }, thrown: error };
     }
+  }
+
+  /**
+   * Once it is clear that the method takes its time, what can be done of the commit is done: then those who wait for the lock needn't wait for it. The step of a workflow
+   * does without: its record is written when it has ended, nobody looks whether it lives, and for many at once one thread makes all files.
+   */
+  #getReady(): Disposable | undefined {
+    const { step, type, lease } = this.#parts;
+    if (step !== undefined) return undefined;
+    const expected = [...Object.keys(type.files), ...Object.keys(type.resources)];
+    return this.#machine.clock.after(readyAfterMs, () => this.#staging.getReady(expected, lease));
   }
 
   async #settle(result: MethodResult, thrown: unknown): Promise<MethodOutcome> {

@@ -38,8 +38,20 @@ export async function commitFolder(data: FolderVersions, run: StagedRun, held: H
   await held.assertHeld();
   if (planned.length === 0) return [];
   const metadatas = await moveAll(data, { ...run, committing }, planned);
-  data.noteCommitted(run.model, metadatas, held);
+  data.noteHighest(run.model, metadatas, held);
   return metadatas;
+}
+
+/** What of `commitFolder` can be done while the run is at work: its files are made. */
+export async function prepareFolder(
+  files: LocalFiles,
+  { folder, owner }: Pick<StagedRun, "folder" | "owner">,
+  names: readonly string[],
+): Promise<void> {
+  for (const name of names) {
+    await files.prepare?.(`${folder}/${name}/raw`, { from: name === names[0] ? owner : undefined });
+    await files.prepare?.(`${folder}/${name}/${metadataFile}`);
+  }
 }
 
 /** For what is left when the data is there: the next holder removes it. */

@@ -35,6 +35,11 @@ export interface Named {
   readonly version: number;
 }
 
+export type VersionName = Pick<Metadata, "name" | "version">;
+
+/** A run that is at work. */
+export type Preparing = Pick<StagedRun, "model" | "folder" | "owner">;
+
 export interface VersionStore {
   /** Where runs on this machine write their outputs before these are versions. */
   readonly local: LocalFiles;
@@ -70,13 +75,18 @@ export interface VersionStore {
   // changes
 
   /**
+   * While a run is at work: does what of its commit can be done then, for the outputs of these names. Their folders are made; that of an output that doesn't come must be
+   * gone at the commit. Gives the newest versions that there are of them. Throws where something can't be made: the commit does without. Absent where it would save nothing.
+   */
+  prepare?(run: Preparing, names: readonly string[], held: Held): Promise<readonly VersionName[]>;
+  /**
    * Makes everything that a run has staged versions, numbered above all that exist, or nothing: `held` is asked just before. Gives what became of each,
    * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.
    * A power cut before `keep` may undo that they are versions, not the commit: then the next holder makes them versions again.
    */
   commit(run: StagedRun, held: Held, options?: CommitOptions): Promise<readonly Metadata[]>;
   /** Makes durable what `commit` has left to do: as versions they survive a power cut once this resolves. Needs no lock. */
-  keep(model: ModelRef, versions: readonly Pick<Metadata, "name" | "version">[]): Promise<void>;
+  keep(model: ModelRef, versions: readonly VersionName[]): Promise<void>;
   /**
    * Settles what former runs have left. Only for whoever has the model exclusively and alone. `told` hears of each before the last trace of it is removed: who
    * dies in between finds it again.

@@ -5,9 +5,18 @@
 import { FenError } from "../kernel/errors.ts";
 import type { LocalFiles } from "../store/contract.ts";
 import { highestNumber, saidNumber } from "../store/in-order.ts";
-import { commitFolder, settleFolders, unlessStoreFails } from "./commit.ts";
+import { commitFolder, prepareFolder, settleFolders, unlessStoreFails } from "./commit.ts";
 import { hashOf, otherContent } from "./brought.ts";
-import type { Brought, Held, Settled, StagedRun, VersionRef, VersionStore } from "./contract.ts";
+import type {
+  Brought,
+  Held,
+  Preparing,
+  Settled,
+  StagedRun,
+  VersionName,
+  VersionRef,
+  VersionStore,
+} from "./contract.ts";
 import { dataFolder, latestOf, modelFolder, type ModelRef, stagingFolder, versionFolder } from "./layout.ts";
 import { goneName, removeLeftovers } from "./leftovers.ts";
 import { type Metadata, parseMetadata, stringifyMetadata } from "./metadata.ts";
@@ -21,7 +30,7 @@ export class FolderVersions implements VersionStore {
   readonly local: LocalFiles;
   readonly takesFolder = true;
   /** What was committed last under a lease, by folder: who commits again under it needn't read a list of all versions that grows with each. */
-  readonly #committed = new WeakMap<Held, Map<string, number>>();
+  readonly #highest = new WeakMap<Held, Map<string, number>>();
 
   constructor(files: LocalFiles) {
     this.local = files;
@@ -46,7 +55,7 @@ export class FolderVersions implements VersionStore {
   }
 
   /**
-   * Where this lease committed the highest number, and `latest` still says that one, nobody (a command that its holder calls) has come between: each who
+   * Where this lease committed, or found, the highest number, and `latest` still says that one, nobody (a command that its holder calls) has come between: each who
    * commits or removes writes `latest`.
    */
   highestFor(
@@ -55,16 +64,16 @@ export class FolderVersions implements VersionStore {
     held: Held,
   ): { readonly file: string; readonly number: number } | undefined {
     const folder = dataFolder(model, name);
-    const number = this.#committed.get(held)?.get(folder);
+    const number = this.#highest.get(held)?.get(folder);
     return number === undefined ? undefined : { file: latestOf(model, name), number };
   }
 
-  /** Remembers what was committed just now. Where others may commit at the same time, there is nothing to remember. */
-  noteCommitted(model: ModelRef, metadatas: readonly Metadata[], held: Held): void {
+  /** Remembers the highest numbers: what was committed just now, or found so. Where others may commit at the same time, there is nothing to remember. */
+  noteHighest(model: ModelRef, versions: readonly VersionName[], held: Held): void {
     if (held.grants.some(({ mode, holding }) => mode !== "exclusive" || holding.under !== undefined)) return;
-    const committed = this.#committed.get(held) ?? new Map<string, number>();
-    for (const { name, version } of metadatas) committed.set(dataFolder(model, name), version);
-    this.#committed.set(held, committed);
+    const highest = this.#highest.get(held) ?? new Map<string, number>();
+    for (const { name, version } of versions) highest.set(dataFolder(model, name), version);
+    this.#highest.set(held, highest);
   }
 
   /** What `latest` says if it is there, else the highest number. */
@@ -110,11 +119,23 @@ export class FolderVersions implements VersionStore {
     return found;
   }
 
+  async prepare(run: Preparing, names: readonly string[], held: Held): Promise<readonly VersionName[]> {
+    await prepareFolder(this.local, run, names);
+    const newest: VersionName[] = [];
+    for (const name of names) {
+      const version = await highestNumber(this.local, dataFolder(run.model, name));
+      if (version === 0) continue;
+      newest.push({ name, version });
+    }
+    this.noteHighest(run.model, newest, held); // so that the commit needn't read the list of all versions
+    return newest;
+  }
+
   commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {
     return commitFolder(this, run, held);
   }
 
-  keep(model: ModelRef, versions: readonly Pick<Metadata, "name" | "version">[]): Promise<void> {
+  keep(model: ModelRef, versions: readonly VersionName[]): Promise<void> {
     return this.local.keep(versions.map(({ name, version }) => versionFolder(model, name, version)));
   }
 

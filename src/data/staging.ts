@@ -6,8 +6,9 @@ import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
+import { all } from "../kernel/several.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
-import { asideFolder, ownerFile, putAside, unlessStoreFails } from "./commit.ts";
+import { asideFolder, metadataFile, ownerFile, putAside, unlessStoreFails } from "./commit.ts";
 import type { CommitOptions, Draft, Held, StagedRun, VersionStore } from "./contract.ts";
 import { type ModelRef, safeDataName, stagingFolder } from "./layout.ts";
 import type { Metadata, Owner } from "./metadata.ts";
@@ -54,21 +55,20 @@ export class Staging {
   readonly #model: ModelRef;
   readonly #folder: string;
   readonly #runId: string;
-  readonly #isLate: boolean;
   readonly #items = new Map<string, Item>();
   readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
   #isOwnerTaken = false;
+  /** What `getReady` does. */
+  #readying: Promise<void> | undefined;
+  /** The disk is asked ahead for names that it will be asked for. */
+  #keeping: Promise<unknown> | undefined;
+  /** For these files may have been made. */
+  #expected: readonly string[] = [];
   /** Committed, and left to `settle`. */
   #unsettled: readonly Metadata[] = [];
 
-  /** `isLate`: nobody needs to see that the run is at work before there is something to commit. */
-  constructor(
-    store: VersionStore,
-    machine: Machine,
-    run: { readonly model: ModelRef; readonly runId: string; readonly isLate?: boolean },
-  ) {
-    this.#isLate = run.isLate === true;
+  constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
     this.#store = store;
     this.#files = store.local;
     this.#machine = machine;
@@ -91,7 +91,7 @@ export class Staging {
     const file = this.#spool(`${folder}/raw`, () => this.#takeOwner());
     const hash = new ContentHash();
     this.#items.set(name, { name, spec, fate, folder, hash, file, createdAt: isoNow(this.#machine) });
-    if (!this.#isLate) await this.#own();
+    if (!this.#store.takesFolder) await this.#own(); // of records that are to be brought elsewhere others ask whether their run lives
     return hashing(file, hash);
   }
 
@@ -121,8 +121,37 @@ export class Staging {
 
   /** Before anything else is in the folder, it tells that we live. */
   #own(): Promise<Owned> {
-    this.#owned ??= this.#files.own(`${this.#folder}/${ownerFile}`);
+    const path = `${this.#folder}/${ownerFile}`;
+    this.#owned ??= this.#files.own(path).catch(async (error: unknown) => {
+      await this.#files.remove(path).catch(() => undefined); // the first error is the one to tell
+      this.#owned = undefined; // it may work later
+      throw error;
+    });
     return this.#owned;
+  }
+
+  /**
+   * While the method is at work there is time for what its commit would begin with, and what those who wait for the lock would wait for. Asked once, with the names
+   * of the outputs to expect. Never throws: what can't be done now is done, or fails, at the commit.
+   */
+  getReady(expected: readonly string[], held: Held): void {
+    this.#readying = this.#prepare(expected, held).catch(() => undefined);
+  }
+
+  async #prepare(expected: readonly string[], held: Held): Promise<void> {
+    await this.#own();
+    if (this.#store.prepare === undefined) return;
+    this.#expected = expected;
+    const run = { model: this.#model, folder: this.#folder, owner: this.#takeOwner() };
+    const newest = await this.#store.prepare(run, expected, held);
+    const keeping = [this.#files.keep([this.#folder]), this.#store.keep(this.#model, newest)];
+    this.#keeping = all(keeping).catch(() => undefined);
+  }
+
+  /** What was made ready for outputs that didn't come is no output. */
+  async #dropUnused(folder: string): Promise<void> {
+    const unused = this.#expected.filter((name) => !this.#items.has(name));
+    for (const name of unused) await this.#files.remove(`${folder}/${safeDataName(name)}`);
   }
 
   /**
@@ -144,7 +173,9 @@ export class Staging {
     const { held, last = false, durable = true } = options;
     const beside: CommitOptions["beside"] = async (versions) => options.beside?.(this.#committed(versions));
     let metadatas: readonly Metadata[];
+    await this.#readying;
     try {
+      await this.#dropUnused(folder);
       const outputs = await this.#drafts(options);
       const staged = { model, runId, folder, outputs, ...(this.#store.takesFolder ? await this.#unwritten() : {}) };
       metadatas = await this.#store.commit(staged, held, { last, beside });
@@ -166,6 +197,7 @@ export class Staging {
   /** What was committed survives a power cut as data once this resolves. Throws where the store fails; the error says `committed`. */
   async settle(): Promise<void> {
     try {
+      if (this.#keeping !== undefined) await this.#keeping;
       await this.#store.keep(this.#model, this.#unsettled);
     } catch (error) {
       throw error instanceof FenError ? unsettled(error) : error;
@@ -225,6 +257,7 @@ export class Staging {
   }
 
   async #discard({ now }: { readonly now: boolean }): Promise<void> {
+    await this.#readying;
     await this.#close();
     if (this.#owned !== undefined) await this.#files.remove(this.#folder);
     (await this.#owned)?.letGo({ now });
@@ -248,6 +281,7 @@ export class Staging {
       if (this.#items.size > 0) {
         const place = await putAside(this.#files, this.#folder, this.#runId);
         if (place !== undefined && place !== path) await this.#join(place, path);
+        await this.#dropUnused(path); // somebody else may have put it there
       }
       if (!(await this.#isKept(path))) return error;
       await this.#files.remove(`${path}/${ownerFile}`);
@@ -279,6 +313,8 @@ export class Staging {
         const content = await file.content();
         const size = (await this.#files.stat(raw))?.size;
         if (content !== undefined && size !== content.length) await this.#files.write(raw, content);
+        const metadata = `${aside}/${name}/${metadataFile}`;
+        if ((await this.#files.stat(metadata))?.size === 0) await this.#files.remove(metadata);
         isKept ||= content !== undefined || size !== undefined;
       } catch {
         await unlessStoreFails(this.#files.remove(`${aside}/${name}`)); // the first error is the one to tell

@@ -65,8 +65,7 @@ const firstNoticeMs = 250;
 const noticeEveryMs = 1000;
 /** How often one who holds something already looks whether it waits in a circle (twice the same circle is one); more rarely the longer it waited. */
 const cycleEveryMs = (waitedMs: number): number => Math.min(Math.max(300, waitedMs / 8), 30_000);
-/** The wait is made use of after so long, and so much later for each who is before us: where many come at once, they don't do it all at once. */
-const useAfterMs = 200;
+/** The wait is made use of after so long for each who is before us: where many come at once, they don't do it all at once. */
 const useAfterMsPerPlace = 70;
 
 export class LockManager {
@@ -199,7 +198,7 @@ class Wait {
   async #useTheWait(place: number): Promise<number> {
     const { meanwhile } = this.#options;
     if (this.#isUsed || meanwhile === undefined) return Infinity;
-    const dueMs = useAfterMs + place * useAfterMsPerPlace - this.#waited();
+    const dueMs = place * useAfterMsPerPlace - this.#waited();
     if (dueMs > 0) return dueMs;
     this.#isUsed = true;
     await meanwhile();

@@ -73,7 +73,7 @@ describe("time", () => {
   test("a wait that lasts is made use of once, and a short one not at all", async () => {
     const usedAt: number[] = [];
     const meanwhile = async () => void usedAt.push(waited());
-    locks.freeAfterMs.set("t/a", 100);
+    locks.freeAfterMs.set("t/a", 50);
     await acquire(["t/a"], { meanwhile });
     expect(usedAt).toEqual([]);
     locks.freeAfterMs.set("t/b", 5000);

@@ -94,6 +94,11 @@ export interface LocalFiles extends Files {
   adopt(from: string, to: string, options?: { readonly durable?: boolean }): Promise<"adopted" | "taken" | "absent">;
   /** Makes folders that were adopted without that durable: their names, and those of the folders above. One that has been removed meanwhile needn't be. */
   keep(paths: readonly string[]): Promise<void>;
+  /**
+   * Makes, empty, what `create` will be asked for: for who has time now and will have none then. One that isn't asked for is for the caller to remove. Nothing, where it is there; throws where it
+   * can't be made; `create` tries itself then. Absent where that saves nothing.
+   */
+  prepare?(path: string, options?: { readonly from?: string | undefined }): Promise<void>;
   /** Makes a file that tells others that we live, until it is let go or our process ends. Makes missing folders. */
   own(path: string): Promise<Owned>;
   /** What is known of whoever made `path` by `own`. `dead` is certain; `absent`: there is no such file. */

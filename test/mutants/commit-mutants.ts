@@ -44,6 +44,16 @@ export const commitMutants: readonly Mutant[] = [
     test: "outputs that are opened at the same time are files of their own",
   },
   {
+    name: "what was made ready for an output that doesn't come is committed",
+    scenarios: [],
+    file: "data/staging.ts",
+    from: `      await this.#dropUnused(folder);
+`,
+    to: ``,
+    check,
+    test: "makes the files of the outputs that are expected, and leaves none for one that doesn't come",
+  },
+  {
     name: "what couldn't be committed is dropped, not kept aside",
     scenarios: [9],
     file: "data/staging.ts",

@@ -2,7 +2,7 @@
 import type { FileStep, LocalFiles, Owned } from "../../src/store/contract.ts";
 import { doInOrder } from "../../src/store/in-order.ts";
 
-const changes = ["write", "replace", "create", "settle", "adopt", "keep", "own", "remove"] as const;
+const changes = ["write", "replace", "prepare", "create", "settle", "adopt", "keep", "own", "remove"] as const;
 type Change = (typeof changes)[number];
 
 export interface Step {
@@ -12,6 +12,8 @@ export interface Step {
 }
 
 export class Killed extends Error {}
+
+const missing = async (): Promise<void> => undefined;
 
 export class FaultyFiles {
   readonly files: LocalFiles;
@@ -27,7 +29,7 @@ export class FaultyFiles {
       async (...args: unknown[]) => {
         await this.#moment(method, "before", at);
         // The methods of one interface under one name each: their arguments are passed on as they came.
-        const result: unknown = await Reflect.apply(real[method], real, args);
+        const result: unknown = await Reflect.apply(real[method] ?? missing, real, args);
         if (method === "own") this.#owned.push(result as Owned); // what `own` gives
         await this.#moment(method, "after", at);
         return result;

@@ -41,6 +41,7 @@ import { changeLastByte } from "./in-place.ts";
 import type { KernelLocks } from "./kernel-locks.ts";
 import { isSyncedAsWhole } from "./mounts.ts";
 import { ownerOf, ownFile } from "./owned.ts";
+import { ReadyFiles } from "./ready-files.ts";
 import { StepsElsewhere, withFolders } from "./steps-elsewhere.ts";
 import { Syncs } from "./syncs.ts";
 
@@ -61,6 +62,7 @@ export class FilesystemFiles implements LocalFiles {
   #elsewhere: StepsElsewhere | undefined;
   /** Files that tell that we live. */
   readonly #owned = new Set<string>();
+  readonly #ready = new ReadyFiles();
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable; asked when the first are. */
@@ -136,14 +138,29 @@ export class FilesystemFiles implements LocalFiles {
   async create(path: string, { from }: { readonly from?: string | undefined } = {}): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      const owned = from === undefined ? undefined : this.#inside(from);
-      // Not what only has the life of another: that would be written into.
-      const isOwn = owned !== undefined && this.#owned.has(owned);
-      const fd = (isOwn ? this.#openSame(owned, full) : undefined) ?? this.#open(full);
+      const fd = this.#ready.take(full) ?? this.#openNew(full, from);
       return new FileAppender(fd, full, { folders: this.#upToRoot(dirname(full)) });
     } catch (error) {
       throw storeError(error, "the file", full);
     }
+  }
+
+  async prepare(path: string, { from }: { readonly from?: string | undefined } = {}): Promise<void> {
+    const full = this.#inside(path);
+    if (this.#elsewhere !== undefined) return; // the thread makes its files itself
+    try {
+      if (isThere(full)) return;
+      this.#ready.add(full, this.#openNew(full, from));
+    } catch (error) {
+      throw storeError(error, "the file", full);
+    }
+  }
+
+  #openNew(path: string, from: string | undefined): number {
+    const owned = from === undefined ? undefined : this.#inside(from);
+    // Not what only has the life of another: that would be written into.
+    const isOwn = owned !== undefined && this.#owned.has(owned);
+    return (isOwn ? this.#openSame(owned, path) : undefined) ?? this.#open(path);
   }
 
   async reopen(path: string): Promise<Appender> {
@@ -215,6 +232,7 @@ export class FilesystemFiles implements LocalFiles {
     const target = this.#inside(to);
     try {
       if (isThere(target)) return "taken";
+      this.#ready.forget(source); // nobody will ask for them there
       const made = moveFolder(source, target);
       if (made !== undefined) this.#names.forget(dirname(target), made);
       if (durable) await this.#names.keep(target);
@@ -280,6 +298,7 @@ export class FilesystemFiles implements LocalFiles {
         hint: "Name something inside of it.",
       });
     try {
+      this.#ready.forget(full);
       return removeTree(full);
     } catch (error) {
       throw storeError(error, "the file", full);
