@@ -4,7 +4,6 @@ import {
   closeSync,
   constants,
   type Dirent,
-  existsSync,
   fstatSync,
   fsync,
   fsyncSync,
@@ -15,6 +14,7 @@ import {
   readSync,
   renameSync,
   rmdirSync,
+  statSync,
   unlink,
   unlinkSync,
   writeSync,
@@ -109,18 +109,22 @@ export function makeFolder(path: string, options: { readonly durable?: boolean }
   for (let folder = path; folder.length >= first.length; folder = dirname(folder)) syncFolder(dirname(folder));
 }
 
-/** As `mkdirSync` with `recursive`, which says ENOENT where the true answer is that the filesystem is read-only. */
-function makeMissing(path: string): string | undefined {
+/**
+ * As `mkdirSync` with `recursive`: gives the first folder that it made. That one never ends where the system makes no folders (/proc), and says ENOENT where the true
+ * answer is that the filesystem is read-only.
+ */
+export function makeMissing(path: string): string | undefined {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory() === true) return undefined;
+  const above = there === undefined && dirname(path) !== path ? makeMissing(dirname(path)) : undefined;
   try {
-    return mkdirSync(path, { recursive: true });
+    mkdirSync(path);
   } catch (error) {
-    if (systemErrorCode(error) !== "ENOENT") throw error;
-    let missing = path;
-    while (!existsSync(dirname(missing))) missing = dirname(missing);
-    mkdirSync(missing);
-    mkdirSync(path, { recursive: true });
-    return missing;
+    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+    if (systemErrorCode(error) !== "EEXIST" || !isThere) throw error;
+    return above; // somebody else has made it
   }
+  return above ?? path;
 }
 
 /** Writes all bytes at the current position, however many calls that takes. */

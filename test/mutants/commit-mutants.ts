@@ -51,7 +51,7 @@ export const commitMutants: readonly Mutant[] = [
 `,
     to: ``,
     check,
-    test: "makes the files of the outputs that are expected, and leaves none for one that doesn't come",
+    test: "at any change of a file, before or after its effect, leaves its data whole or not at all",
   },
   {
     name: "what couldn't be committed is dropped, not kept aside",

@@ -6,7 +6,6 @@ import {
   fsyncSync,
   linkSync,
   lstatSync,
-  mkdirSync,
   openSync,
   realpathSync,
   renameSync,
@@ -18,6 +17,7 @@ import { FenError, storeError, systemErrorCode } from "../../../kernel/errors.ts
 import {
   isAbsence,
   listFolder,
+  makeMissing,
   openInMadeFolder,
   openRegular,
   openToRead,
@@ -352,7 +352,7 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   #makeFolders(path: string): void {
-    const first = mkdirSync(path, { recursive: true });
+    const first = makeMissing(path);
     if (first === undefined) return;
     for (let folder = path; folder.length >= first.length; folder = dirname(folder))
       this.#unsettled.add(dirname(folder));
@@ -433,7 +433,7 @@ function moveFolder(from: string, to: string): string | undefined {
   } catch (error) {
     if (!isAbsence(error)) throw error;
   }
-  const made = isThere(from) ? mkdirSync(dirname(to), { recursive: true }) : undefined;
+  const made = isThere(from) ? makeMissing(dirname(to)) : undefined;
   renameSync(from, to);
   return made;
 }
