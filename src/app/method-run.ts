@@ -95,7 +95,9 @@ export class MethodRun {
     this.#machine = machine;
     this.#parts = parts;
     this.#start = machine.clock.monotonic();
-    this.#staging = new Staging(workspace.data.store, machine, { model: this.#definition, runId: parts.id });
+    // A step's record is written when it has ended: until then nobody looks whether it lives.
+    const run = { model: this.#definition, runId: parts.id, isLate: parts.step !== undefined };
+    this.#staging = new Staging(workspace.data.store, machine, run);
     const { id, lease, loaded, method, step, type } = parts;
     const startedAt = isoTime(parts.startedAt ?? machine.clock.now());
     this.#record = new MethodRecord(machine, workspace, { id, lease, loaded, method, step, type, startedAt });
@@ -160,8 +162,8 @@ export class MethodRun {
   }
 
   /**
-   * Once it is clear that the method takes its time, what can be done of the commit is done: then those who wait for the lock needn't wait for it. The step of a workflow
-   * does without: its record is written when it has ended, nobody looks whether it lives, and for many at once one thread makes all files.
+   * Once it is clear that the method takes its time, what can be done of the commit is done: then those who wait for the lock needn't wait for it. The steps of
+   * a workflow do without: for many at once one thread makes all files.
    */
   #getReady(): Disposable | undefined {
     const { step, type, lease } = this.#parts;

@@ -76,9 +76,9 @@ export interface VersionStore {
 
   /**
    * While a run is at work: does what of its commit can be done then, for the outputs of these names. Their folders are made; that of an output that doesn't come must be
-   * gone at the commit. Gives the newest versions that there are of them. Throws where something can't be made: the commit does without. Absent where it would save nothing.
+   * gone at the commit. Throws where something can't be made: the commit does without. Absent where it would save nothing.
    */
-  prepare?(run: Preparing, names: readonly string[], held: Held): Promise<readonly VersionName[]>;
+  prepare?(run: Preparing, names: readonly string[], held: Held): Promise<void>;
   /**
    * Makes everything that a run has staged versions, numbered above all that exist, or nothing: `held` is asked just before. Gives what became of each,
    * in the order of staging. Throws `lock_lost`, with the fact `committed` where it is committed all the same and the next holder completes it.

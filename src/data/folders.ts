@@ -119,16 +119,13 @@ export class FolderVersions implements VersionStore {
     return found;
   }
 
-  async prepare(run: Preparing, names: readonly string[], held: Held): Promise<readonly VersionName[]> {
+  async prepare(run: Preparing, names: readonly string[], held: Held): Promise<void> {
     await prepareFolder(this.local, run, names);
-    const newest: VersionName[] = [];
+    // So that the commit needn't read the lists of all versions.
     for (const name of names) {
       const version = await highestNumber(this.local, dataFolder(run.model, name));
-      if (version === 0) continue;
-      newest.push({ name, version });
+      this.noteHighest(run.model, [{ name, version }], held);
     }
-    this.noteHighest(run.model, newest, held); // so that the commit needn't read the list of all versions
-    return newest;
   }
 
   commit(run: StagedRun, held: Held): Promise<readonly Metadata[]> {

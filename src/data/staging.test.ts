@@ -1,4 +1,15 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { isQuick } from "../../test/support/quick.ts";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,8 +39,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-/** Whether runs get ready for their commit while they are at work. */
-let isReady = false;
+/** Runs are seen from their start, and may get ready for their end while they are at work; or they are seen when there is something to commit. */
+type Way = "seen from its start" | "ready for its end" | "seen when it commits";
+let way: Way = "seen from its start";
 
 /** A run that leaves two outputs whose content is its id. */
 async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () => true): Promise<Committed[]> {
@@ -37,8 +49,9 @@ async function run(files: LocalFiles, runId: string, isHeld: () => boolean = () 
 }
 
 async function staged(files: LocalFiles, runId: string): Promise<Staging> {
-  const staging = new Staging(new FolderVersions(files), machine, { model, runId });
-  if (isReady) staging.getReady([...names, "another"], heldBy());
+  const isLate = way === "seen when it commits";
+  const staging = new Staging(new FolderVersions(files), machine, { model, runId, isLate });
+  if (way === "ready for its end") staging.getReady([...names, "another"], heldBy());
   for (const name of names) {
     const file = await staging.openFile(name, spec);
     file.append(runId);
@@ -155,14 +168,11 @@ class Pause {
 /** Resolves with what was thrown. */
 const outcomeOf = (work: Promise<unknown>) => work.then(() => undefined).catch((error: unknown) => error);
 
-const ways = [
-  ["and was over soon", false],
-  ["and got ready for its end", true],
-] as const;
-afterEach(() => (isReady = false));
+const ways: readonly Way[] = ["seen from its start", "ready for its end", "seen when it commits"];
+afterEach(() => (way = "seen from its start"));
 
-describe.each(ways)("a run that is killed, %s", (_, ready) => {
-  beforeEach(() => (isReady = ready));
+describe.each(ways)("a run that is killed, %s", (each) => {
+  beforeEach(() => (way = each));
 
   test("at any change of a file, before or after its effect, leaves its data whole or not at all, and nothing else", async () => {
     const moments = await momentsOf((files) => run(files, "first"));
@@ -203,8 +213,8 @@ describe.each(ways)("a run that is killed, %s", (_, ready) => {
   });
 });
 
-describe.each(ways)("a run whose disk fails, %s", (_, ready) => {
-  beforeEach(() => (isReady = ready));
+describe.each(ways)("a run whose disk fails, %s", (each) => {
+  beforeEach(() => (way = each));
 
   test("at any change of a file, before or after its effect, says `committed` where its outputs are or become data, and only there", async () => {
     const moments = await momentsOf((files) => run(files, "first"));
@@ -225,8 +235,8 @@ describe.each(ways)("a run whose disk fails, %s", (_, ready) => {
   });
 });
 
-describe.each(ways)("a holder whose lock is taken away while it is paused, %s", (_, ready) => {
-  beforeEach(() => (isReady = ready));
+describe.each(ways)("a holder whose lock is taken away while it is paused, %s", (each) => {
+  beforeEach(() => (way = each));
 
   test.skipIf(isQuick)(
     "at any change of a file either has committed, or says lock_lost and where its outputs are; never both, never silence",
@@ -279,18 +289,24 @@ describe.each(ways)("a holder whose lock is taken away while it is paused, %s", 
   });
 
   test.each([
-    ["where nobody has come after it", false],
-    ["where its successor has put it aside", true],
-  ])("keeps what was too large for memory, too, %s", async (__, isSettled) => {
+    ["where nobody has come after it", "never"],
+    ["where its successor has put it aside", "after"],
+    ["where its successor has put it aside before", "before"],
+  ])("keeps what was too large for memory, too, %s", async (__, settles) => {
     const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large" });
-    if (ready) staging.getReady([...names, "another"], heldBy());
-    (await staging.openFile("log", spec)).append("x".repeat(100_000));
+    if (each === "ready for its end") staging.getReady([...names, "another"], heldBy());
+    const log = await staging.openFile("log", spec);
+    const isMade = () =>
+      each !== "ready for its end" || existsSync(join(root, stagingFolder(model), "large/another/metadata.yaml"));
+    await until(isMade, () => "what is made ready");
+    if (settles === "before") await new FolderVersions(real).settle(model);
+    log.append("x".repeat(100_000));
     (await staging.openFile("result", spec)).append("small");
     await until(
       () => existsSync(join(root, stagingFolder(model), "large/log/raw")),
       () => "its file",
     );
-    if (isSettled) await new FolderVersions(real).settle(model);
+    if (settles === "after") await new FolderVersions(real).settle(model);
     expect(await outcomeOf(commit(staging, { isHeld: () => false }))).toMatchObject({ code: "lock_lost" });
     expect(readdirSync(join(root, ".fen/aside/large")).sort()).toEqual(names);
     const kept = (name: string) => statSync(join(root, ".fen/aside/large", name, "raw")).size;
@@ -472,18 +488,84 @@ describe("a run that gets ready for its end", () => {
     expect(latest("log")).toBe(4);
   });
 
+  /** As a command may do while it is at work: the folder is removed, or what is in it exchanged. */
+  const staged = () => join(root, stagingFolder(model), "a-run");
+  test.each([
+    ["its folder is removed", () => rmSync(staged(), { recursive: true })],
+    ["all folders are", () => rmSync(join(root, ".fen/staging"), { recursive: true })],
+  ])("commits all that it produced though %s meanwhile, what is too large for memory too", async (_, meddle) => {
+    const one = staging();
+    one.getReady(names, heldBy());
+    await until(
+      () => existsSync(join(staged(), "result/metadata.yaml")),
+      () => "what is made ready",
+    );
+    meddle();
+    const large = await one.openFile("log", spec);
+    large.append("x".repeat(100_000));
+    await large.close();
+    const small = await one.openFile("result", spec);
+    small.append("a-run");
+    await small.close();
+    await commit(one);
+    const raw = (name: string) => readFileSync(join(root, modelFolder(model), name, "1/raw"), "utf8");
+    expect([raw("log").length, raw("result")]).toEqual([100_000, "a-run"]);
+    expect(left()).toEqual([]);
+  });
+
+  test("doesn't commit what somebody has put in the place of a file that was made ready", async () => {
+    const one = staging();
+    one.getReady(names, heldBy());
+    await until(
+      () => existsSync(join(staged(), "result/metadata.yaml")),
+      () => "what is made ready",
+    );
+    rmSync(join(staged(), "result/raw"));
+    writeFileSync(join(staged(), "result/raw"), "somebody else's");
+    const file = await one.openFile("result", spec);
+    file.append("a-run");
+    await file.close();
+    expect(await outcomeOf(commit(one))).toMatchObject({ facts: { keptAside: join(root, ".fen/aside/a-run") } });
+    expect(versionsOf("result").size).toBe(0);
+    expect(readFileSync(join(root, ".fen/aside/a-run/result/raw"), "utf8")).toBe("a-run");
+  });
+
+  test.each(["data", "data/command/shell", modelFolder(model), `${modelFolder(model)}/result`])(
+    "writes nothing elsewhere where %s has become a link meanwhile",
+    async (folder) => {
+      await run(real, "before");
+      const one = staging();
+      const asked = toldOf("list");
+      one.getReady(["result"], heldBy());
+      await until(
+        () => asked.length === 1,
+        () => "the look at the numbers",
+      );
+      const elsewhere = mkdtempSync(join(tmpdir(), "fen-elsewhere-"));
+      renameSync(join(root, folder), join(elsewhere, "moved"));
+      symlinkSync(join(elsewhere, "moved"), join(root, folder));
+      const before = readdirSync(elsewhere, { recursive: true });
+      await (await one.openFile("result", spec)).close();
+      expect(await outcomeOf(commit(one))).toMatchObject({ code: "path_escapes" });
+      expect(readdirSync(elsewhere, { recursive: true })).toEqual(before);
+      rmSync(elsewhere, { recursive: true });
+    },
+  );
+
   test("on a full disk does without", async () => {
-    const full = new FaultyFiles(real, async ({ method, when, number }) => {
-      if (number === 0 || (method === "prepare" && when === "after")) throw new FenError("disk_full", "No room left.");
+    const full = new FaultyFiles(real, async ({ method, when }) => {
+      if (method === "prepare" && when === "after") throw new FenError("disk_full", "No room left.");
     });
-    isReady = true;
+    way = "ready for its end";
     await run(full.files, "a-run");
     expect(isData("a-run")).toBe(true);
     expect(left()).toEqual([]);
   });
 });
 
-describe("a run that is over soon", () => {
+describe("a run that is seen when it commits", () => {
+  beforeEach(() => (way = "seen when it commits"));
+
   test("has nothing on the disk before", async () => {
     const staging = await staged(real, "late");
     expect(existsSync(join(root, stagingFolder(model)))).toBe(false);
@@ -493,7 +575,7 @@ describe("a run that is over soon", () => {
   });
 
   test("without outputs leaves nothing", async () => {
-    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "empty" });
+    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "empty", isLate: true });
     expect(await commit(staging)).toEqual([]);
     expect(existsSync(join(root, stagingFolder(model)))).toBe(false);
   });
@@ -610,7 +692,7 @@ describe("a run whose commit fails", () => {
     const store = new FolderVersions(real);
     store.commit = commit;
     const staging = new Staging(store, machine, { model, runId: "a-run" });
-    if (isReady) staging.getReady(["log", "another"], heldBy());
+    if (way === "ready for its end") staging.getReady(["log", "another"], heldBy());
     await (await staging.openFile("log", spec)).close();
     staging.spool().append(new Uint8Array(1024 * 1024));
     return staging.commit({ owner, tags: {}, held }).catch((error: unknown) => error);
@@ -630,13 +712,13 @@ describe("a run whose commit fails", () => {
     expect(await failing(() => Promise.reject(kept))).toBe(kept);
   });
 
-  test.each([
-    ["is committed all the same", false, { committed: true }],
-    ["is kept for the next holder", false, { keptAside: "/there.push" }],
-    ["is put aside", false, {}],
-    ["got ready, and is put aside", true, {}],
-  ])("leaves no file open: one that %s", async (_, ready, facts) => {
-    isReady = ready;
+  test.each<[string, Way, FenError["facts"]]>([
+    ["is committed all the same", "seen from its start", { committed: true }],
+    ["is kept for the next holder", "seen from its start", { keptAside: "/there.push" }],
+    ["is put aside", "seen from its start", {}],
+    ["got ready, and is put aside", "ready for its end", {}],
+  ])("leaves no file open: one that %s", async (_, each, facts) => {
+    way = each;
     const before = descriptors();
     await failing(() => Promise.reject(new FenError("store_unavailable", "It is gone.", { facts })));
     await until(

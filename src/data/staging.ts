@@ -6,7 +6,6 @@ import { isoNow } from "../kernel/iso-time.ts";
 import type { Machine } from "../kernel/machine.ts";
 import { FenError } from "../kernel/errors.ts";
 import { ContentHash } from "../kernel/hash.ts";
-import { all } from "../kernel/several.ts";
 import type { Appender, LocalFiles, Owned } from "../store/contract.ts";
 import { asideFolder, metadataFile, ownerFile, putAside, unlessStoreFails } from "./commit.ts";
 import type { CommitOptions, Draft, Held, StagedRun, VersionStore } from "./contract.ts";
@@ -55,6 +54,7 @@ export class Staging {
   readonly #model: ModelRef;
   readonly #folder: string;
   readonly #runId: string;
+  readonly #isLate: boolean;
   readonly #items = new Map<string, Item>();
   readonly #spools: LazySpool[] = [];
   #owned: Promise<Owned> | undefined;
@@ -62,13 +62,19 @@ export class Staging {
   /** What `getReady` does. */
   #readying: Promise<void> | undefined;
   /** The disk is asked ahead for names that it will be asked for. */
-  #keeping: Promise<unknown> | undefined;
+  #keeping: Promise<void> | undefined;
   /** For these files may have been made. */
   #expected: readonly string[] = [];
   /** Committed, and left to `settle`. */
   #unsettled: readonly Metadata[] = [];
 
-  constructor(store: VersionStore, machine: Machine, run: { readonly model: ModelRef; readonly runId: string }) {
+  /** `isLate`: nobody needs to see that the run is at work before there is something to commit. */
+  constructor(
+    store: VersionStore,
+    machine: Machine,
+    run: { readonly model: ModelRef; readonly runId: string; readonly isLate?: boolean },
+  ) {
+    this.#isLate = run.isLate === true;
     this.#store = store;
     this.#files = store.local;
     this.#machine = machine;
@@ -91,7 +97,7 @@ export class Staging {
     const file = this.#spool(`${folder}/raw`, () => this.#takeOwner());
     const hash = new ContentHash();
     this.#items.set(name, { name, spec, fate, folder, hash, file, createdAt: isoNow(this.#machine) });
-    if (!this.#store.takesFolder) await this.#own(); // of records that are to be brought elsewhere others ask whether their run lives
+    if (!this.#isLate) await this.#own();
     return hashing(file, hash);
   }
 
@@ -121,12 +127,7 @@ export class Staging {
 
   /** Before anything else is in the folder, it tells that we live. */
   #own(): Promise<Owned> {
-    const path = `${this.#folder}/${ownerFile}`;
-    this.#owned ??= this.#files.own(path).catch(async (error: unknown) => {
-      await this.#files.remove(path).catch(() => undefined); // the first error is the one to tell
-      this.#owned = undefined; // it may work later
-      throw error;
-    });
+    this.#owned ??= this.#files.own(`${this.#folder}/${ownerFile}`);
     return this.#owned;
   }
 
@@ -143,9 +144,8 @@ export class Staging {
     if (this.#store.prepare === undefined) return;
     this.#expected = expected;
     const run = { model: this.#model, folder: this.#folder, owner: this.#takeOwner() };
-    const newest = await this.#store.prepare(run, expected, held);
-    const keeping = [this.#files.keep([this.#folder]), this.#store.keep(this.#model, newest)];
-    this.#keeping = all(keeping).catch(() => undefined);
+    await this.#store.prepare(run, expected, held);
+    this.#keeping = this.#files.keep([this.#folder]).catch(() => undefined);
   }
 
   /** What was made ready for outputs that didn't come is no output. */
@@ -296,7 +296,7 @@ export class Staging {
   /** Somebody else has put aside what there was, while we wrote the rest: all of it goes to one place. */
   async #join(place: string, path: string): Promise<void> {
     for (const name of this.#items.keys()) {
-      const isThere = (await this.#files.stat(`${path}/${name}/raw`)) !== undefined;
+      const isThere = ((await this.#files.stat(`${path}/${name}/raw`))?.size ?? 0) > 0; // it may have been made ready, and no more
       if (!isThere) await this.#files.remove(`${path}/${name}`);
       const outcome = isThere ? "absent" : await this.#files.adopt(`${place}/${name}`, `${path}/${name}`);
       if (outcome === "taken") return; // somebody puts it there as well: both stay

@@ -37,6 +37,10 @@ export class DurableNames {
     for (let folder = last; folder.length >= first.length; folder = dirname(folder)) this.#named.delete(folder);
   }
 
+  forgetAll(): void {
+    this.#named.clear();
+  }
+
   #of(folder: string): Promise<unknown> {
     if (folder === this.#root) return Promise.resolve();
     const known = this.#named.get(folder);

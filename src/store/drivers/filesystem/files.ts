@@ -63,6 +63,8 @@ export class FilesystemFiles implements LocalFiles {
   /** Files that tell that we live. */
   readonly #owned = new Set<string>();
   readonly #ready = new ReadyFiles();
+  /** Something was made ready, for later. */
+  #isAtWork = false;
   #realRoot: string | undefined;
 
   /** `root` is absolute; it is made when something is first written. `mostSyncs`: so many files are open at most while they are made durable; asked when the first are. */
@@ -138,7 +140,9 @@ export class FilesystemFiles implements LocalFiles {
   async create(path: string, { from }: { readonly from?: string | undefined } = {}): Promise<Appender> {
     const full = this.#inside(path);
     try {
-      const fd = this.#ready.take(full) ?? this.#openNew(full, from);
+      const ready = this.#ready.take(full);
+      if (ready === "gone") this.#names.forgetAll(); // folders too may have been removed, and made anew by others
+      const fd = typeof ready === "number" ? ready : this.#openNew(full, from);
       return new FileAppender(fd, full, { folders: this.#upToRoot(dirname(full)) });
     } catch (error) {
       throw storeError(error, "the file", full);
@@ -150,6 +154,7 @@ export class FilesystemFiles implements LocalFiles {
     if (this.#elsewhere !== undefined) return; // the thread makes its files itself
     try {
       if (isThere(full)) return;
+      this.#isAtWork = true;
       this.#ready.add(full, this.#openNew(full, from));
     } catch (error) {
       throw storeError(error, "the file", full);
@@ -272,6 +277,8 @@ export class FilesystemFiles implements LocalFiles {
   }
 
   async inOrder(steps: readonly FileStep[]): Promise<StepsDone> {
+    if (this.#isAtWork) this.#inRoot.clear(); // since then a command has run, which may have put links anywhere
+    this.#isAtWork = false;
     const [living] = this.#owned;
     const unsettledAbove = (path: string) => this.#unsettledAbove(path);
     const there = await this.#elsewhere?.carryOut(steps, { living, unsettledAbove });

@@ -1,5 +1,5 @@
 /** Empty files that were made before anybody asked for them: to make one takes ten times as long as to write it. */
-import { closeSync } from "node:fs";
+import { closeSync, fstatSync, lstatSync } from "node:fs";
 import { behindFolder } from "../../../kernel/paths.ts";
 
 export class ReadyFiles {
@@ -10,11 +10,15 @@ export class ReadyFiles {
     this.#open.set(path, fd);
   }
 
-  /** Its descriptor, for who asks first; that one closes it. */
-  take(path: string): number | undefined {
+  /** Its descriptor, for who asks first; that one closes it. `gone`: it is no longer at its place, or is written into by somebody. */
+  take(path: string): number | "gone" | undefined {
     const fd = this.#open.get(path);
+    if (fd === undefined) return undefined;
     this.#open.delete(path);
-    return fd;
+    const [ours, there] = [fstatSync(fd), lstatSync(path, { throwIfNoEntry: false })];
+    if (ours.ino === there?.ino && ours.dev === there.dev && there.size === 0) return fd;
+    closeSync(fd);
+    return "gone";
   }
 
   /** A file, or all in a folder: they are about to be removed. */
