@@ -50,7 +50,7 @@ const chunks = [
       "cli/catalog",
       "cli/render/(columns|events|table)\\.",
       "kernel/(children|errors|error-codes|machine|random|duration|suggest)\\.",
-      "store/contract",
+      "store/(contract|blocked-by)\\.",
     ],
   ],
   [

@@ -13,6 +13,8 @@ const forbidden = new Set(["__proto__", "constructor", "prototype"]);
 export interface GivenInputs {
   readonly input?: readonly string[] | undefined;
   readonly inputFile?: string | PipedInputs | undefined;
+  /** What the pairs are given with; default `--input`. */
+  readonly flag?: string | undefined;
 }
 
 /** What is read in the place of a file of inputs. */
@@ -24,15 +26,15 @@ export interface PipedInputs {
 
 /** `a.b=v` nests, `key=@file` reads a file (`\@` escapes), one value starting with `{` is JSON. Pairs go over the file. Throws `input_invalid`. */
 export async function parseInputs(machine: Machine, given: GivenInputs): Promise<Record<string, unknown>> {
-  const pairs = given.input ?? [];
+  const { input: pairs = [], flag = "--input" } = given;
   const [only] = pairs;
-  if (pairs.length === 1 && only?.trimStart().startsWith("{")) return parseJson(only);
+  if (pairs.length === 1 && only?.trimStart().startsWith("{")) return parseJson(only, flag);
   const inputs = given.inputFile === undefined ? {} : await readInputFile(machine, given.inputFile);
   for (const pair of pairs) {
     const cut = pair.indexOf("=");
     if (cut <= 0)
-      throw new FenError("input_invalid", `--input needs key=value, not: ${cut === 0 ? pair : pair.slice(0, 40)}`, {
-        hint: "For example: --input pkg=curl",
+      throw new FenError("input_invalid", `${flag} needs key=value, not: ${cut === 0 ? pair : pair.slice(0, 40)}`, {
+        hint: `For example: ${flag} pkg=curl`,
       });
     setDeep(inputs, pair.slice(0, cut).split("."), await valueOf(machine, pair.slice(cut + 1)));
   }
@@ -52,20 +54,20 @@ export function parseTags(tags: readonly string[] = []): Record<string, string> 
   );
 }
 
-function parseJson(text: string): Record<string, unknown> {
+function parseJson(text: string, flag: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
     if (isRecord(value)) return checked(value);
   } catch (error) {
     if (error instanceof FenError) throw error;
     const why = error instanceof RangeError ? "is nested too deeply" : "isn't JSON";
-    throw new FenError("input_invalid", `--input starts with { but ${why}.`, {
-      hint: `Quote it for the shell: --input '{"pkg": "curl"}'`,
+    throw new FenError("input_invalid", `${flag} starts with { but ${why}.`, {
+      hint: `Quote it for the shell: ${flag} '{"pkg": "curl"}'`,
       cause: error,
     });
   }
-  throw new FenError("input_invalid", "--input must be a JSON object.", {
-    hint: `For example: --input '{"pkg": "curl"}'`,
+  throw new FenError("input_invalid", `${flag} must be a JSON object.`, {
+    hint: `For example: ${flag} '{"pkg": "curl"}'`,
   });
 }
 

@@ -1,4 +1,6 @@
 /** What a method is called with: arguments of the definition, expressions resolved, inputs applied. Nothing unresolved is ever passed on. */
+import { FenError } from "../kernel/errors.ts";
+import { nearest } from "../kernel/suggest.ts";
 import { isRecord } from "../repo/yaml.ts";
 import { Cel, type Warning } from "./cel.ts";
 import { compileValue, containsExpression } from "./compile.ts";
@@ -65,8 +67,13 @@ async function resolve(options: ResolveOptions): Promise<Resolved> {
     definition.methods[method]?.arguments ?? {},
     (name) => !Object.hasOwn(undeclared, name) || options.argumentNames?.includes(name) === false,
   );
+  const { argumentNames = Object.keys(undeclared) } = options;
+  const isStep = workflowInputs !== undefined;
+  const stray = isStep ? [] : Object.keys(undeclared).filter((name) => !argumentNames.includes(name));
+  const isStray = stray.length > 0 && schema.names.length > 0;
   // Global arguments matter only where the method's own expressions can see them, or the type reads them.
   if (!containsExpression(own) && !containsExpression(definition.globalArguments)) {
+    if (isStray) throw noSuchInput(stray, schema.names, argumentNames);
     schema.apply(given, new Set());
     const all = { ...own, ...undeclared };
     const globals = { ...definition.globalArguments };
@@ -78,6 +85,9 @@ async function resolve(options: ResolveOptions): Promise<Resolved> {
   const args = compileValue(cel, own, { file, locate, path: ["methods", method, "arguments"] });
   for (const warning of [...globals.warnings, ...args.warnings]) options.warn?.(warning);
   const used = mergeDependencies([globals.dependencies(), args.dependencies]).inputs;
+  const read = stray.find((name) => used.has(name));
+  if (read !== undefined) throw notDeclared(read);
+  if (isStray) throw noSuchInput(stray, schema.names, argumentNames);
   const overrides = pick(
     undeclared,
     (name) => workflowInputs === undefined || options.argumentNames?.includes(name) === true || !used.has(name),
@@ -117,4 +127,21 @@ async function each<T, R>(items: readonly T[], work: (item: T) => Promise<R>): P
 
 function asMap(value: unknown): Record<string, unknown> {
   return isRecord(value) ? value : {};
+}
+
+function noSuchInput(names: readonly string[], declared: readonly string[], args: readonly string[]): FenError {
+  const problems = names.map((name) => {
+    const near = nearest(name, [...declared, ...args]);
+    return near === undefined ? name : `${name} (did you mean ${near}?)`;
+  });
+  return new FenError("input_invalid", `It has no input ${problems.join(", ")}.`, {
+    hint: `Its inputs are ${declared.join(", ")}; arguments can be given as well: ${args.join(", ")}`,
+    facts: { problems },
+  });
+}
+
+function notDeclared(name: string): FenError {
+  return new FenError("input_invalid", `An expression reads inputs.${name}, which the definition doesn't declare.`, {
+    hint: `Declare it in the definition: inputs: { properties: { ${name}: { type: string } } }`,
+  });
 }

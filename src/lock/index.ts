@@ -9,7 +9,8 @@ import { systemMachine } from "../kernel/machine.ts";
 import type { HeldLock, LockRecord, WaitingLock } from "../store/contract.ts";
 import { openFilesystemDatastore } from "../store/drivers/filesystem/datastore.ts";
 import type { Lease as InnerLease } from "./lease.ts";
-import { LockManager, recordOf, type WaitNotice } from "./manager.ts";
+import { recordOf } from "../store/blocked-by.ts";
+import { LockManager, type WaitNotice } from "./manager.ts";
 import { nameOf, resourceOf } from "./names.ts";
 import type { Held, Holder, Inheritance, Lease, LockError, Locks, LocksOptions, Wait, Waiting } from "./public.ts";
 

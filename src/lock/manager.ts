@@ -17,11 +17,11 @@ import {
   type Holding,
   type Inherited,
   type LockDriver,
-  type LockRecord,
   type Place,
   type Resource,
   resourceKey,
 } from "../store/contract.ts";
+import { heldElsewhere, recordOf, remedyOf, whoHas } from "../store/blocked-by.ts";
 import { findCycle, type WaitCycle } from "./cycles.ts";
 import { readHandedDown } from "./hand-down.ts";
 import { HeldLease, type Lease, type LockRequest } from "./lease.ts";
@@ -253,27 +253,11 @@ class Wait {
   }
 }
 
-/** What is known of whoever is in the way. */
-export function recordOf(by: BlockedBy): LockRecord | undefined {
-  return by.kind === "unknown" ? undefined : by.record;
-}
-
-/** What the one in the way holds, where that isn't what was asked for. */
-export function heldElsewhere({ resource, by }: Pick<Blocked, "resource" | "by">): string | undefined {
-  if (by.kind !== "holder" || by.resource === undefined) return undefined;
-  const key = resourceKey(by.resource);
-  return key === resourceKey(resource) ? undefined : key;
-}
-
 function lockTimeout(blocked: Blocked, label: string, waitedMs: number): FenError {
   const record = recordOf(blocked.by);
-  const who =
-    record === undefined
-      ? "somebody else"
-      : `${record.holder} (pid ${record.pid}${record.command === undefined ? "" : `, ${record.command}`})`;
   const holds = heldElsewhere(blocked);
-  return new FenError("lock_timeout", `The lock on ${label} ${notFree(waitedMs)}: ${who} has ${holds ?? "it"}.`, {
-    hint: "Wait longer with --lock-timeout 10m (or forever), or look who holds what: fen datastore lock status",
+  return new FenError("lock_timeout", `The lock on ${label} ${notFree(waitedMs)}: ${whoHas(blocked)}.`, {
+    hint: remedyOf(blocked),
     facts: {
       resource: resourceKey(blocked.resource),
       blockedBy: blocked.by.kind,

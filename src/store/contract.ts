@@ -254,8 +254,13 @@ export type BlockedBy =
   /** `resource`: what it holds, where that is another than the one asked for (a model, where the datastore is wanted). */
   | { readonly kind: "holder"; readonly record: LockRecord; readonly resource?: Resource }
   | { readonly kind: "waiter"; readonly record: LockRecord }
-  /** Our predecessor is dead but processes that it started still work under its lock. */
-  | { readonly kind: "orphan"; readonly record?: LockRecord; readonly processes: readonly ProcessInfo[] }
+  /** Our predecessor is dead but processes that it started still work under its lock. `resource` as of a holder. */
+  | {
+      readonly kind: "orphan";
+      readonly record?: LockRecord;
+      readonly resource?: Resource;
+      readonly processes: readonly ProcessInfo[];
+    }
   /** A structural command holds or awaits the whole datastore. */
   | { readonly kind: "structural"; readonly record: LockRecord }
   /** A fresh record of a client that knows only lock files, or one that can't be read. */

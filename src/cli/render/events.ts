@@ -1,6 +1,7 @@
 /** Events of a use case as lines for people (stderr; a method's own output on stdout) or as newline-delimited JSON. */
 import type { AppEvent } from "../../app/context.ts";
-import { heldElsewhere, recordOf, type WaitNotice } from "../../lock/manager.ts";
+import { heldElsewhere, orphaned, recordOf } from "../../store/blocked-by.ts";
+import type { WaitNotice } from "../../lock/manager.ts";
 import { resourceKey } from "../../store/contract.ts";
 import type { Console } from "../console.ts";
 import { duration, timeSince } from "./table.ts";
@@ -73,9 +74,7 @@ function because(notice: WaitNotice, who: string | undefined): string {
     case "structural":
       return `a command on the whole datastore comes first: ${who}`;
     case "orphan":
-      return by.processes.length === 0
-        ? `its holder${who === undefined ? "" : ` (${who})`} is dead, but something that it started still works`
-        : `its holder is dead, but what it started still works: ${by.processes.map((process) => `pid ${process.pid} (${process.command})`).join(", ")}`;
+      return who === undefined ? orphaned(notice) : `${orphaned(notice)}; it was ${who}`;
     case "foreign":
       return who === undefined ? `a lock file that can't be read: ${by.path}` : `an older program holds it: ${who}`;
     case "unknown":

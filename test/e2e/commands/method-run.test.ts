@@ -11,6 +11,7 @@ beforeAll(async () => {
   repo = await scratchRepo();
   repo.model("hello", "echo out; echo err >&2", { tags: { site: "ams" } });
   repo.model("failing", "echo partly; exit 3");
+  repo.model("undeclared", "echo ${{ inputs.name }}");
   repo.model("greeter", "echo \"${{ inputs.greeting + ' ' + string(inputs.times * 2) + ' ' + inputs.who.name }}\"", {
     inputs: {
       properties: {
@@ -192,6 +193,9 @@ describe("inputs", () => {
   test.each([
     ["model method run greeter execute", "input_invalid", 65, "times: is required"],
     ["model method run greeter execute --input times=many", "input_invalid", 65, "times"],
+    ["model method run greeter execute --input times=1 --input tims=2", "input_invalid", 65, "did you mean times?"],
+    ["model method run undeclared execute --input name=x", "input_invalid", 65, "which the definition doesn't declare"],
+    ["model create command/shell new --global-arg x", "input_invalid", 65, "--global-arg needs key=value, not: x"],
     ["model method run greeter execute --input times", "input_invalid", 65, "--input needs key=value, not: times"],
     ["model method run greeter execute --input '{times'", "input_invalid", 65, "isn't JSON"],
     ["model method run greeter execute --input-file nowhere.yaml", "input_invalid", 65, "No such input file"],

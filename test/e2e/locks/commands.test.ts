@@ -40,6 +40,39 @@ async function holding(resource: string) {
   return { holder, nonce, release: () => holder.call("release", lease) };
 }
 
+describe("a holder that died, and left a program at work", () => {
+  test("is never said to have the lock: who waits, for the model or for all, is told who works on, and what to do", async () => {
+    const id = repo.model("m", "[ -e pid ] && exit; echo $$ > pid; exec sleep 60");
+    const run = startRun("m");
+    await until(
+      () => existsSync(path("pid")) && /^\d+\n$/.test(readFileSync(path("pid"), "utf8")),
+      () => "the command",
+    );
+    run.kill("SIGKILL");
+    await run.done;
+    const child = Number(readFileSync(path("pid"), "utf8"));
+    try {
+      const lock = `command/shell/${id}`;
+      const remedy = `kill ${child}), or take the lock away: fen datastore lock release --force --model ${lock}`;
+      for (const [args, holder] of [
+        [["model", "method", "run", "m", "execute"], "its holder"],
+        [["data", "gc", "--force"], `the holder of ${lock}`],
+      ] as const) {
+        const refused = await repo.fen(...args, "--lock-timeout", "400ms");
+        expect(refused.exitCode).toBe(75);
+        const dead = `${holder} is dead, but what it started still works: pid ${child} (sleep 60); it was `;
+        expect(refused.stderr.split(dead).length - 1, refused.stderr).toBe(2); // of the one that waits, and in its error
+        expect(refused.stderr).toContain(`(pid ${run.child.pid}, `);
+        expect(refused.stderr).toContain(remedy);
+      }
+      expect(await repo.fen("datastore", "lock", "release", "--force", "--model", lock)).toMatchObject({ exitCode: 0 });
+      expect(await repo.fen("model", "method", "run", "m", "execute")).toMatchObject({ exitCode: 0 });
+    } finally {
+      process.kill(child, "SIGKILL");
+    }
+  });
+});
+
 describe("waiting", () => {
   test("lock-19: within 2 s a waiter says who holds the lock, since when, with what, and what to do; stdout stays clean", async () => {
     const id = repo.model("m", "true");

@@ -1,5 +1,6 @@
 /** Who is in the way: for the person who waits, and for the one ticket whose end is worth waiting for. */
 import type { BlockedBy } from "../../contract.ts";
+import { walkRecords } from "./inspect.ts";
 import type { ByteRange } from "./kernel-locks.ts";
 import type { LockFolder } from "./lock-folder.ts";
 import type { Slot } from "./lock-table.ts";
@@ -79,7 +80,7 @@ export class Blockers {
         return { by: { kind: "holder", record: granted, resource: slot.resource }, watch };
       }
     }
-    return { by: this.#search(ranges) };
+    return { by: this.#search(() => (isStructural ? this.#leftInModels() : this.#left(ranges))) };
   }
 
   #withTickets(slot: Slot): { readonly slot: Slot; readonly queue: Queue; readonly tickets: readonly Ticket[] } {
@@ -88,14 +89,33 @@ export class Blockers {
   }
 
   /** No live ticket: the holder is dead, but what it started still has the descriptor. */
-  #search(ranges: readonly ByteRange[]): BlockedBy {
+  #search(look: () => BlockedBy): BlockedBy {
     const now = this.#folder.machine.clock.monotonic();
-    if (this.#searched === undefined || now - this.#searched.at >= searchEveryMs) {
-      const found = readRecord(this.#folder.recordPath(this.#slot.resource));
-      const record = found.kind === "ours" ? { record: found.record } : {};
-      this.#searched = { at: now, by: { kind: "orphan", processes: this.#folder.processesHolding(ranges), ...record } };
-    }
+    if (this.#searched === undefined || now - this.#searched.at >= searchEveryMs)
+      this.#searched = { at: now, by: look() };
     return this.#searched.by;
+  }
+
+  #left(ranges: readonly ByteRange[]): BlockedBy {
+    const found = readRecord(this.#folder.recordPath(this.#slot.resource));
+    const record = found.kind === "ours" ? { record: found.record } : {};
+    return { kind: "orphan", processes: this.#folder.processesHolding(ranges), ...record };
+  }
+
+  /** Of the holder of some model: the record of the datastore is our own, which is published while we wait. Costs a look per model. */
+  #leftInModels(): BlockedBy {
+    const left = walkRecords(this.#folder.root).flatMap(({ resource, path }) => {
+      const found = resource.kind === "model" ? readRecord(path) : undefined;
+      return found?.kind === "ours"
+        ? [{ resource, record: found.record, ranges: this.#folder.table.ownRanges(resource) }]
+        : [];
+    });
+    const processes = this.#folder.processesHolding(left.flatMap(({ ranges }) => ranges));
+    const first =
+      processes.length === 0 ? undefined : left.find(({ ranges }) => this.#folder.processesHolding(ranges).length > 0);
+    if (first === undefined) return { kind: "orphan", processes };
+    const { resource, record, ranges } = first;
+    return { kind: "orphan", resource, record, processes: this.#folder.processesHolding(ranges) };
   }
 
   #foreign(path: string): Blocker {
