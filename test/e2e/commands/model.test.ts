@@ -54,7 +54,7 @@ describe("model create", () => {
       "Use lowercase letters, digits, - and _, at most 64, beginning with a letter or digit.",
     ],
     ["model create command/shell web-01", "model_exists", 1, "Look at it: fen model get web-01"],
-    ["model create command/shell x --global-arg host", "input_invalid", 65, "For example: --input pkg=curl"],
+    ["model create command/shell x --global-arg host", "input_invalid", 65, "For example: --global-arg pkg=curl"],
     ["model create command/shell", "usage", 2, "Usage: fen model create <type> <name>"],
   ])("refuses: %s", async (line, code, exitCode, hint) => {
     expect(await errorOf(repo, line)).toMatchObject({ code, exitCode, hint });
