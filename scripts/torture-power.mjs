@@ -130,10 +130,11 @@ function idOf(index) {
 function makeRepository() {
   execFileSync(process.execPath, [program, "init", repo], { env, stdio: "ignore" });
   const put = (path, text) => writeFileSync(join(repo, path), text);
-  const model = (name, index) =>
+  const model = (name, index, pause = "") =>
     `type: command/shell\nid: ${idOf(index)}\nname: ${name}\nversion: 1\ninputs: { properties: { word: { type: string } }, required: [word] }\n` +
-    `methods:\n  execute:\n    arguments:\n      run: 'echo \${{ inputs.word }} | tee -a ${did}'\n`;
-  for (let n = 0; n < models; n++) put(`models/m-${n}.yaml`, model(`m-${n}`, n));
+    `methods:\n  execute:\n    arguments:\n      run: '${pause}echo \${{ inputs.word }} | tee -a ${did}'\n`;
+  // A commit is made ready beside a command that is at work for 20 ms or more.
+  for (let n = 0; n < models; n++) put(`models/m-${n}.yaml`, model(`m-${n}`, n, n % 2 === 0 ? "sleep 0.04; " : ""));
   for (let n = 0; n < models; n++) put(`models/w-${n}.yaml`, model(`w-${n}`, 100 + n));
   put("models/d.yaml", model("d", 200));
   mkdirSync(join(repo, "workflows"), { recursive: true });
