@@ -37,6 +37,7 @@ export class DurableNames {
     for (let folder = last; folder.length >= first.length; folder = dirname(folder)) this.#named.delete(folder);
   }
 
+  /** Nothing is known of any: somebody has removed folders that we knew. */
   forgetAll(): void {
     this.#named.clear();
   }
