@@ -13,8 +13,6 @@ const forbidden = new Set(["__proto__", "constructor", "prototype"]);
 export interface GivenInputs {
   readonly input?: readonly string[] | undefined;
   readonly inputFile?: string | PipedInputs | undefined;
-  /** What the pairs are given with; default `--input`. */
-  readonly flag?: string | undefined;
 }
 
 /** What is read in the place of a file of inputs. */
@@ -24,9 +22,16 @@ export interface PipedInputs {
   read(maxBytes: number): Promise<string>;
 }
 
-/** `a.b=v` nests, `key=@file` reads a file (`\@` escapes), one value starting with `{` is JSON. Pairs go over the file. Throws `input_invalid`. */
-export async function parseInputs(machine: Machine, given: GivenInputs): Promise<Record<string, unknown>> {
-  const { input: pairs = [], flag = "--input" } = given;
+/**
+ * `a.b=v` nests, `key=@file` reads a file (`\@` escapes), one value starting with `{` is JSON. Pairs go over the file. `flag`: what pairs are given with. Throws
+ * `input_invalid`.
+ */
+export async function parseInputs(
+  machine: Machine,
+  given: GivenInputs,
+  flag = "--input",
+): Promise<Record<string, unknown>> {
+  const pairs = given.input ?? [];
   const [only] = pairs;
   if (pairs.length === 1 && only?.trimStart().startsWith("{")) return parseJson(only, flag);
   const inputs = given.inputFile === undefined ? {} : await readInputFile(machine, given.inputFile);

@@ -44,7 +44,7 @@ export async function createModel(
   const type = workspace.types.find(options.type);
   const { name } = options;
   refuseNewName("model", name);
-  const globalArguments = await parseInputs(context.machine, { input: options.globalArgs, flag: "--global-arg" });
+  const globalArguments = await parseInputs(context.machine, { input: options.globalArgs }, "--global-arg");
   const id = context.machine.random.uuid();
   const method = Object.keys(type.methods)[0] ?? "execute";
   const example =

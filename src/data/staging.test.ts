@@ -263,8 +263,9 @@ describe.each(ways)("a holder whose lock is taken away while it is paused, %s", 
         expect(left()).toEqual([]);
         expectLatestIsHighest();
         const where = isData(zombie) ? "data" : "aside";
-        // Both may put it aside at the same time: then it is there twice.
-        expect([...new Set(aside(zombie))]).toEqual(where === "aside" ? names : []);
+        // What is asked of the disk ahead doesn't stop the zombie: both may put it aside at the same time, and then it is there twice.
+        const isBeside = each === "ready for its end" && faulty.steps[at]?.method === "keep";
+        expect(isBeside ? [...new Set(aside(zombie))] : aside(zombie)).toEqual(where === "aside" ? names : []);
         if (error === undefined) expect(where).toBe("data");
         else {
           expect(error).toMatchObject({ code: "lock_lost" });
@@ -293,7 +294,8 @@ describe.each(ways)("a holder whose lock is taken away while it is paused, %s", 
     ["where its successor has put it aside", "after"],
     ["where its successor has put it aside before", "before"],
   ])("keeps what was too large for memory, too, %s", async (__, settles) => {
-    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large" });
+    const isLate = each === "seen when it commits";
+    const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large", isLate });
     if (each === "ready for its end") staging.getReady([...names, "another"], heldBy());
     const log = await staging.openFile("log", spec);
     const isMade = () =>
@@ -583,7 +585,7 @@ describe("a run that is seen when it commits", () => {
   test.each([1, 64 * 1024, 64 * 1024 + 1, 1024 * 1024])(
     "writes %d bytes whole, and small ones beside",
     async (bytes) => {
-      const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large" });
+      const staging = new Staging(new FolderVersions(real), machine, { model, runId: "large", isLate: true });
       for (const name of names) {
         const file = await staging.openFile(name, spec);
         for (let at = 0; at < bytes; at += 8192)

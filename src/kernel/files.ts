@@ -114,17 +114,26 @@ export function makeFolder(path: string, options: { readonly durable?: boolean }
  * answer is that the filesystem is read-only.
  */
 export function makeMissing(path: string): string | undefined {
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (there?.isDirectory() === true) return undefined;
-  const above = there === undefined && dirname(path) !== path ? makeMissing(dirname(path)) : undefined;
+  if (madeNow(path, { mayMissAbove: true })) return path;
+  if (isFolder(path)) return undefined;
+  const above = makeMissing(dirname(path));
+  return madeNow(path, { mayMissAbove: false }) ? (above ?? path) : above; // or somebody else has made it
+}
+
+/** False where it is there, or where the one above may be missing; throws what else keeps it from being made. */
+function madeNow(path: string, { mayMissAbove }: { readonly mayMissAbove: boolean }): boolean {
   try {
     mkdirSync(path);
+    return true;
   } catch (error) {
-    const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
-    if (systemErrorCode(error) !== "EEXIST" || !isThere) throw error;
-    return above; // somebody else has made it
+    const isForAbove = mayMissAbove && systemErrorCode(error) === "ENOENT" && dirname(path) !== path;
+    if (isForAbove || isFolder(path)) return false;
+    throw error;
   }
-  return above ?? path;
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Writes all bytes at the current position, however many calls that takes. */

@@ -26,28 +26,27 @@ export function whoHas(blocked: Blocked): string {
   const command = record?.command === undefined ? "" : `, ${record.command}`;
   const who = record === undefined ? "somebody else" : `${record.holder} (pid ${record.pid}${command})`;
   if (by.kind !== "orphan") return `${who} has ${heldElsewhere(blocked) ?? "it"}`;
-  return record === undefined ? orphaned(blocked) : `${orphaned(blocked)}; it was ${who}`;
+  return orphaned(blocked, record === undefined ? undefined : who);
 }
 
-/** A holder that is dead, and those who work on under its lock. */
-export function orphaned(blocked: Blocked): string {
+/** A holder that is dead, and those who work on under its lock. `who`: the holder, where it is known. */
+export function orphaned(blocked: Blocked, who: string | undefined): string {
   const { by } = blocked;
   const processes = by.kind === "orphan" ? by.processes : [];
   const what = processes.map(({ pid, command }) => `pid ${pid} (${command})`).join(", ");
   const holds = heldElsewhere(blocked);
   const holder = holds === undefined ? "its holder" : `the holder of ${holds}`;
-  return what === ""
-    ? `${holder} is dead, but something that it started still works`
-    : `${holder} is dead, but what it started still works: ${what}`;
+  const works = what === "" ? "something that it started still works" : `what it started still works: ${what}`;
+  return `${holder} is dead, but ${works}${who === undefined ? "" : `; it was ${who}`}`;
 }
 
 /** What one can do about it. */
 export function remedyOf({ resource, by }: Blocked): string {
-  const look = "look who holds what: fen datastore lock status";
+  const wait = "Wait longer with --lock-timeout 10m (or forever)";
   if (by.kind !== "orphan" || by.processes.length === 0)
-    return `Wait longer with --lock-timeout 10m (or forever), or ${look}`;
+    return `${wait}, or look who holds what: fen datastore lock status`;
   const held = by.resource ?? resource;
   const model = held.kind === "model" ? ` --model ${held.type}/${held.id}` : "";
   const pids = by.processes.map(({ pid }) => pid).join(" ");
-  return `Wait longer with --lock-timeout 10m (or forever), or end what it started (kill ${pids}), or take the lock away: fen datastore lock release --force${model}`;
+  return `${wait}, or end what it started (kill ${pids}), or take the lock away: fen datastore lock release --force${model}`;
 }

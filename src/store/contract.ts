@@ -95,8 +95,8 @@ export interface LocalFiles extends Files {
   /** Makes folders that were adopted without that durable: their names, and those of the folders above. One that has been removed meanwhile needn't be. */
   keep(paths: readonly string[]): Promise<void>;
   /**
-   * Makes, empty, what `create` will be asked for: for who has time now and will have none then. One that isn't asked for is for the caller to remove. Nothing, where it is there; throws where it
-   * can't be made; `create` tries itself then. Absent where that saves nothing.
+   * Makes, empty, what `create` will be asked for: for who has time now and will have none then. One that isn't asked for is for the caller to remove. Does nothing
+   * where it is there; throws where it can't be made: `create` tries itself then. Absent where that saves nothing.
    */
   prepare?(path: string, options?: { readonly from?: string | undefined }): Promise<void>;
   /** Makes a file that tells others that we live, until it is let go or our process ends. Makes missing folders. */

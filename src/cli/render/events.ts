@@ -74,7 +74,7 @@ function because(notice: WaitNotice, who: string | undefined): string {
     case "structural":
       return `a command on the whole datastore comes first: ${who}`;
     case "orphan":
-      return who === undefined ? orphaned(notice) : `${orphaned(notice)}; it was ${who}`;
+      return orphaned(notice, who);
     case "foreign":
       return who === undefined ? `a lock file that can't be read: ${by.path}` : `an older program holds it: ${who}`;
     case "unknown":

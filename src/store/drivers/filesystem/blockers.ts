@@ -110,12 +110,13 @@ export class Blockers {
         ? [{ resource, record: found.record, ranges: this.#folder.table.ownRanges(resource) }]
         : [];
     });
-    const processes = this.#folder.processesHolding(left.flatMap(({ ranges }) => ranges));
-    const first =
-      processes.length === 0 ? undefined : left.find(({ ranges }) => this.#folder.processesHolding(ranges).length > 0);
-    if (first === undefined) return { kind: "orphan", processes };
-    const { resource, record, ranges } = first;
-    return { kind: "orphan", resource, record, processes: this.#folder.processesHolding(ranges) };
+    const all = this.#folder.processesHolding(left.flatMap(({ ranges }) => ranges));
+    if (all.length > 0)
+      for (const { resource, record, ranges } of left) {
+        const processes = this.#folder.processesHolding(ranges);
+        if (processes.length > 0) return { kind: "orphan", resource, record, processes };
+      }
+    return { kind: "orphan", processes: all };
   }
 
   #foreign(path: string): Blocker {
